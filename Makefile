@@ -1,0 +1,65 @@
+# One command a job; `make help` lists them. Nothing is written outside this folder but the installer's own cache.
+PYTHON ?= python3
+UPSTREAM := $(shell sed -n 's/^upstream = "\([^"]*\)".*/\1/p' pyproject.toml)
+ALSO_TESTED := $(shell sed -n 's/^also-tested = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+RELEASES := $(UPSTREAM) $(ALSO_TESTED)
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+UV := $(shell command -v uv 2>/dev/null || echo .build/uv/bin/uv)
+SYNC = $(UV) pip install --require-hashes
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo serve check test lock clean $(RELEASES:%=test-%)
+
+help: ## what there is
+	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
+	@echo "releases: $(RELEASES) (the first is the base)"
+
+demo: .venv/ready ## the whole story: before and after the patch, with plain curl
+	@.venv/bin/python -m demo.before_after
+
+serve: .venv/ready ## the forked proxy on PORT (4000), left running until Ctrl-C
+	@.venv/bin/python -m demo.serve
+
+check: ## the curl check against a running proxy: BASE_URL, API_KEY, MODEL
+	@$(PYTHON) -m demo.check
+
+test: $(RELEASES:%=test-%) ## all tests, on every release named above
+
+$(RELEASES:%=test-%): test-%: .build/%/venv/ready ## the tests on one release
+	@echo "== litellm $*: trees"
+	@.build/$*/venv/bin/python -m tests.support.trees
+	@echo "== litellm $*: tests"
+	@.build/$*/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
+	@for name in $(RELEASES) uv; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
+	  --python-version 3.10 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  requirements/$$name.in -o requirements/$$name.txt; done
+
+clean: ## remove the environments and trees
+	rm -rf .build .venv .pytest_cache .hypothesis .ruff_cache
+
+# The patch is put into the demo's own environment, in place.
+.venv/ready: requirements/$(UPSTREAM).txt $(wildcard litellm/*/*/*.py litellm/*/*/*/*.py patches/*.py) | $(filter .build/%,$(UV))
+	@echo "== .venv with litellm $(UPSTREAM)"
+	@rm -f $@
+	@test -x .venv/bin/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	@$(SYNC) --python .venv/bin/python -r requirements/$(UPSTREAM).txt
+	@.venv/bin/python -m patches revert >/dev/null
+	@.venv/bin/python -m patches apply
+	@touch $@
+
+.build/%/venv/ready: requirements/%.txt | $(filter .build/%,$(UV))
+	@echo "== environment with litellm $*"
+	@mkdir -p $(@D) && rm -f $@
+	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
+	@$(SYNC) --python $(@D)/bin/python -r $<
+	@touch $@
+
+.build/uv/bin/uv: requirements/uv.txt
+	@echo "== uv"
+	@$(PYTHON) -m venv .build/uv
+	@.build/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
