@@ -1,0 +1,95 @@
+"""Where the patch meets LiteLLM's bridge: what its marked lines call.
+
+A failure here never reaches the client; the one exception is the answer to an unknown id, where the operator asked
+for it (``REDIS_SESSION_PATCH_ON_MISS=error``).
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from . import request as requests
+from . import runtime as runtimes
+from .reading import read_session
+from .request import CURRENT
+from .streams import next_event_of
+from .writing import store_answer
+
+AsyncFunction = Callable[..., Awaitable[Any]]
+
+
+def remember_request(handler: AsyncFunction) -> AsyncFunction:
+    """Decorates the bridge's handler: what it is called with is known to the lookup and to the store."""
+
+    @functools.wraps(handler)
+    async def handle(*args: Any, **call: Any) -> Any:
+        if runtimes.current() is None:
+            return await handler(*args, **call)
+        request = requests.request_from_call(call)
+        before = CURRENT.set(request)
+        try:
+            reply = await handler(*args, **call)
+        finally:
+            CURRENT.reset(before)
+        if hasattr(reply, "__anext__"):
+            requests.attach(reply, request)
+        return reply
+
+    return handle
+
+
+def get_session_from_redis(lookup: AsyncFunction) -> AsyncFunction:
+    """Decorates upstream's lookup of a conversation's messages: Redis first, then ``lookup`` as it was."""
+
+    @functools.wraps(lookup)
+    async def look_up(previous_response_id: str, *args: Any, **options: Any) -> Any:
+        runtime, request = runtimes.current(), CURRENT.get()
+        if runtime is None or request is None:
+            return await lookup(previous_response_id, *args, **options)
+        return await read_session(
+            runtime, request, previous_response_id, lambda: lookup(previous_response_id, *args, **options)
+        )
+
+    return look_up
+
+
+async def store_session_in_redis(response: Any, completion: Any) -> None:
+    """Before a plain reply: stores the turn. ``response.id`` becomes unique where the provider repeats ids."""
+    runtime, request = runtimes.current(), CURRENT.get()
+    if runtime is not None and request is not None:
+        response.id = await store_answer(runtime, request, response.id, completion)
+
+
+def store_stream_in_redis(anext_: AsyncFunction) -> AsyncFunction:
+    """Decorates the stream's ``__anext__``: stores the turn before its terminal event leaves."""
+
+    @functools.wraps(anext_)
+    async def next_event(stream: Any) -> Any:
+        runtime, request = runtimes.current(), requests.attached(stream)
+        if runtime is None or request is None:
+            return await anext_(stream)
+        return await next_event_of(runtime, request, stream, lambda: anext_(stream))
+
+    return next_event
+
+
+def history_is_whole() -> bool:
+    """Whether the running request has its history from Redis."""
+    request = CURRENT.get()
+    return request is not None and request.history_is_whole
+
+
+def without_known_calls(cache: Any) -> Any:
+    """Upstream's in-process cache of tool calls, silent while a stored history has the calls already."""
+    return _SilencedCache(cache)
+
+
+class _SilencedCache:
+    def __init__(self, cache: Any):
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def get_cache(self, *args: Any, **options: Any) -> Any:
+        return None if history_is_whole() else self._cache.get_cache(*args, **options)

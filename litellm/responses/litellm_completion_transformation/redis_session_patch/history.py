@@ -1,0 +1,123 @@
+"""Stored turns as the messages that the bridge sends: the pure part of serving a conversation."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from .conversation import Turn
+
+Message = dict[str, Any]
+
+# Responses items that carry a tool call of their own, as upstream's transformation reads them.
+_CALL_ITEMS = ("function_call", "custom_tool_call")
+
+
+def answer_messages(choices: Iterable[Any]) -> tuple[Message, ...]:
+    """The chat messages of a provider's answer: every field that has a value, so nothing a follow-up needs is lost."""
+    return tuple(_answer_message(choice.message) for choice in choices if getattr(choice, "message", None) is not None)
+
+
+def maker_of(model: str | None, provider: str | None) -> str | None:
+    """Whose model it is. Signatures and provider fields mean something to their maker's models alone, wherever hosted."""
+    return next((maker for maker in ("claude", "gemini") if maker in (model or "").lower()), provider)
+
+
+def history_messages(
+    turns: Sequence[Turn], to_messages: Callable[[Any], list[Any]], *, maker: str | None, with_instructions: bool
+) -> list[Any]:
+    """Chat messages of ``turns``, oldest first, for a model of ``maker``.
+
+    ``to_messages`` is upstream's transformation of a client's input. ``with_instructions``: each turn's
+    instructions stand before its input, as releases before 1.100 replay them.
+    """
+    messages: list[Any] = []
+    for turn in turns:
+        messages += turn.earlier
+        if with_instructions and turn.instructions:
+            messages.append({"role": "system", "content": turn.instructions})
+        messages += to_messages(turn.input)
+        messages += turn.answer if turn.maker == maker else map(_for_another_maker, turn.answer)
+    return messages
+
+
+def latest_instructions(turns: Sequence[Turn]) -> str | None:
+    return next((turn.instructions for turn in reversed(turns) if turn.instructions), None)
+
+
+def without_repeated_calls(messages: Sequence[Any], request_input: Any, history: Sequence[Any]) -> list[Any]:
+    """``messages`` less the tool calls that upstream put before their results from its in-process cache.
+
+    Such a call is an assistant message with nothing but calls that ``history`` already holds and that the client
+    did not send itself.
+    """
+    sent = {item.get("call_id") or item.get("id") for item in _items(request_input) if item.get("type") in _CALL_ITEMS}
+    known = {call_id for message in history for call_id in call_ids(message)} - sent
+    return [message for message in messages if not _only_repeats(message, known)]
+
+
+def restates(turn: Turn, request_input: Any) -> bool:
+    """Whether the new input begins with the whole of ``turn``: its input and the tool calls of its answer.
+
+    Upstream's automatic MCP tool round trip continues a response that way.
+    """
+    old, new = _comparable(turn.input), _comparable(request_input)
+    calls = [call_id for message in turn.answer for call_id in call_ids(message)]
+    sent = [item.get("call_id") for item in new[len(old) :] if item.get("type") in _CALL_ITEMS]
+    return bool(calls) and new[: len(old)] == old and sent[: len(calls)] == calls
+
+
+def call_ids(message: Any) -> list[str]:
+    return [call_id for call in _field(message, "tool_calls") or () if (call_id := _field(call, "id"))]
+
+
+def _answer_message(message: Any) -> Message:
+    fields = message if isinstance(message, dict) else message.model_dump(exclude_none=True)
+    # An empty list or object says nothing, and strict providers refuse fields that they do not know.
+    kept = {name: value for name, value in fields.items() if value not in (None, [], {})}
+    extra = kept.pop("provider_specific_fields", None) or {}
+    # Some releases say a field here once more.
+    if extra := {name: value for name, value in extra.items() if value is not None and kept.get(name) != value}:
+        kept["provider_specific_fields"] = extra
+    if kept.get("tool_calls") and not kept.get("content"):
+        kept.pop("content", None)  # Streams say "" here; Anthropic refuses empty text.
+    return {"role": "assistant", "content": None, **kept}
+
+
+def _for_another_maker(message: Message) -> Message:
+    kept = {name: value for name, value in message.items() if name not in ("thinking_blocks", "provider_specific_fields")}
+    if "tool_calls" in kept:
+        kept["tool_calls"] = [_without_provider_fields(call) for call in kept["tool_calls"]]
+    return kept
+
+
+def _without_provider_fields(call: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in call.items() if name != "provider_specific_fields"}
+    function = kept.get("function") or {}
+    return {**kept, "function": {name: value for name, value in function.items() if name != "provider_specific_fields"}}
+
+
+def _only_repeats(message: Any, known: set[str]) -> bool:
+    calls = call_ids(message)
+    return (
+        bool(calls)
+        and _field(message, "role") == "assistant"
+        and not _field(message, "content")
+        and all(call_id in known for call_id in calls)
+    )
+
+
+def _comparable(request_input: Any) -> list[dict[str, Any]]:
+    # The type of a message item may be left out.
+    return [
+        {name: value for name, value in item.items() if (name, value) != ("type", "message")}
+        for item in _items(request_input)
+    ]
+
+
+def _items(request_input: Any) -> list[dict[str, Any]]:
+    if isinstance(request_input, str):
+        return [{"role": "user", "content": request_input}]
+    return [item for item in request_input or () if isinstance(item, dict)]
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)

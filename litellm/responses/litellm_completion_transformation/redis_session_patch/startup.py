@@ -1,0 +1,87 @@
+"""The proxy's start: bad settings stop it, one line says what the patch does."""
+
+import logging
+import os
+import sys
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from . import runtime as runtimes
+from .connection import Connection
+from .runtime import logger
+from .settings import SettingError, Settings, read_settings, unknown_settings
+from .store import StoreUnavailable
+
+NAME = "Redis session patch"
+
+
+def announce_at_startup(app: Any) -> None:
+    """Called once the proxy's ``app`` exists. Ends the process at a bad setting; logs a line when ``app`` is up."""
+    try:
+        read_settings(os.environ)
+    except SettingError as error:
+        sys.exit(f"{NAME}: {error}")
+    lifespan = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def announcing_lifespan(started_app: Any) -> Any:
+        async with lifespan(started_app) as state:
+            _log_like_the_proxy()
+            await announce()
+            yield state
+
+    app.router.lifespan_context = announcing_lifespan
+
+
+async def announce() -> None:
+    """Logs whether the patch is active, and with what."""
+    settings, connection = runtimes.configured()
+    for name in unknown_settings(os.environ):
+        logger.warning("%s: %s is not a setting of it.", NAME, name)
+    if not settings.enabled:
+        logger.info("%s: off (REDIS_SESSION_PATCH_ENABLED=false).", NAME)
+    elif find_spec("redis") is None:
+        logger.warning("%s: inactive, the redis package is not installed.", NAME)
+    elif connection is None:
+        logger.warning("%s: inactive, no Redis is configured; set REDIS_SESSION_PATCH_URL or REDIS_URL.", NAME)
+    else:
+        problem = await _problem_with_redis()
+        log = logger.warning if problem else logger.info
+        log("%s%s", describe(settings, connection), problem)
+
+
+async def _problem_with_redis() -> str:
+    runtime = runtimes.current()
+    try:
+        if runtime is not None:
+            await runtime.read(lambda store: store.ping())
+    except StoreUnavailable as error:
+        return f" Redis does not answer now ({error}); until it does, conversations are not stored."
+    return ""
+
+
+def describe(settings: Settings, connection: Connection) -> str:
+    parts = [
+        f"{NAME}: active, Redis {connection.describe()}",
+        f"time to live {settings.ttl_seconds} s",
+        "values encrypted" if settings.encryption_keys else "values not encrypted",
+    ]
+    if _message_logging_is_off() and not settings.store_unlogged:
+        parts.append("message logging is off, so nothing is stored")
+    return ", ".join(parts) + "."
+
+
+def _message_logging_is_off() -> bool:
+    import litellm
+
+    return litellm.turn_off_message_logging is True
+
+
+def _log_like_the_proxy() -> None:
+    """Our lines are shown at the default level, in the form (text or JSON) of the proxy's own."""
+    from litellm._logging import verbose_proxy_logger
+
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.handlers = verbose_proxy_logger.handlers or [logging.StreamHandler()]
