@@ -1,0 +1,1 @@
+"""The demo, the server to try things on, and the check: `make demo`, `make serve`, `make check`."""

@@ -1,0 +1,126 @@
+"""Which LiteLLM the tests import, and what they share: the stand-in provider, Redis, proxies.
+
+The LiteLLM under test is a tree of the installed release, put first on the path:
+`LITELLM_TREE=patched` (the default), `pristine`, or `installed` for the environment's own copy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.client import ResponsesClient
+from tests.support.conversations import tags
+from tests.support.provider import Provider
+from tests.support.proxies import ProxyPool
+from tests.support.proxy import Proxy, ProxyOptions
+from tests.support.redis_server import GivenRedis, RedisServer, given_redis_url
+from tests.support.trees import TreeFailed, installed_release, tree
+
+PROXY_FIXTURES = {"proxy", "proxies", "client"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    kind = os.environ.get("LITELLM_TREE", "patched")
+    if kind == "installed":
+        return
+    try:
+        sys.path.insert(0, str(tree(kind)))
+    except TreeFailed as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_report_header() -> str:
+    kind = os.environ.get("LITELLM_TREE", "patched")
+    return f"litellm {installed_release()}, {kind} tree"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a proxy stay on one worker, so that each proxy starts once."""
+    for item in items:
+        if PROXY_FIXTURES & set(getattr(item, "fixturenames", ())) and not item.get_closest_marker(
+            "xdist_group"
+        ):
+            item.add_marker(pytest.mark.xdist_group("proxy"))
+
+
+@pytest.fixture(scope="session")
+def release() -> str:
+    """The LiteLLM under test, such as 1.106.2."""
+    return installed_release()
+
+
+@pytest.fixture(scope="session")
+def pristine_tree() -> Path:
+    return tree("pristine")
+
+
+@pytest.fixture(scope="session")
+def patched_tree() -> Path:
+    return tree("patched")
+
+
+@pytest.fixture(scope="session")
+def running_provider() -> Iterator[Provider]:
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(running_provider: Provider) -> Provider:
+    """The stand-in, with nothing scripted and nothing recorded."""
+    running_provider.clear()
+    return running_provider
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer | GivenRedis]:
+    """The Redis that the environment names, else one of our own. Tests that stop it start their own
+    instead.
+    """
+    if url := given_redis_url():
+        yield GivenRedis(url)
+        return
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def proxies() -> Iterator[ProxyPool]:
+    pool = ProxyPool()
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture(scope="session")
+def plain_options(
+    running_provider: Provider, redis_server: RedisServer | GivenRedis
+) -> ProxyOptions:
+    """The forked proxy as most tests want it: Redis, no database. `dataclasses.replace` makes
+    others of it.
+    """
+    kind = os.environ.get("LITELLM_TREE", "patched")
+    under_test = None if kind == "installed" else tree(kind)
+    return ProxyOptions(running_provider.url, under_test, redis_server.environment)
+
+
+@pytest.fixture(scope="session")
+def proxy(proxies: ProxyPool, plain_options: ProxyOptions) -> Proxy:
+    return proxies.get(plain_options)
+
+
+@pytest.fixture
+def client(proxy: Proxy, provider: Provider) -> Iterator[ResponsesClient]:
+    with ResponsesClient(proxy.url, proxy.key) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def next_tag() -> Iterator[int]:
+    """`next(next_tag)` is a number no other request of this run has."""
+    return tags()
