@@ -1,0 +1,61 @@
+"""The database fixture: fresh copies, nothing left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from . import postgres as module
+from .postgres import Databases, PostgresServer, installed_migrations, postgres
+from .queries import MigrationFailed, can_connect, fetch, run_statement
+
+
+def names(url: str) -> list[str]:
+    return [
+        row["datname"]
+        for row in fetch(url, "SELECT datname FROM pg_database WHERE datname LIKE 'litellm_test_%'")
+    ]
+
+
+def test_two_fresh_databases_share_nothing(databases: Databases) -> None:
+    with databases.fresh() as first, databases.fresh() as second:
+        run_statement(first, "INSERT INTO \"LiteLLM_TeamTable\" (team_id) VALUES ('only here')")
+        counts = [
+            fetch(url, 'SELECT count(*) AS n FROM "LiteLLM_TeamTable"')[0]["n"]
+            for url in (first, second)
+        ]
+    assert counts == [1, 0]
+    assert not can_connect(first)
+
+
+def test_a_server_leaves_no_process_no_folder_and_no_port() -> None:
+    with PostgresServer() as server:
+        folder, pid = server._folder, server._child.pid
+        assert folder.is_dir() and can_connect(server.url)
+    assert not folder.exists() and not Path(f"/proc/{pid}").exists() and not can_connect(server.url)
+
+
+def test_a_given_server_is_used_and_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    with PostgresServer() as server:
+        monkeypatch.setenv("TEST_DATABASE_URL", server.url)
+        monkeypatch.setattr(module, "PostgresServer", None)
+        with postgres() as databases, databases.fresh(migrations=()) as url:
+            assert f":{server.port}/" in url and len(names(server.url)) == 2
+        assert names(server.url) == []
+
+
+def test_a_refused_migration_is_named(databases: Databases, tmp_path: Path) -> None:
+    script = tmp_path / "20250101_add nonsense" / "migration.sql"
+    script.parent.mkdir()
+    script.write_text("CREATE TABLE t (a int); SELECT no_such_function();")
+    with (
+        pytest.raises(MigrationFailed, match="20250101_add nonsense"),
+        databases.fresh(migrations=(script,)),
+    ):
+        pass
+
+
+def test_the_installed_migrations_are_in_order() -> None:
+    folders = [path.parent.name for path in installed_migrations()]
+    assert folders == sorted(folders) and len(folders) > 10
