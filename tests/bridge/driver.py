@@ -1,0 +1,97 @@
+"""The real bridge in this process, with the patch's runtime on a real Redis and the stand-in provider behind it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+import litellm
+from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
+from redis.asyncio import Redis
+
+from tests.support.answers import Answer
+from tests.support.provider import Provider
+from tests.support.proxy import gemini_base
+from tests.support.recording import Recorded
+from tests.support.trees import installed_release
+
+FORMATS = ("chat", "anthropic", "gemini")
+
+
+def model_of(format: str, provider_url: str) -> dict[str, str]:
+    """The arguments that lead LiteLLM to the stand-in by a wire format."""
+    model, base = {
+        "chat": ("deepseek/deepseek-chat", provider_url),
+        "anthropic": ("anthropic/claude-sonnet-4-5", provider_url),
+        "gemini": ("gemini/gemini-2.5-flash", gemini_base(provider_url, "gemini-2.5-flash", installed_release())),
+    }[format]
+    return {"model": model, "api_base": base, "api_key": "stand-in-key"}
+
+
+class Refused(Exception):
+    """LiteLLM refused the request; the text says why."""
+
+
+class Bridge:
+    """`ask` sends one request through `litellm.aresponses`; `sent` is what the provider got for it."""
+
+    def __init__(self, provider: Provider, redis_url: str, settings: Settings | None = None) -> None:
+        self.provider = provider
+        self.redis = Redis.from_url(redis_url)
+        self.runtime = runtimes.Runtime(settings or Settings(timeout_seconds=10), lambda: Redis.from_url(redis_url))
+        self.sent: Recorded | None = None
+
+    async def ask(
+        self,
+        format: str,
+        client_input: Any,
+        answer: Answer,
+        *,
+        previous: str | None = None,
+        stream: bool = False,
+        remembered: bool = True,
+        owner: Mapping[str, str] | None = None,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """The response object as a client gets it. Without `remembered` the patch is out of the way.
+
+        Raises Refused where LiteLLM does not send the request.
+        """
+        runtimes.use(self.runtime if remembered else None)
+        self.provider.clear()
+        self.provider.responder = lambda _request: answer
+        metadata = {"litellm_metadata": {f"user_api_key_{name}": value for name, value in (owner or {}).items()}}
+        try:
+            reply = await litellm.aresponses(
+                input=client_input,
+                previous_response_id=previous,
+                stream=stream,
+                **model_of(format, self.provider.url),
+                **metadata,
+                **params,
+            )
+            body = await self._last_response(reply) if stream else reply
+        except (litellm.exceptions.BadRequestError, litellm.exceptions.APIConnectionError) as error:
+            raise Refused(str(error)) from error
+        finally:
+            runtimes.use(None)
+        (self.sent,) = self.provider.requests()
+        return body.model_dump(exclude_none=True, mode="json")
+
+    async def _last_response(self, stream: Any) -> Any:
+        self.events = [event async for event in stream]
+        return self.events[-1].response
+
+    async def forget_calls(self) -> None:
+        """Empties upstream's in-process cache of tool calls, as another worker would find it."""
+        from litellm.responses.litellm_completion_transformation.transformation import TOOL_CALLS_CACHE
+
+        TOOL_CALLS_CACHE.flush_cache()
+
+    async def close(self) -> None:
+        await self.redis.flushdb()
+        await self.redis.aclose()

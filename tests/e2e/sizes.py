@@ -1,0 +1,22 @@
+"""How much the long tests play: a part in `make test`, everything with `LONG=1` (`make test-long`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TypeVar
+
+from tests.support.proxy import MODELS
+from tests.support.replay import Setting
+
+T = TypeVar("T")
+
+LONG = os.environ.get("LONG") == "1"
+
+# Every wire format, plain and as a stream.
+SETTINGS = tuple(Setting(model, stream) for model in MODELS for stream in (False, True))
+
+
+def some_of(everything: Sequence[T], part: int) -> list[T]:
+    """All of it in a long run, else each ``part``-th."""
+    return list(everything) if LONG else list(everything)[::part]
