@@ -10,10 +10,28 @@ from typing import Any
 
 from . import request as requests
 from . import runtime as runtimes
-from .reading import read_session
+from .reading import read_session, read_stored_turns
 from .request import CURRENT
+from .response_cache import is_cached_as_chat
 from .streams import next_event_of
+from .websockets import note_websocket_call, refused_over_websocket, websocket_history_is_elsewhere
 from .writing import store_answer
+
+__all__ = [
+    "get_request_from_redis",
+    "get_session_from_redis",
+    "get_stored_turns_from_redis",
+    "history_is_whole",
+    "is_cached_as_chat",
+    "note_websocket_call",
+    "refused_over_websocket",
+    "remember_early_request",
+    "remember_request",
+    "store_session_in_redis",
+    "store_stream_in_redis",
+    "websocket_history_is_elsewhere",
+    "without_known_calls",
+]
 
 AsyncFunction = Callable[..., Awaitable[Any]]
 
@@ -26,6 +44,7 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
         if runtimes.current() is None:
             return await handler(*args, **call)
         request = requests.request_from_call(call)
+        request.take_over(CURRENT.get())
         before = CURRENT.set(request)
         try:
             reply = await handler(*args, **call)
@@ -47,6 +66,64 @@ def get_session_from_redis(lookup: AsyncFunction) -> AsyncFunction:
         if runtime is None or request is None:
             return await lookup(previous_response_id, *args, **options)
         return await read_session(
+            runtime, request, previous_response_id, lambda: lookup(previous_response_id, *args, **options)
+        )
+
+    return look_up
+
+
+def get_request_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
+    """Decorates the session step of releases before 1.75.2, which have no lookup of their own to decorate.
+
+    Where the enterprise package is installed, ``handle_session`` puts its history before the request's messages.
+    """
+
+    @functools.wraps(handle_session)
+    async def look_up(previous_response_id: str, litellm_completion_request: dict[str, Any]) -> dict[str, Any]:
+        runtime, request = runtimes.current(), CURRENT.get()
+        if runtime is None or request is None:
+            return await handle_session(previous_response_id, litellm_completion_request)
+        new = list(litellm_completion_request.get("messages") or ())
+
+        async def ask_upstream() -> dict[str, Any]:
+            await handle_session(previous_response_id, litellm_completion_request)
+            messages = litellm_completion_request.get("messages") or []
+            return {"messages": messages[: len(messages) - len(new)]}
+
+        session = await read_session(runtime, request, previous_response_id, ask_upstream)
+        if request.history_is_whole:
+            litellm_completion_request["messages"] = session["messages"] + litellm_completion_request["messages"]
+            litellm_completion_request["litellm_trace_id"] = session["litellm_session_id"]
+        return litellm_completion_request
+
+    return look_up
+
+
+def remember_early_request(handler: AsyncFunction) -> AsyncFunction:
+    """Decorates the step of releases from 1.109 on that looks up turns before the bridge's handler is called."""
+
+    @functools.wraps(handler)
+    async def handle(*args: Any, **call: Any) -> Any:
+        if runtimes.current() is None:
+            return await handler(*args, **call)
+        before = CURRENT.set(requests.early_request_from_call(call))
+        try:
+            return await handler(*args, **call)
+        finally:
+            CURRENT.reset(before)
+
+    return handle
+
+
+def get_stored_turns_from_redis(lookup: AsyncFunction) -> AsyncFunction:
+    """Decorates the lookup of releases from 1.109 on: what Redis has goes through all of upstream's later steps."""
+
+    @functools.wraps(lookup)
+    async def look_up(previous_response_id: str, *args: Any, **options: Any) -> Any:
+        runtime, request = runtimes.current(), CURRENT.get()
+        if runtime is None or request is None:
+            return await lookup(previous_response_id, *args, **options)
+        return await read_stored_turns(
             runtime, request, previous_response_id, lambda: lookup(previous_response_id, *args, **options)
         )
 

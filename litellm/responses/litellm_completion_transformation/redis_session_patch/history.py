@@ -35,8 +35,23 @@ def history_messages(
         if with_instructions and turn.instructions:
             messages.append({"role": "system", "content": turn.instructions})
         messages += to_messages(turn.input)
-        messages += turn.answer if turn.maker == maker else map(_for_another_maker, turn.answer)
+        messages += _answer_for(turn, maker)
     return messages
+
+
+def spend_log_rows(turns: Sequence[Turn], session_id: str | None, maker: str | None) -> tuple[dict[str, Any], ...]:
+    """``turns`` as the rows of ``LiteLLM_SpendLogs`` that upstream would read, as far as it reads them."""
+    return tuple(
+        {
+            "request_id": turn.id,
+            "session_id": session_id,
+            "call_type": "aresponses",
+            "status": "success",
+            "proxy_server_request": {"input": turn.input, "instructions": turn.instructions},
+            "response": {"choices": [{"index": 0, "message": message} for message in _answer_for(turn, maker)]},
+        }
+        for turn in turns
+    )
 
 
 def latest_instructions(turns: Sequence[Turn]) -> str | None:
@@ -80,6 +95,10 @@ def _answer_message(message: Any) -> Message:
     if kept.get("tool_calls") and not kept.get("content"):
         kept.pop("content", None)  # Streams say "" here; Anthropic refuses empty text.
     return {"role": "assistant", "content": None, **kept}
+
+
+def _answer_for(turn: Turn, maker: str | None) -> list[Message]:
+    return [message if turn.maker == maker else _for_another_maker(message) for message in turn.answer]
 
 
 def _for_another_maker(message: Message) -> Message:

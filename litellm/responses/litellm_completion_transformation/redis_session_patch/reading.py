@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .connection import proxy_module
-from .conversation import Chain, without_last_turn
-from .history import history_messages, latest_instructions, restates, without_repeated_calls
+from .conversation import Chain, Turn, without_last_turn
+from .history import history_messages, latest_instructions, restates, spend_log_rows, without_repeated_calls
 from .misses import refuse_unknown_response
 from .request import Request
 from .runtime import Runtime
@@ -17,34 +17,72 @@ async def read_session(
     runtime: Runtime, request: Request, response_id: str, ask_upstream: Callable[[], Awaitable[Any]]
 ) -> Any:
     """The ``ChatCompletionSession`` of a response. Where Redis has it, the request's messages are put right too."""
+    found = await _load(runtime, request, response_id)
+    if isinstance(found, Chain):
+        return _session(request, found)
+    session = {"messages": [], "litellm_session_id": None} if found is Miss.DENIED else await ask_upstream()
+    request.earlier = tuple(session.get("messages") or ())
+    if not request.earlier:
+        _settle_miss(runtime, request, found)
+    return session
+
+
+async def read_stored_turns(
+    runtime: Runtime, request: Request, response_id: str, ask_upstream: Callable[[], Awaitable[Any]]
+) -> Any:
+    """The ``StoredTurns`` of a response (releases from 1.109 on), in the form of spend-log rows."""
+    from litellm.responses.litellm_completion_transformation.session_handler import StoredTurns
+
+    found = await _load(runtime, request, response_id)
+    if isinstance(found, Chain):
+        turns = _turns_to_serve(request, found)
+        rows = spend_log_rows(turns, found.record.session_id, request.maker)
+        request.completion["messages"] = without_repeated_calls(
+            request.completion.get("messages") or (), request.input, [m for turn in turns for m in turn.answer]
+        )
+        return StoredTurns(spend_logs=rows, proxy_server_requests=tuple(row["proxy_server_request"] for row in rows))
+    stored = StoredTurns((), ()) if found is Miss.DENIED else await ask_upstream()
+    if stored.spend_logs:
+        request.may_store = False  # The database goes on with what it began: its rows are no turns of ours.
+    else:
+        _settle_miss(runtime, request, found)
+    return stored
+
+
+async def _load(runtime: Runtime, request: Request, response_id: str) -> Chain | Miss | None:
+    """``None``: Redis could not be asked."""
     try:
         found = await runtime.read(lambda store: store.load(response_id, request.may_continue))
     except StoreUnavailable:
         runtime.count("read_failed")
         # The turn before may be stored all the same: this one, stored without it, would hide it later.
         request.may_store = False
-        return await ask_upstream()
-    if isinstance(found, Chain):
-        runtime.count("read_found")
-        return _session(request, found)
-    runtime.count(f"read_{found.value}")
+        return None
+    runtime.count("read_found" if isinstance(found, Chain) else f"read_{found.value}")
     # To others a response is unknown, in the database too: older releases would show it to them.
-    session = await ask_upstream() if found is not Miss.DENIED else {"messages": [], "litellm_session_id": None}
-    request.earlier = tuple(session.get("messages") or ())
-    if not request.earlier:
-        if runtime.settings.on_miss == "error":
-            refuse_unknown_response(str(request.completion.get("model") or ""), request.provider)
-        # The database may find the conversation a few seconds later; a turn stored without it would hide it.
-        request.may_store = found is Miss.DENIED or not _database_is_connected()
-    return session
+    return found
+
+
+def _settle_miss(runtime: Runtime, request: Request, found: Miss | None) -> None:
+    """The response is found nowhere; refuses the request where the operator wants that."""
+    if found is None:
+        return
+    if runtime.settings.on_miss == "error":
+        refuse_unknown_response(str(request.completion.get("model") or ""), request.provider)
+    # The database may find the conversation a few seconds later; a turn stored without it would hide it.
+    request.may_store = found is Miss.DENIED or not _database_is_connected()
+
+
+def _turns_to_serve(request: Request, chain: Chain) -> tuple[Turn, ...]:
+    request.history_is_whole = True
+    request.parent = without_last_turn(chain) if restates(chain.turns[-1], request.input) else chain
+    return request.parent.turns if request.parent else ()
 
 
 def _session(request: Request, chain: Chain) -> dict[str, Any]:
     from litellm.responses.litellm_completion_transformation.transformation import ChatCompletionSession
 
-    request.history_is_whole = True
-    request.parent = without_last_turn(chain) if restates(chain.turns[-1], request.input) else chain
-    turns = request.parent.turns if request.parent else ()
+    turns = _turns_to_serve(request, chain)
     # From 1.100 on, upstream itself puts the instructions first and carries the last ones over.
     upstream_places_instructions = "instructions" in ChatCompletionSession.__annotations__
     messages = history_messages(

@@ -30,6 +30,12 @@ class Request:
     earlier: tuple[Any, ...] = ()
     history_is_whole: bool = False
     may_store: bool = True
+    is_early: bool = False
+
+    def take_over(self, early: "Request | None") -> None:
+        """Keeps what a lookup before the handler's call has found."""
+        if early is not None and early.is_early:
+            self.parent, self.history_is_whole, self.may_store = early.parent, early.history_is_whole, early.may_store
 
     def may_continue(self, owner: Owner) -> bool:
         return may_continue(self.owner, owner)
@@ -48,8 +54,14 @@ class Request:
 
     @property
     def session_id(self) -> str | None:
-        """The id that groups the conversation's rows in the spend logs."""
-        return self.completion.get("litellm_trace_id") or self.call.get("litellm_trace_id")
+        """The id under which upstream writes this turn's row in the spend logs, which groups a conversation's rows."""
+        metadata = self.call.get("litellm_metadata") or {}
+        return (
+            self.call.get("litellm_session_id")
+            or self.completion.get("litellm_trace_id")
+            or self.call.get("litellm_trace_id")
+            or metadata.get("session_id")
+        )
 
 
 CURRENT: ContextVar[Request | None] = ContextVar("redis_session_patch_request", default=None)
@@ -70,6 +82,15 @@ def request_from_call(call: Mapping[str, Any]) -> Request:
     except Exception:  # Nested too deeply, or not a value at all: upstream may know what to do with it, we do not.
         request.may_store = False
     return request
+
+
+def early_request_from_call(call: Mapping[str, Any]) -> Request:
+    """The request of a step that is called with its keyword arguments apart, in ``request_kwargs``."""
+    inner = call.get("request_kwargs") or {}
+    params = call.get("responses_api_request") or {}
+    completion = {"model": call.get("model"), "custom_llm_provider": call.get("custom_llm_provider")}
+    owner = owner_of(inner.get("litellm_metadata"))
+    return Request(owner, call.get("caller_input"), params, completion, inner, is_early=True)
 
 
 def is_unlogged(call: Mapping[str, Any]) -> bool:

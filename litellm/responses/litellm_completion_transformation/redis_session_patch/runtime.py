@@ -70,8 +70,12 @@ class Runtime:
     def _store_and_places(self) -> tuple[SessionStore, asyncio.Semaphore]:
         loop = asyncio.get_running_loop()
         if loop not in self._stores:
+            try:
+                client = self._open_client()
+            except Exception as error:  # Whatever redis-py or LiteLLM says of a URL or of arguments it cannot use.
+                raise StoreUnavailable(f"its address or options cannot be used: {type(error).__name__}") from None
             store = SessionStore(
-                self._open_client(),
+                client,
                 ttl_seconds=self.settings.ttl_seconds,
                 timeout_seconds=self.settings.timeout_seconds,
                 max_turn_bytes=self.settings.max_turn_bytes,
@@ -83,8 +87,8 @@ class Runtime:
         return self._stores[loop]
 
     async def _guarded(self, breaker: Breaker, operation: Callable[[SessionStore], Awaitable[T]]) -> T:
-        store, places = self._store_and_places()
         try:
+            store, places = self._store_and_places()
             async with places:
                 # Asked after the wait: who waited behind a Redis that hangs does not wait for it once more.
                 if not breaker.allows():

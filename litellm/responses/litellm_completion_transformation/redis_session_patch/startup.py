@@ -9,6 +9,7 @@ from typing import Any
 
 from . import runtime as runtimes
 from .connection import Connection
+from .misses import CODE, error_body
 from .runtime import logger
 from .settings import SettingError, Settings, read_settings, unknown_settings
 from .store import StoreUnavailable
@@ -22,6 +23,7 @@ def announce_at_startup(app: Any) -> None:
         read_settings(os.environ)
     except SettingError as error:
         sys.exit(f"{NAME}: {error}")
+    _answer_refusals(app)
     lifespan = app.router.lifespan_context
 
     @asynccontextmanager
@@ -32,6 +34,21 @@ def announce_at_startup(app: Any) -> None:
             yield state
 
     app.router.lifespan_context = announcing_lifespan
+
+
+def _answer_refusals(app: Any) -> None:
+    """Makes the error body for an unknown response OpenAI's: LiteLLM's own has the HTTP status as ``code``."""
+    from litellm.proxy._types import ProxyException
+    from starlette.responses import JSONResponse
+
+    upstreams_handler = app.exception_handlers[ProxyException]
+
+    async def handle(request: Any, error: Any) -> Any:
+        if error.openai_code != CODE:
+            return await upstreams_handler(request, error)
+        return JSONResponse(error_body(error.message), status_code=400, headers=error.headers)
+
+    app.add_exception_handler(ProxyException, handle)
 
 
 async def announce() -> None:

@@ -1,0 +1,31 @@
+"""LiteLLM's response cache, which can hold whole response objects.
+
+A cached object has the response id of the caller that it was made for: the next caller could not continue it. For
+bridged models the answer is cached once more as a chat completion, whose key is the whole conversation; that cache
+is used alone.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import runtime as runtimes
+
+
+def is_cached_as_chat(function: Callable[..., Any], call: Mapping[str, Any]) -> bool:
+    """Whether ``function`` is the Responses API, called for a model that LiteLLM bridges to chat completions."""
+    if function.__name__ not in ("aresponses", "responses") or runtimes.current() is None:
+        return False
+    from litellm import get_llm_provider
+    from litellm.types.utils import LlmProviders
+    from litellm.utils import ProviderConfigManager
+
+    if call.get("use_chat_completions_api"):
+        return True
+    try:
+        model, provider, _, _ = get_llm_provider(
+            model=call.get("model") or "", custom_llm_provider=call.get("custom_llm_provider")
+        )
+        native = ProviderConfigManager.get_provider_responses_api_config(model=model, provider=LlmProviders(provider))
+    except Exception:  # An unknown model or provider: upstream will say so.
+        return False
+    return native is None
