@@ -1,0 +1,210 @@
+"""Where a block goes: places described by structure, found on the syntax tree.
+
+Each anchor must be found exactly once. Anything else is an `AnchorError`, because a patch that
+lands in the wrong place is worse than one that does not land.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from patches.errors import AnchorError
+from patches.source import (
+    Function,
+    Module,
+    functions_at,
+    names_bound_in_function,
+    names_bound_in_module,
+    seen_elsewhere,
+    signature_of,
+    walk_own_scope,
+)
+
+
+@dataclass(frozen=True)
+class AfterImport:
+    """Below the one top-level import that binds `name`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class DecoratorOn:
+    """Directly above `async def`, below the decorators that are there already."""
+
+    function: str
+
+
+@dataclass(frozen=True)
+class BeforeReturn:
+    """Above the one `return <value>` of the function itself; `needs` are local names the lines
+    use."""
+
+    function: str
+    value: str
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TopOfBody:
+    """First thing the function does, below its docstring; `needs` are local names the lines use."""
+
+    function: str
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EndOfFile:
+    """Last thing the module does; `needs` are module-level names the lines use."""
+
+    needs: tuple[str, ...] = ()
+
+
+Anchor = AfterImport | DecoratorOn | BeforeReturn | TopOfBody | EndOfFile
+
+
+@dataclass(frozen=True)
+class Place:
+    """Insert before the line of this index (the number of lines means at the end), indented like
+    this."""
+
+    line: int
+    indent: bytes
+
+
+def find_place(module: Module, anchor: Anchor) -> Place:
+    """Raises AnchorError when the anchor is missing, ambiguous, or shares its line with other
+    code."""
+    if isinstance(anchor, AfterImport):
+        return _after_import(module, anchor)
+    if isinstance(anchor, EndOfFile):
+        _require(module, "the module", anchor.needs, names_bound_in_module(module.tree))
+        return Place(len(module.lines), b"")
+    function = find_function(module, anchor.function)
+    if isinstance(anchor, DecoratorOn):
+        return _above_def(module, anchor, function)
+    _require(module, anchor.function, anchor.needs, names_bound_in_function(function), function)
+    if isinstance(anchor, BeforeReturn):
+        return _before_return(module, anchor, function)
+    return _top_of_body(module, anchor, function)
+
+
+def describe(anchor: Anchor) -> str:
+    """A few words for people."""
+    if isinstance(anchor, AfterImport):
+        return f"after the import of {anchor.name}"
+    if isinstance(anchor, DecoratorOn):
+        return f"decorator on {anchor.function}"
+    if isinstance(anchor, BeforeReturn):
+        return f"before `return {anchor.value}` in {anchor.function}"
+    if isinstance(anchor, TopOfBody):
+        return f"top of {anchor.function}"
+    return "end of file"
+
+
+def find_function(module: Module, dotted_name: str) -> Function:
+    """Raises AnchorError, with the signatures seen elsewhere, unless there is exactly one."""
+    matches = functions_at(module.tree, dotted_name)
+    if len(matches) == 1:
+        return matches[0]
+    owner = dotted_name.rpartition(".")[0]
+    scope = f"class {owner}" if owner else "the module"
+    if matches:
+        found = f"{len(matches)}: " + ", ".join(signature_of(dotted_name, match) for match in matches)
+    else:
+        elsewhere = seen_elsewhere(module.tree, dotted_name)
+        found = "none" + (f", but {', '.join(elsewhere)}" if elsewhere else "")
+    name = dotted_name.rpartition(".")[2]
+    raise AnchorError(module.path, scope, f"one function {name}", found, dotted_name)
+
+
+def _after_import(module: Module, anchor: AfterImport) -> Place:
+    matches = [
+        (index, node)
+        for index, node in enumerate(module.tree.body)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        and anchor.name in {alias.asname or alias.name for alias in node.names}
+    ]
+    expected = f"one top-level import of {anchor.name}"
+    if len(matches) != 1:
+        lines = ", ".join(f"line {node.lineno}" for _, node in matches)
+        raise AnchorError(module.path, "the module", expected, f"{len(matches)} ({lines})" if lines else "none")
+    index, node = matches[0]
+    return _below(module, "the module", expected, node, module.tree.body[index + 1 :])
+
+
+def _above_def(module: Module, anchor: DecoratorOn, function: Function) -> Place:
+    if not isinstance(function, ast.AsyncFunctionDef):
+        expected = f"`async def {function.name}`"
+        raise AnchorError(
+            module.path,
+            anchor.function,
+            expected,
+            signature_of(anchor.function, function),
+            anchor.function,
+        )
+    return _above(module, anchor.function, "`async def` on a line of its own", function, function.lineno)
+
+
+def _before_return(module: Module, anchor: BeforeReturn, function: Function) -> Place:
+    returns = [
+        node
+        for node in walk_own_scope(function)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Name) and node.value.id == anchor.value
+    ]
+    expected = f"one `return {anchor.value}`"
+    if len(returns) != 1:
+        where = ", ".join(f"line {node.lineno}" for node in returns)
+        found = f"{len(returns)} ({where})" if returns else "none"
+        found += f" in {signature_of(anchor.function, function)}"
+        raise AnchorError(module.path, anchor.function, expected, found, anchor.function)
+    return _above(module, anchor.function, f"{expected} on a line of its own", returns[0], returns[0].lineno)
+
+
+def _top_of_body(module: Module, anchor: TopOfBody, function: Function) -> Place:
+    first = function.body[0]
+    if ast.get_docstring(function, clean=False) is not None:
+        _above(module, anchor.function, "a docstring on lines of its own", first, first.lineno)
+        return _below(module, anchor.function, "a docstring on lines of its own", first, function.body[1:])
+    top = min([first.lineno, *(node.lineno for node in getattr(first, "decorator_list", []))])
+    return _above(module, anchor.function, "a body on lines of its own", first, top)
+
+
+def _above(module: Module, scope: str, expected: str, node: ast.stmt, lineno: int) -> Place:
+    return Place(lineno - 1, _own_indent(module, scope, expected, node))
+
+
+def _below(module: Module, scope: str, expected: str, node: ast.stmt, following: Iterable[ast.stmt]) -> Place:
+    end = node.end_lineno or node.lineno
+    indent = _own_indent(module, scope, expected, node)
+    for sibling in following:
+        if sibling.lineno <= end:
+            raise _shares_its_line(module, scope, expected, end)
+    return Place(end, indent)
+
+
+def _own_indent(module: Module, scope: str, expected: str, node: ast.stmt) -> bytes:
+    before = module.lines[node.lineno - 1][: node.col_offset]
+    if before.strip(b" \t\f"):
+        raise _shares_its_line(module, scope, expected, node.lineno)
+    return before.rpartition(b"\f")[2]  # a form feed sets Python's column back to zero
+
+
+def _shares_its_line(module: Module, scope: str, expected: str, lineno: int) -> AnchorError:
+    return AnchorError(module.path, scope, expected, f"other code on line {lineno}")
+
+
+def _require(
+    module: Module,
+    scope: str,
+    needs: tuple[str, ...],
+    bound: frozenset[str],
+    function: Function | None = None,
+) -> None:
+    for name in needs:
+        if name not in bound:
+            found = "none" + (f" in {signature_of(scope, function)}" if function else "")
+            dotted = scope if function else ""
+            raise AnchorError(module.path, scope, f"the name {name}, which the inserted lines use", found, dotted)

@@ -1,0 +1,327 @@
+"""What the fork inserts into LiteLLM, where, and why: data only.
+
+The order of the patches is the order of writing: definitions before their users, so that a run that
+is killed half-way leaves a package that still imports. Inserted lines are ASCII.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from patches.anchors import AfterImport, Anchor, BeforeReturn, DecoratorOn, EndOfFile, TopOfBody
+
+BRIDGE_FOLDER = "litellm/responses/litellm_completion_transformation"
+TRANSFORMATION = f"{BRIDGE_FOLDER}/transformation.py"
+HANDLER = f"{BRIDGE_FOLDER}/handler.py"
+STREAMING = f"{BRIDGE_FOLDER}/streaming_iterator.py"
+SESSION = f"{BRIDGE_FOLDER}/session_handler.py"
+WEBSOCKET = "litellm/responses/streaming_iterator.py"
+RESPONSE_CACHE = "litellm/caching/caching_handler.py"
+PROXY_SERVER = "litellm/proxy/proxy_server.py"
+
+_RUNTIME = f"{BRIDGE_FOLDER}/redis_session_patch".replace("/", ".")
+_HELPERS = TRANSFORMATION.removesuffix(".py").replace("/", ".")
+_CONFIG = "LiteLLMCompletionResponsesConfig"
+_HANDLER_FUNCTION = "LiteLLMCompletionTransformationHandler.async_response_api_handler"
+_EARLY_LOOKUP = "LiteLLMCompletionTransformationHandler._async_response_api_handler_after_earlier_searches"
+_MEND_TOOL_CALLS = f"{_CONFIG}._ensure_tool_results_have_corresponding_tool_calls"
+_STORED_TURNS = "ResponsesSessionHandler.get_stored_turns_for_previous_response_id"
+_WEBSOCKET_HANDLER = "ManagedResponsesWebSocketHandler"
+_CACHE_SUPPORTS = "LLMCachingHandler._is_call_type_supported_by_cache"
+_HISTORY = "ResponsesSessionHandler.get_chat_completion_message_history_for_previous_response_id"
+
+
+@dataclass(frozen=True)
+class Has:
+    """The release has this file, or this function in it.
+
+    `since` is the first release known to have it. An older release without it is skipped; a newer
+    one without it is an error, so that a renamed function is never taken for an old release.
+    """
+
+    file: str
+    since: str
+    function: str = ""
+
+
+@dataclass(frozen=True)
+class Lacks:
+    """The release has no such file, or no such function in it. Its counterpart `Has` guards against
+    renames."""
+
+    file: str
+    function: str = ""
+
+
+Condition = Has | Lacks
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One marked block: these lines at that place. All of `when` must hold, else the release needs
+    no such edit."""
+
+    file: str
+    anchor: Anchor
+    why: str
+    lines: tuple[str, ...]
+    when: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A named change with a header after DEP-3, and its edits in order of writing."""
+
+    slug: str
+    description: str
+    remove_when: str
+    edits: tuple[Edit, ...]
+    bug: str = "https://github.com/BerriAI/litellm/issues/12364"
+    forwarded: str = "https://github.com/BerriAI/litellm/pull/13339 (closed, not merged)"
+    applied_upstream: str = "in part, from 1.100.0: https://github.com/BerriAI/litellm/pull/37956"
+
+
+def _import(module: str, *names: str) -> tuple[str, ...]:
+    return (f"from {module} import (", *(f"    {name}," for name in names), ")")
+
+
+def _websocket(function: str) -> Has:
+    return Has(WEBSOCKET, since="1.82.2", function=f"{_WEBSOCKET_HANDLER}.{function}")
+
+
+_HAS_SESSION_FILE = Has(SESSION, since="1.75.2")
+_HAS_EARLY_LOOKUP = Has(HANDLER, since="1.109.0", function=_EARLY_LOOKUP)
+_HAS_STORED_TURNS = Has(SESSION, since="1.109.0", function=_STORED_TURNS)
+
+PATCHES: tuple[Patch, ...] = (
+    Patch(
+        slug="redis-session-helpers",
+        description="The fork's helpers, and no second copy of the tool calls that Redis returns.",
+        remove_when="all other patches are gone",
+        edits=(
+            Edit(
+                TRANSFORMATION,
+                EndOfFile(needs=("TOOL_CALLS_CACHE",)),
+                "the fork's helpers, and no second copy of tool calls that Redis returns",
+                (
+                    *_import(
+                        f"{_RUNTIME}.bridge",
+                        "history_is_whole as _patch_history_is_whole",
+                        "remember_request as _patch_remember_request",
+                        "store_session_in_redis as _patch_store_session_in_redis",
+                        "store_stream_in_redis as _patch_store_stream_in_redis",
+                        "without_known_calls as _patch_without_known_calls",
+                    ),
+                    "",
+                    "TOOL_CALLS_CACHE = _patch_without_known_calls(TOOL_CALLS_CACHE)",
+                ),
+            ),
+            Edit(
+                TRANSFORMATION,
+                TopOfBody(_MEND_TOOL_CALLS, needs=("messages",)),
+                "a history from Redis holds its tool calls already",
+                ("if _patch_history_is_whole():", "    return list(messages)"),
+                when=(Has(TRANSFORMATION, since="1.80.11", function=_MEND_TOOL_CALLS),),
+            ),
+        ),
+    ),
+    Patch(
+        slug="redis-session-lookup",
+        description="A follow-up reads Redis first; unknown ids go on to upstream's lookup.",
+        remove_when="upstream's lookup returns a conversation at once, whole, per branch, and only to its owner",
+        edits=(
+            Edit(
+                SESSION,
+                AfterImport("ResponsesAPIRequestUtils"),
+                "helper of the lookup",
+                _import(f"{_RUNTIME}.bridge", "get_session_from_redis as _patch_get_session_from_redis"),
+                when=(_HAS_SESSION_FILE, Lacks(SESSION, function=_STORED_TURNS)),
+            ),
+            Edit(
+                SESSION,
+                DecoratorOn(_HISTORY),
+                "read Redis before the database",
+                ("@_patch_get_session_from_redis",),
+                when=(_HAS_SESSION_FILE, Lacks(SESSION, function=_STORED_TURNS)),
+            ),
+            Edit(
+                SESSION,
+                AfterImport("ResponsesAPIRequestUtils"),
+                "helper of the lookup",
+                _import(
+                    f"{_RUNTIME}.bridge",
+                    "get_stored_turns_from_redis as _patch_get_stored_turns_from_redis",
+                ),
+                when=(_HAS_STORED_TURNS,),
+            ),
+            Edit(
+                SESSION,
+                DecoratorOn(_STORED_TURNS),
+                "read Redis before the database",
+                ("@_patch_get_stored_turns_from_redis",),
+                when=(_HAS_STORED_TURNS,),
+            ),
+            Edit(
+                HANDLER,
+                AfterImport(_CONFIG),
+                "helper of the lookup",
+                _import(f"{_RUNTIME}.bridge", "remember_early_request as _patch_remember_early_request"),
+                when=(_HAS_EARLY_LOOKUP,),
+            ),
+            Edit(
+                HANDLER,
+                DecoratorOn(_EARLY_LOOKUP),
+                "who asks must be known to a lookup before the handler's call",
+                ("@_patch_remember_early_request",),
+                when=(_HAS_EARLY_LOOKUP,),
+            ),
+            Edit(
+                TRANSFORMATION,
+                AfterImport("InMemoryCache"),
+                "helper of the lookup",
+                _import(f"{_RUNTIME}.bridge", "get_request_from_redis as _patch_get_request_from_redis"),
+                when=(Lacks(SESSION),),
+            ),
+            Edit(
+                TRANSFORMATION,
+                DecoratorOn(f"{_CONFIG}.async_responses_api_session_handler"),
+                "read Redis before the database",
+                ("@_patch_get_request_from_redis",),
+                when=(Lacks(SESSION),),
+            ),
+        ),
+    ),
+    Patch(
+        slug="redis-session-store",
+        description="A plain reply is stored in Redis before it leaves, so that its id works at once.",
+        remove_when="upstream commits a turn, whole, before it answers",
+        edits=(
+            Edit(
+                HANDLER,
+                AfterImport(_CONFIG),
+                "helpers of the store",
+                _import(_HELPERS, "_patch_remember_request", "_patch_store_session_in_redis"),
+            ),
+            Edit(
+                HANDLER,
+                DecoratorOn(_HANDLER_FUNCTION),
+                "keep what the client sent until its answer is stored",
+                ("@_patch_remember_request",),
+            ),
+            Edit(
+                HANDLER,
+                BeforeReturn(
+                    _HANDLER_FUNCTION,
+                    "responses_api_response",
+                    needs=("litellm_completion_response",),
+                ),
+                "store the turn before the reply",
+                ("await _patch_store_session_in_redis(responses_api_response, litellm_completion_response)",),
+            ),
+        ),
+    ),
+    Patch(
+        slug="redis-session-store-stream",
+        description="A streamed reply is stored in Redis before its terminal event leaves.",
+        remove_when="upstream commits a streamed turn, whole, under the id it hands out, before its terminal event",
+        edits=(
+            Edit(
+                STREAMING,
+                AfterImport(_CONFIG),
+                "helper of the store",
+                _import(_HELPERS, "_patch_store_stream_in_redis"),
+            ),
+            Edit(
+                STREAMING,
+                DecoratorOn("LiteLLMCompletionStreamingIterator.__anext__"),
+                "store the turn before the terminal event",
+                ("@_patch_store_stream_in_redis",),
+            ),
+        ),
+    ),
+    Patch(
+        slug="redis-session-websocket",
+        description="A conversation that began before a WebSocket connection is continued from Redis, whole.",
+        remove_when="upstream's WebSocket handler looks up the history that its connection does not have, every time",
+        edits=(
+            Edit(
+                WEBSOCKET,
+                TopOfBody(f"{_WEBSOCKET_HANDLER}._apply_history", needs=("call_kwargs",)),
+                "remember whether the connection knows the history",
+                (
+                    f"from {_RUNTIME}.bridge import note_websocket_call as _patch_note_websocket_call",
+                    "",
+                    "_patch_note_websocket_call(self, call_kwargs)",
+                ),
+                when=(_websocket("_apply_history"),),
+            ),
+            Edit(
+                WEBSOCKET,
+                TopOfBody(f"{_WEBSOCKET_HANDLER}._save_turn_history"),
+                "the connection must not keep a history without its beginning",
+                (
+                    *_import(
+                        f"{_RUNTIME}.bridge",
+                        "websocket_history_is_elsewhere as _patch_websocket_history_is_elsewhere",
+                    ),
+                    "",
+                    "if _patch_websocket_history_is_elsewhere(self):",
+                    "    return",
+                ),
+                when=(_websocket("_save_turn_history"),),
+            ),
+            Edit(
+                WEBSOCKET,
+                TopOfBody(f"{_WEBSOCKET_HANDLER}._send_error"),
+                "an unknown response has OpenAI's error event",
+                (
+                    f"from {_RUNTIME}.bridge import refused_over_websocket as _patch_refused_over_websocket",
+                    "",
+                    "if await _patch_refused_over_websocket(self.websocket):",
+                    "    return",
+                ),
+                when=(_websocket("_send_error"),),
+            ),
+        ),
+    ),
+    Patch(
+        slug="redis-session-response-cache",
+        description="LiteLLM's response cache does not hand one caller's response id to another.",
+        remove_when="upstream gives every cached answer a response id of its own",
+        edits=(
+            Edit(
+                RESPONSE_CACHE,
+                TopOfBody(_CACHE_SUPPORTS, needs=("original_function",)),
+                "bridged answers are cached as chat completions only",
+                (
+                    f"from {_RUNTIME}.bridge import is_cached_as_chat as _patch_is_cached_as_chat",
+                    "",
+                    "if _patch_is_cached_as_chat(original_function, self.request_kwargs):",
+                    "    return False",
+                ),
+            ),
+        ),
+    ),
+    Patch(
+        slug="redis-session-start",
+        description="The proxy checks the fork's settings at start and says what is active.",
+        remove_when="all other patches are gone",
+        edits=(
+            Edit(
+                PROXY_SERVER,
+                EndOfFile(needs=("app",)),
+                "check the settings at start and say what is active",
+                (
+                    *_import(f"{_RUNTIME}.startup", "announce_at_startup as _patch_announce_at_startup"),
+                    "",
+                    "_patch_announce_at_startup(app)",
+                ),
+            ),
+        ),
+    ),
+)
+
+
+def upstream_files() -> tuple[str, ...]:
+    """Every upstream file that any release may have patched, in order of writing."""
+    return tuple(dict.fromkeys(edit.file for patch in PATCHES for edit in patch.edits))

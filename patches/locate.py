@@ -1,0 +1,98 @@
+"""Which LiteLLM to work on: the folder that holds it, its version, its dist-info."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from patches.errors import PatchError
+
+
+@dataclass(frozen=True)
+class Target:
+    """`root` holds the `litellm/` package; `version` is None when nothing beside the package tells
+    it."""
+
+    root: Path
+    version: str | None
+    version_source: str
+    dist_info: str | None  # folder name inside root
+
+    @property
+    def title(self) -> str:
+        """For people: version and where it was read."""
+        return f"LiteLLM {self.version or 'of unknown version'} ({self.version_source})"
+
+
+def find_target(explicit: str | None = None) -> Target:
+    """The folder given, or else the one that the running interpreter would import LiteLLM from."""
+    return open_target(Path(explicit) if explicit is not None else _imported_root())
+
+
+def open_target(root: Path) -> Target:
+    """Raises PatchError unless `root` is a folder that holds one LiteLLM."""
+    if not root.is_dir():
+        raise PatchError(f"{root}: not a folder", "give --target the folder that holds `litellm/`")
+    root = root.resolve()
+    if not (root / "litellm" / "__init__.py").is_file():
+        hint = root.parent if root.name == "litellm" and (root / "__init__.py").is_file() else None
+        raise PatchError(
+            f"{root}: holds no LiteLLM (expected litellm/__init__.py)",
+            f"python -m patches status --target {hint}" if hint else "give --target the folder that holds `litellm/`",
+        )
+    infos = sorted(path for path in root.glob("litellm-[0-9]*.dist-info") if path.is_dir())
+    if len(infos) > 1:
+        names = ", ".join(path.name for path in infos)
+        raise PatchError(
+            f"{root}: expected one litellm dist-info, found {len(infos)}: {names}",
+            "reinstall LiteLLM",
+        )
+    if infos:
+        return Target(root, _metadata_version(infos[0]), f"from {infos[0].name}", infos[0].name)
+    version = _project_version(root / "pyproject.toml")
+    source = "from pyproject.toml" if version else "no dist-info and no pyproject.toml beside it"
+    return Target(root, version, source, None)
+
+
+def other_copies(target: Target) -> tuple[Path, ...]:
+    """Further folders on this interpreter's path that hold a LiteLLM; only one of them is the one
+    that runs."""
+    folders = (Path(entry or ".") for entry in sys.path)
+    roots = (folder.resolve() for folder in folders if (folder / "litellm" / "__init__.py").is_file())
+    return tuple(dict.fromkeys(root for root in roots if root != target.root))
+
+
+def _imported_root() -> Path:
+    spec = importlib.util.find_spec("litellm")  # finds without importing
+    if spec is None or spec.origin is None or not spec.has_location:
+        raise PatchError(
+            f"{sys.executable} has no LiteLLM to import",
+            "pip install litellm, or give --target the folder that holds `litellm/`",
+        )
+    return Path(spec.origin).parent.parent
+
+
+def _metadata_version(dist_info: Path) -> str | None:
+    try:
+        text = (dist_info / "METADATA").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return dist_info.name.removesuffix(".dist-info").partition("-")[2]
+    match = re.search(r"^Version:[ \t]*(\S+)", text, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _project_version(pyproject: Path) -> str | None:
+    try:
+        text = pyproject.read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    for section in re.split(r"^(?=\[)", text, flags=re.MULTILINE):
+        if section.startswith(("[project]", "[tool.poetry]")):
+            name = re.search(r"^name\s*=\s*[\"']([^\"']+)", section, re.MULTILINE)
+            version = re.search(r"^version\s*=\s*[\"']([^\"']+)", section, re.MULTILINE)
+            if name and name[1].lower() == "litellm" and version:
+                return version[1]
+    return None

@@ -1,0 +1,184 @@
+"""Sources as a future release might have them: the patch lands in the right place or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from patches import PatchError, apply_patches, revert_patches
+from patches.catalogue import HANDLER, PROXY_SERVER, SESSION, STREAMING, TRANSFORMATION, upstream_files
+from patches.moved import with_whereabouts
+from tests.patches.trees import NEWEST, OWN, SOURCES, make_tree, snapshot, survey
+
+MOVED_CLASS = "class LiteLLMCompletionTransformationHandler:"
+RETURN = "            return responses_api_response\n        return inner()"
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "message"),
+    [
+        (
+            HANDLER,
+            "async def async_response_api_handler(self, request, **kwargs)",
+            "async def async_api_handler(self, request, **kwargs)",
+            r"expected one function async_response_api_handler; found none",
+        ),
+        (
+            HANDLER,
+            MOVED_CLASS,
+            "class Moved:",
+            r"class LiteLLMCompletionTransformationHandler: .*found none, but "
+            r"`async def Moved\.async_response_api_handler\(self, request, \*\*kwargs\)` "
+            r"at line 11",
+        ),
+        (
+            HANDLER,
+            "    async def async_response_api_handler",
+            "    def async_response_api_handler",
+            r"expected `async def async_response_api_handler`; "
+            r"found `def .*\(self, request, \*\*kwargs\)`",
+        ),
+        (
+            HANDLER,
+            RETURN,
+            "            return responses_api_response\n        return responses_api_response",
+            r"found 2 \(line",
+        ),
+        (
+            HANDLER,
+            RETURN,
+            "            return None\n        return inner()",
+            r"expected one `return .*`; found none in `async",
+        ),
+        (
+            HANDLER,
+            "        if litellm_completion_response:\n            responses_api_response",
+            "        if litellm_completion_response: return responses_api_response\n        if 1:\n            x",
+            r"found 2|other code on line",
+        ),
+        (
+            HANDLER,
+            "litellm_completion_response",
+            "completion",
+            r"expected the name litellm_completion_response",
+        ),
+        (
+            STREAMING,
+            "    async def __anext__(self):\n",
+            "    def __anext__(self):\n",
+            r"expected `async def __anext__`",
+        ),
+        (
+            STREAMING,
+            "    async def __anext__",
+            "    async def __anext__(self):\n        pass\n\n    async def __anext__",
+            r"expected one function __anext__; found 2:",
+        ),
+        (
+            STREAMING,
+            "import LiteLLMCompletionResponsesConfig",
+            "import Other",
+            r"expected one top-level import of LiteLLM",
+        ),
+        (
+            STREAMING,
+            "import LiteLLMCompletionResponsesConfig",
+            "import LiteLLMCompletionResponsesConfig; x = 1",
+            r"other code on line 1",
+        ),
+        (
+            TRANSFORMATION,
+            "TOOL_CALLS_CACHE =",
+            "TOOL_CACHE =",
+            r"in the module: expected the name TOOL_CALLS_CACHE",
+        ),
+        (
+            TRANSFORMATION,
+            "_ensure_tool_results_have_corresponding_tool_calls",
+            "_ensure_tool_results",
+            r"expected one function _ensure_tool_results_have_corresponding_tool_calls; found none",
+        ),
+        (
+            TRANSFORMATION,
+            "(messages, tools=None)",
+            "(history, tools=None)",
+            r"expected the name messages, which",
+        ),
+        (SESSION, "get_chat_completion_message_history_for", "get_history_for", r"found none"),
+        (PROXY_SERVER, "app = make()", "application = make()", r"expected the name app"),
+        (PROXY_SERVER, "app = make()", "app = make(", r"this Python cannot parse it"),
+    ],
+)
+def test_a_changed_source_is_a_clear_error_and_nothing_is_written(
+    tmp_path: Path, path: str, old: str, new: str, message: str
+) -> None:
+    assert old in SOURCES[path]
+    target = make_tree(tmp_path, {path: SOURCES[path].replace(old, new)})
+    before = snapshot(tmp_path)
+    with pytest.raises(PatchError, match=message) as caught:
+        apply_patches(target, OWN)
+    assert caught.value.sentence.startswith(f"{path}: ")
+    assert caught.value.next_step
+    assert "\n" not in caught.value.sentence
+    assert snapshot(tmp_path) == before
+    assert survey(target).state == "unsupported"
+
+
+def test_a_function_that_moved_to_another_file_is_shown_with_its_new_signature(
+    tmp_path: Path,
+) -> None:
+    moved = SOURCES[STREAMING].replace("(self)", "(self, extra: int = 0)")
+    target = make_tree(
+        tmp_path,
+        {
+            STREAMING: SOURCES[STREAMING].split("\n")[0] + "\n",
+            STREAMING.replace("iterator", "iterators"): moved,
+        },
+    )
+    with pytest.raises(PatchError) as caught:
+        apply_patches(target, OWN)
+    text = with_whereabouts(caught.value, target.root).sentence
+    assert (
+        "streaming_iterators.py has `async def LiteLLMCompletionStreamingIterator.__anext__("
+        "self, extra: int=0)`" in text
+    )
+
+
+@pytest.mark.parametrize("missing", sorted(upstream_files()))
+def test_a_missing_file_is_a_clear_error_and_nothing_is_written(tmp_path: Path, missing: str) -> None:
+    target = make_tree(tmp_path, {missing: None})
+    before = snapshot(tmp_path)
+    with pytest.raises(PatchError, match=rf"^{missing}: "):
+        apply_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_release_known_to_have_stored_turns_must_have_them(tmp_path: Path) -> None:
+    target = make_tree(tmp_path, {HANDLER: NEWEST[HANDLER]}, version="1.109.1")
+    with pytest.raises(
+        PatchError,
+        match=r"expected one function get_stored_turns_for_previous_response_id; found none",
+    ):
+        apply_patches(target, OWN)
+
+
+def test_a_release_with_stored_turns_is_patched_there(tmp_path: Path) -> None:
+    target = make_tree(tmp_path, NEWEST, version="1.109.1")
+    before = snapshot(tmp_path)
+    apply_patches(target, OWN)
+    text = (tmp_path / SESSION).read_text()
+    assert (
+        "    @_patch_get_stored_turns_from_redis\n"
+        "    # <<< PATCH redis-session-lookup\n    async def get_stored" in text
+    )
+    assert "get_session_from_redis" not in text
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_an_early_build_may_lack_what_its_release_has(tmp_path: Path) -> None:
+    old = SOURCES[TRANSFORMATION].replace("_ensure_tool_results_have_corresponding_tool_calls", "other")
+    apply_patches(make_tree(tmp_path / "rc", {TRANSFORMATION: old}, version="1.80.11rc1"), OWN)
+    with pytest.raises(PatchError):
+        apply_patches(make_tree(tmp_path / "final", {TRANSFORMATION: old}, version="1.80.11"), OWN)

@@ -1,0 +1,450 @@
+"""The whole way on small trees: apply, status, revert, and what must never be touched."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+import py_compile
+import stat
+from pathlib import Path
+
+import pytest
+
+from patches import PatchError, apply_patches, catalogue, edits, open_target, plan_apply, plan_revert, revert_patches
+from patches.catalogue import HANDLER, PROXY_SERVER, SESSION, STREAMING, TRANSFORMATION
+from tests.patches.trees import (
+    NEWEST,
+    OWN,
+    RUNTIME,
+    SOURCES,
+    make_tree,
+    snapshot,
+    survey,
+    write_record,
+    wrong_hashes,
+)
+
+RECORD = "litellm-1.106.2.dist-info/RECORD"
+
+
+def test_apply_and_revert_leave_no_trace(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+
+    apply_patches(target, OWN)
+    assert survey(target).state == "patched"
+    assert snapshot(tmp_path) != before
+
+    revert_patches(target, OWN)
+    assert survey(target).state == "pristine"
+    assert snapshot(tmp_path) == before
+
+
+def test_every_call_site_gets_its_lines_in_the_right_place(tmp_path: Path) -> None:
+    apply_patches(make_tree(tmp_path), OWN)
+
+    handler = (tmp_path / HANDLER).read_text()
+    assert (
+        "            # >>> PATCH redis-session-store: store the turn before the reply\n"
+        "            await _patch_store_session_in_redis("
+        "responses_api_response, litellm_completion_response)\n"
+        "            # <<< PATCH redis-session-store\n"
+        "            return responses_api_response\n"
+        "        return inner()\n"
+    ) in handler
+    assert "    @_patch_remember_request\n    # <<< PATCH redis-session-store\n    async def async_resp" in handler
+    assert "    @_patch_store_stream_in_redis\n    # <<< PATCH" in (tmp_path / STREAMING).read_text()
+    session = (tmp_path / SESSION).read_text()
+    assert session.index("@staticmethod") < session.index("@_patch_get_session_from_redis") < session.index("async def")
+    transformation = (tmp_path / TRANSFORMATION).read_text()
+    assert '"""\n        # >>> PATCH redis-session-helpers: ' in transformation
+    assert "        if _patch_history_is_whole():\n            return list(messages)\n" in transformation
+    assert transformation.endswith(
+        "\nTOOL_CALLS_CACHE = _patch_without_known_calls(TOOL_CALLS_CACHE)\n# <<< PATCH redis-session-helpers\n"
+    )
+    assert (
+        (tmp_path / PROXY_SERVER)
+        .read_text()
+        .endswith("_patch_announce_at_startup(app)\n# <<< PATCH redis-session-start\n")
+    )
+
+
+def test_taking_the_marked_lines_out_by_hand_is_the_same_as_revert(tmp_path: Path) -> None:
+    apply_patches(make_tree(tmp_path), OWN)
+    for path, text in SOURCES.items():
+        kept, inside = [], False
+        for line in (tmp_path / path).read_text().splitlines(keepends=True):
+            inside = inside or "# >>> PATCH" in line
+            if not inside:
+                kept.append(line)
+            inside = inside and "# <<< PATCH" not in line
+        assert "".join(kept) == text
+
+
+def test_applying_twice_writes_nothing_the_second_time(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    apply_patches(target, OWN)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    inodes = {path: path.stat().st_ino for path in tmp_path.rglob("*")}
+
+    assert apply_patches(target, OWN).is_empty
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert {path: path.stat().st_ino for path in tmp_path.rglob("*")} == inodes
+
+
+def test_reverting_a_pristine_tree_does_nothing(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    assert revert_patches(target, OWN).is_empty
+    assert snapshot(tmp_path) == before
+
+
+def test_record_is_right_after_apply_and_as_before_after_revert(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    record = (tmp_path / RECORD).read_bytes()
+
+    apply_patches(target, OWN)
+    assert wrong_hashes(tmp_path) == []
+    assert f"{RUNTIME}/bridge.py" in (tmp_path / RECORD).read_text()
+
+    revert_patches(target, OWN)
+    assert (tmp_path / RECORD).read_bytes() == record
+    assert wrong_hashes(tmp_path) == []
+
+
+def test_a_record_with_crlf_and_no_last_ending_comes_back_byte_for_byte(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    record = (tmp_path / RECORD).read_bytes().replace(b"\n", b"\r\n")[:-2]
+    (tmp_path / RECORD).write_bytes(record)
+    apply_patches(target, OWN)
+    assert wrong_hashes(tmp_path) == []
+    revert_patches(target, OWN)
+    assert (tmp_path / RECORD).read_bytes() == record
+
+
+def test_a_lost_copy_of_the_pristine_record_is_worked_out_again(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    apply_patches(target, OWN)
+    (tmp_path / f"{RECORD}.redis-session-patch").unlink()
+
+    assert survey(target).state == "half-applied"
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_false_copy_of_the_pristine_record_is_refused(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    apply_patches(target, OWN)
+    saved = tmp_path / f"{RECORD}.redis-session-patch"
+    for old, new in (
+        (b"METADATA,sha256=", b"METADATA,sha256=x"),
+        (b"handler.py,sha256=", b"handler.py,sha256=x"),
+    ):
+        kept = saved.read_bytes()
+        saved.write_bytes(kept.replace(old, new))
+        before = snapshot(tmp_path)
+        with pytest.raises(PatchError):
+            revert_patches(target, OWN)
+        assert snapshot(tmp_path) == before
+        saved.write_bytes(kept)
+    revert_patches(target, OWN)
+
+
+def test_a_tree_without_record_works_too(tmp_path: Path) -> None:
+    target = make_tree(tmp_path, with_record=False)
+    before = snapshot(tmp_path)
+    apply_patches(target, OWN)
+    assert survey(target).state == "patched"
+    assert apply_patches(target, OWN).is_empty
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_git_checkout_takes_its_version_from_its_pyproject(tmp_path: Path) -> None:
+    make_tree(tmp_path, with_record=False)
+    for path in (tmp_path / "litellm-1.106.2.dist-info").iterdir():
+        path.unlink()
+    (tmp_path / "litellm-1.106.2.dist-info").rmdir()
+    assert open_target(tmp_path).version is None
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.other]\nversion = "9"\n[tool.poetry]\nname = "litellm"\nversion = "1.85.7"\n'
+    )
+    assert open_target(tmp_path).version == "1.85.7"
+
+
+def test_an_unknown_version_is_patched_when_every_anchor_fits(tmp_path: Path) -> None:
+    make_tree(tmp_path, with_record=False)
+    for path in (tmp_path / "litellm-1.106.2.dist-info").iterdir():
+        path.unlink()
+    (tmp_path / "litellm-1.106.2.dist-info").rmdir()
+    for path, text in NEWEST.items():
+        (tmp_path / path).write_text(text)
+    target = open_target(tmp_path)
+    apply_patches(target, OWN)
+    assert survey(target).state == "patched"
+    text = (tmp_path / SESSION).read_text()
+    assert "@_patch_get_stored_turns_from_redis\n" in text
+    assert "_patch_get_session_from_redis" not in text
+
+
+def test_a_release_without_a_session_handler_is_served_in_the_transformation(
+    tmp_path: Path,
+) -> None:
+    target = make_tree(tmp_path, {SESSION: None}, version="1.74.15")
+    before = snapshot(tmp_path)
+    apply_patches(target, OWN)
+    text = (tmp_path / TRANSFORMATION).read_text()
+    assert "    @_patch_get_request_from_redis\n    # <<< PATCH redis-session-lookup\n    async def async_resp" in text
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_hard_linked_cache_is_never_written_through(tmp_path: Path) -> None:
+    cache, site = tmp_path / "cache", tmp_path / "site"
+    make_tree(cache)
+    for path in cache.rglob("*"):
+        if path.is_file():
+            copy = site / path.relative_to(cache)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, copy)
+    before = snapshot(cache)
+    target = open_target(site)
+    apply_patches(target, OWN)
+    assert snapshot(cache) == before
+    revert_patches(target, OWN)
+    assert snapshot(cache) == before == snapshot(site)
+
+
+def test_modes_are_kept_and_new_files_take_their_neighbours(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    (tmp_path / HANDLER).chmod(0o640)
+    (tmp_path / TRANSFORMATION).chmod(0o604)
+    apply_patches(target, OWN)
+    assert stat.S_IMODE((tmp_path / HANDLER).stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / RUNTIME / "bridge.py").stat().st_mode) == 0o604
+    revert_patches(target, OWN)
+    assert stat.S_IMODE((tmp_path / HANDLER).stat().st_mode) == 0o640
+
+
+def test_stale_bytecode_goes_and_what_was_compiled_is_compiled_again(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    compiled = Path(str(py_compile.compile(str(tmp_path / STREAMING), doraise=True, invalidation_mode=unchecked)))
+    foreign = compiled.with_name("streaming_iterator.cpython-38.pyc")
+    foreign.write_bytes(b"old")
+    neighbour = compiled.with_name("streaming_iterator_more.cpython-38.pyc")
+    neighbour.write_bytes(b"not ours")
+    pristine = compiled.read_bytes()
+
+    apply_patches(target, OWN)
+    assert not foreign.exists()
+    assert neighbour.read_bytes() == b"not ours"
+    assert b"_patch_store_stream_in_redis" in compiled.read_bytes()
+
+    py_compile.compile(str(tmp_path / RUNTIME / "bridge.py"))
+    revert_patches(target, OWN)
+    assert compiled.read_bytes() == pristine
+    assert not (tmp_path / RUNTIME).exists()
+
+
+@pytest.mark.parametrize("path", [TRANSFORMATION, HANDLER, PROXY_SERVER])
+def test_a_foreign_edit_before_apply_is_refused(tmp_path: Path, path: str) -> None:
+    target = make_tree(tmp_path)
+    (tmp_path / path).write_text(SOURCES[path] + "# mine\n")
+    before = snapshot(tmp_path)
+    assert survey(target).state == "edited"
+    for command in (apply_patches, revert_patches):
+        with pytest.raises(PatchError, match=path):
+            command(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("with_record", [True, False])
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        (HANDLER, "await _patch_store", "await   _patch_store"),
+        (HANDLER, "# <<< PATCH redis-session-store\n            return", "            return"),
+        (f"{RUNTIME}/bridge.py", "False", "True"),
+        (
+            TRANSFORMATION,
+            "# >>> PATCH redis-session-helpers: a history",
+            "# >>> PATCH redis-session-helpers: A history",
+        ),
+    ],
+)
+def test_a_foreign_edit_of_our_own_lines_is_refused(
+    tmp_path: Path, path: str, old: str, new: str, with_record: bool
+) -> None:
+    target = make_tree(tmp_path, with_record=with_record)
+    apply_patches(target, OWN)
+    text = (tmp_path / path).read_text()
+    assert old in text
+    (tmp_path / path).write_text(text.replace(old, new))
+    before = snapshot(tmp_path)
+    assert survey(target).state == "edited"
+    for command in (apply_patches, revert_patches):
+        with pytest.raises(PatchError, match=path):
+            command(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_foreign_edit_outside_the_blocks_after_apply_is_refused(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    apply_patches(target, OWN)
+    with (tmp_path / STREAMING).open("a") as file:
+        file.write("# mine\n")
+    before = snapshot(tmp_path)
+    for command in (apply_patches, revert_patches):
+        with pytest.raises(PatchError, match="outside the patch's blocks"):
+            command(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_somebody_elses_file_in_our_place_is_refused(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    (tmp_path / RUNTIME).mkdir()
+    (tmp_path / RUNTIME / "bridge.py").write_text("mine = 1\n")
+    before = snapshot(tmp_path)
+    with pytest.raises(PatchError, match="is not the fork's file"):
+        apply_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_upstream_shipping_a_file_of_our_name_is_refused(tmp_path: Path) -> None:
+    target = make_tree(tmp_path, {f"{RUNTIME}/bridge.py": "upstream = 1\n"})
+    with pytest.raises(PatchError, match="is upstream's"):
+        apply_patches(target, OWN)
+
+
+def test_one_block_taken_out_by_hand_is_half_applied_and_mended(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    apply_patches(target, OWN)
+    patched = snapshot(tmp_path)
+    (tmp_path / STREAMING).write_text(SOURCES[STREAMING])
+    assert survey(target).state == "half-applied"
+    apply_patches(target, OWN)
+    assert snapshot(tmp_path) == patched
+
+
+def test_another_version_of_the_fork_is_brought_up_to_date(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    older = {f"{RUNTIME}/bridge.py": b"old = 1\n", f"{RUNTIME}/gone.py": b"gone = 1\n"}
+    apply_patches(target, older)
+
+    now = survey(target)
+    assert (now.state, now.outdated) == ("patched", True)
+    apply_patches(target, OWN)
+    assert survey(target).outdated is False
+    assert not (tmp_path / RUNTIME / "gone.py").exists()
+    assert wrong_hashes(tmp_path) == []
+
+    apply_patches(target, older)
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_blocks_of_another_version_of_the_fork_are_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = tuple(
+        dataclasses.replace(
+            patch,
+            edits=tuple(dataclasses.replace(edit, why=f"older {edit.why}") for edit in patch.edits[:1]),
+        )
+        for patch in catalogue.PATCHES
+    )
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    with monkeypatch.context() as older_version:
+        for function in (edits.plan_edits, edits.known_blocks):
+            older_version.setattr(function, "__defaults__", (older,))
+        apply_patches(target, OWN)
+    assert (survey(target).state, survey(target).outdated) == ("patched", True)
+    apply_patches(target, OWN)
+    assert (survey(target).state, survey(target).outdated) == ("patched", False)
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_tree_patched_through_git_apply_is_recognised_and_mended(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    apply_patches(target, OWN)
+    (tmp_path / RECORD).write_bytes((tmp_path / f"{RECORD}.redis-session-patch").read_bytes())
+    (tmp_path / f"{RECORD}.redis-session-patch").unlink()
+    assert survey(target).state == "half-applied"
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("version", ["1.82.7", "1.82.8", "1.107.0"])
+def test_a_withdrawn_release_is_refused(tmp_path: Path, version: str) -> None:
+    target = make_tree(tmp_path, version=version)
+    before = snapshot(tmp_path)
+    assert survey(target).state == "unsupported"
+    with pytest.raises(PatchError, match="withdrawn from the registry as compromised"):
+        apply_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_release_older_than_the_first_supported_is_refused(tmp_path: Path) -> None:
+    target = make_tree(tmp_path, version="1.67.4")
+    with pytest.raises(PatchError, match=r"older than 1\.68\.0"):
+        apply_patches(target, OWN)
+
+
+def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    descriptor = os.open(tmp_path / "litellm", os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        before = snapshot(tmp_path)
+        with pytest.raises(PatchError, match="another run"):
+            apply_patches(target, OWN)
+        assert snapshot(tmp_path) == before
+    finally:
+        os.close(descriptor)
+    apply_patches(target, OWN)
+
+
+def test_leftover_temporary_files_are_removed(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    (tmp_path / HANDLER).with_name(".redis-session-patch-1-1.tmp").write_bytes(b"half")
+    assert survey(target).state == "half-applied"
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_plans_are_made_without_touching_the_disk(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    plan = plan_apply(survey(target))
+    assert plan.steps[0].path.endswith("RECORD.redis-session-patch")
+    order = [step.path for step in plan.steps]
+    assert max(map(order.index, OWN)) < order.index(TRANSFORMATION) < order.index(HANDLER)
+    assert order.index(TRANSFORMATION) < order.index(STREAMING)
+    assert order[-1] == PROXY_SERVER
+    assert plan_revert(survey(target)).is_empty
+    assert snapshot(tmp_path) == before
+
+
+def test_records_of_other_packages_stay_out_of_it(tmp_path: Path) -> None:
+    other = tmp_path / "litellm_enterprise-1.0.dist-info"
+    other.mkdir(parents=True)
+    (other / "RECORD").write_text("x,,\n")
+    make_tree(tmp_path, with_record=False)
+    write_record(tmp_path, tmp_path / "litellm-1.106.2.dist-info")
+    apply_patches(open_target(tmp_path), OWN)
+    assert (other / "RECORD").read_text() == "x,,\n"
+
+
+def test_two_dist_infos_are_ambiguous(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    (tmp_path / "litellm-1.85.7.dist-info").mkdir()
+    with pytest.raises(PatchError, match=r"expected one litellm dist-info, found 2"):
+        open_target(tmp_path)
