@@ -24,7 +24,8 @@ from tests.support.trees import TreeFailed, installed_release, tree
 PROXY_FIXTURES = {"proxy", "proxies", "client"}
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def put_tree_on_path() -> None:
+    """Before any other conftest imports LiteLLM."""
     kind = os.environ.get("LITELLM_TREE", "patched")
     if kind == "installed":
         return
@@ -32,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.path.insert(0, str(tree(kind)))
     except TreeFailed as error:
         raise pytest.UsageError(str(error)) from None
+
+
+put_tree_on_path()
 
 
 def pytest_report_header() -> str:

@@ -1,0 +1,191 @@
+"""The stored conversation as messages, and what of the new request it makes superfluous."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Turn
+from litellm.responses.litellm_completion_transformation.redis_session_patch.history import (
+    call_ids,
+    history_messages,
+    latest_instructions,
+    maker_of,
+    restates,
+    spend_log_rows,
+    without_repeated_calls,
+)
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str | None = None, *ids: str, **fields: Any) -> dict[str, Any]:
+    calls = {"tool_calls": [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in ids]}
+    return {"role": "assistant", "content": text, **(calls if ids else {}), **fields}
+
+
+def result(call_id: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "content": "done"}
+
+
+def turn(text: Any, *answer: dict[str, Any], instructions: str | None = None, **fields: Any) -> Turn:
+    return Turn("id", None, text, instructions, answer, **fields)
+
+
+def messages(*turns: Turn, maker: str | None = None, with_instructions: bool = False) -> list[Any]:
+    return history_messages(turns, lambda text: [user(text)], maker=maker, with_instructions=with_instructions)
+
+
+def test_each_turn_is_its_input_and_then_its_answer_in_order():
+    turns = turn("a", assistant("1")), turn("b", assistant("2"), assistant("3"))
+    assert messages(*turns) == [user("a"), assistant("1"), user("b"), assistant("2"), assistant("3")]
+
+
+def test_what_preceded_the_first_turn_comes_first():
+    assert messages(turn("b", assistant("2"), earlier=(user("a"), assistant("1")))) == [
+        user("a"),
+        assistant("1"),
+        user("b"),
+        assistant("2"),
+    ]
+
+
+def test_the_input_goes_through_the_transformation_that_is_given():
+    seen = []
+    history_messages([turn([{"x": 1}])], lambda given: seen.append(given) or [], maker=None, with_instructions=False)
+    assert seen == [[{"x": 1}]]
+
+
+def test_where_asked_each_turn_s_instructions_stand_before_its_input():
+    turns = turn("a", instructions="be kind"), turn("b"), turn("c", instructions="be brief")
+    system = [{"role": "system", "content": text} for text in ("be kind", "be brief")]
+    assert messages(*turns, with_instructions=True) == [system[0], user("a"), user("b"), system[1], user("c")]
+    assert messages(*turns) == [user("a"), user("b"), user("c")]
+
+
+def test_the_latest_instructions_are_those_of_the_last_turn_that_had_some():
+    assert latest_instructions([turn("a", instructions="1"), turn("b", instructions="2"), turn("c")]) == "2"
+    assert latest_instructions([turn("a"), turn("b", instructions="")]) is None
+
+
+SIGNED = assistant(
+    "42",
+    thinking_blocks=[{"type": "thinking", "thinking": "hm", "signature": "s"}],
+    provider_specific_fields={"x": 1},
+    tool_calls=[
+        {
+            "id": "c1",
+            "type": "function",
+            "function": {"name": "f", "arguments": "{}", "provider_specific_fields": {"s": 1}},
+            "provider_specific_fields": {"thought_signature": "s"},
+        }
+    ],
+)
+
+
+def test_the_same_maker_gets_signatures_back():
+    assert messages(turn("a", SIGNED, maker="gemini"), maker="gemini")[1] == SIGNED
+
+
+def test_another_maker_gets_text_and_calls_without_signatures():
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    assert messages(turn("a", SIGNED, maker="gemini"), maker="claude")[1] == assistant("42", tool_calls=[call])
+    assert SIGNED["tool_calls"][0]["provider_specific_fields"] and SIGNED["thinking_blocks"]  # The stored turn is as it was.
+
+
+def test_as_rows_of_the_database_turns_have_input_instructions_and_answer():
+    first, second = turn("a", assistant("1"), instructions="be kind"), turn([user("b")], SIGNED, maker="gemini")
+    rows = spend_log_rows([first, second], "session", "gemini")
+    requests = [row["proxy_server_request"] for row in rows]
+    assert requests == [{"input": "a", "instructions": "be kind"}, {"input": [user("b")], "instructions": None}]
+    assert [row["response"]["choices"][0]["message"] for row in rows] == [assistant("1"), SIGNED]
+    assert {row["session_id"] for row in rows} == {"session"}
+    (foreign,) = spend_log_rows([second], None, "claude")
+    assert "thinking_blocks" not in foreign["response"]["choices"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "model, provider, maker",
+    [
+        ("claude-sonnet-4", "anthropic", "claude"),
+        ("anthropic.Claude-3", "bedrock", "claude"),
+        ("gemini-2.5-pro", "vertex_ai", "gemini"),
+        ("deepseek-chat", "deepseek", "deepseek"),
+        (None, "groq", "groq"),
+        (None, None, None),
+    ],
+)
+def test_the_maker_is_whose_model_it_is_wherever_it_is_hosted(model, provider, maker):
+    assert maker_of(model, provider) == maker
+
+
+CALL_ITEM = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+OUTPUT_ITEM = {"type": "function_call_output", "call_id": "c1", "output": "done"}
+
+
+def test_a_call_that_the_history_has_is_not_said_again():
+    new = [assistant(None, "c1"), result("c1"), user("and?")]
+    assert without_repeated_calls(new, [OUTPUT_ITEM], [assistant(None, "c1")]) == new[1:]
+
+
+def test_parallel_calls_that_the_history_has_are_not_said_again():
+    new = [assistant(None, "c1", "c2"), result("c1"), result("c2")]
+    assert without_repeated_calls(new, [OUTPUT_ITEM], [assistant("text", "c2", "c1")]) == new[1:]
+
+
+@pytest.mark.parametrize(
+    "new, request_input, history",
+    [
+        (assistant(None, "c1"), [OUTPUT_ITEM], []),
+        (assistant(None, "c1", "c2"), [OUTPUT_ITEM], [assistant(None, "c1")]),
+        (assistant("And a text.", "c1"), [OUTPUT_ITEM], [assistant(None, "c1")]),
+        (assistant(None, "c1"), [CALL_ITEM, OUTPUT_ITEM], [assistant(None, "c1")]),
+        (assistant(None, "c1"), [{**CALL_ITEM, "type": "custom_tool_call"}, OUTPUT_ITEM], [assistant(None, "c1")]),
+        (user("hello"), "hello", [assistant(None, "c1")]),
+    ],
+    ids=["unknown", "one of two unknown", "with text", "sent by the client", "custom, sent by the client", "no call"],
+)
+def test_anything_else_stays(new, request_input, history):
+    assert without_repeated_calls([new], request_input, history) == [new]
+
+
+def test_call_ids_are_found_in_objects_and_in_dictionaries():
+    from litellm.types.utils import ChatCompletionMessageToolCall, Function, Message
+
+    call = ChatCompletionMessageToolCall(id="c1", type="function", function=Function(name="f", arguments="{}"))
+    assert call_ids(Message(content=None, tool_calls=[call])) == call_ids(assistant(None, "c1")) == ["c1"]
+    assert call_ids(user("hello")) == []
+
+
+ASKED = turn([{"type": "message", "role": "user", "content": "look"}], assistant(None, "c1"))
+QUESTION = {"role": "user", "content": "look"}
+
+
+@pytest.mark.parametrize("again", [[QUESTION], [{**QUESTION, "type": "message"}]])
+def test_an_input_that_begins_with_the_whole_turn_restates_it(again):
+    assert restates(ASKED, [*again, CALL_ITEM, OUTPUT_ITEM])
+
+
+def test_a_text_input_is_restated_as_a_user_message():
+    assert restates(turn("look", assistant(None, "c1")), [QUESTION, CALL_ITEM, OUTPUT_ITEM])
+
+
+@pytest.mark.parametrize(
+    "request_input",
+    ["look", [QUESTION], [OUTPUT_ITEM], [QUESTION, OUTPUT_ITEM], [CALL_ITEM, OUTPUT_ITEM], [{**QUESTION, "content": "see"}, CALL_ITEM], None],
+)
+def test_a_part_of_a_turn_does_not_restate_it(request_input):
+    assert not restates(ASKED, request_input)
+
+
+def test_of_parallel_calls_all_must_be_there():
+    both = turn("look", assistant(None, "c1", "c2"))
+    assert not restates(both, [QUESTION, CALL_ITEM, OUTPUT_ITEM])
+    assert restates(both, [QUESTION, CALL_ITEM, {**CALL_ITEM, "call_id": "c2"}, OUTPUT_ITEM])
+
+
+def test_a_turn_without_calls_is_never_restated():
+    assert not restates(turn("look", assistant("done")), [QUESTION, {"role": "user", "content": "look again"}])
