@@ -41,8 +41,12 @@ async def next_event_of(
     if not given_id:
         return event
     kind = getattr(event.type, "value", event.type)
-    if kind in _TERMINAL:
-        state_id = await store_answer(
+    if kind in _TERMINAL and _was_cut(stream):
+        # Upstream ends such a stream as if it were whole; a turn that is half an answer is not kept.
+        runtime.count("stream_cut")
+        await _give_up(runtime, state)
+    elif kind in _TERMINAL:
+        state.id = await store_answer(
             runtime,
             request,
             state.id or inner_id(given_id),
@@ -50,10 +54,10 @@ async def next_event_of(
             id_is_out=state.id is not None,
             reservation=state.reservation,
         )
-        state.id, state.reservation = state_id, None
+        state.reservation = None
     elif state.id is None:
         await _claim(runtime, request, state, inner_id(given_id))
-    if state.id != inner_id(given_id):
+    if state.id not in (None, inner_id(given_id)):
         response.id = with_inner_id(given_id, state.id)
     return event
 
@@ -77,6 +81,13 @@ async def _give_up(runtime: Runtime, state: _Stream) -> None:
         await runtime.write(lambda store: store.release(reservation))
     except StoreUnavailable:
         pass  # It expires.
+
+
+def _was_cut(stream: Any) -> bool:
+    """Whether the provider never said that it had finished: until 1.99 LiteLLM swallows a connection that breaks."""
+    wrapper = getattr(stream, "litellm_custom_stream_wrapper", None)
+    said = [getattr(wrapper, name, "?") for name in ("received_finish_reason", "intermittent_finish_reason")]
+    return said == [None, None]
 
 
 def _answer(stream: Any) -> Any:
