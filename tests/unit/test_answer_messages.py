@@ -43,7 +43,11 @@ def test_an_empty_text_stays_a_message():
 
 @pytest.mark.parametrize("content", [None, ""])
 def test_tool_calls_without_text_have_no_content(content):
-    assert message_of(content=content, tool_calls=[call()]) == {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    assert message_of(content=content, tool_calls=[call()]) == {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [CALL],
+    }
 
 
 def test_parallel_calls_and_text_are_kept_in_order():
@@ -67,7 +71,9 @@ def test_provider_fields_of_the_message_are_kept():
 
 def test_a_provider_field_that_says_a_field_once_more_is_left_out():
     blocks = [{"type": "thinking", "thinking": "hm", "signature": "sig"}]
-    message = message_of(content="42", thinking_blocks=blocks, provider_specific_fields={"thinking_blocks": blocks, "x": 1})
+    message = message_of(
+        content="42", thinking_blocks=blocks, provider_specific_fields={"thinking_blocks": blocks, "x": 1}
+    )
     assert message["provider_specific_fields"] == {"x": 1}
     assert message["thinking_blocks"] == blocks
 

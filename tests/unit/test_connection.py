@@ -7,9 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.connection import Connection, find_connection
+from litellm.responses.litellm_completion_transformation.redis_session_patch.connection import (
+    Connection,
+    find_connection,
+)
 from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
+from litellm.responses.litellm_completion_transformation.redis_session_patch.store import StoreUnavailable
+from tests.support.redis_server import RedisServer
 
 from .support.bridge import pretend_a_proxy_runs
 from .support.stores import inputs_of, say
@@ -87,7 +92,9 @@ async def test_an_opened_client_reaches_its_redis_and_answers_in_bytes(undecided
         "REDIS_HOST": {"REDIS_HOST": redis_server.host, "REDIS_PORT": str(redis_server.port)},
     }.get(origin, {})
     if origin == "the proxy's cache":
-        pretend_a_proxy_runs(undecided, redis_usage_cache=SimpleNamespace(redis_kwargs={**host, "decode_responses": True}))
+        pretend_a_proxy_runs(
+            undecided, redis_usage_cache=SimpleNamespace(redis_kwargs={**host, "decode_responses": True})
+        )
     client = find_connection(redis_server.url if origin == "own" else None, environ).open()
     try:
         await client.set("a", "b")
@@ -102,10 +109,22 @@ async def test_a_burst_of_requests_is_served(undecided, redis_client, redis_serv
     pretend_a_proxy_runs(undecided, redis_usage_cache=SimpleNamespace(redis_kwargs=arguments))
     connection = find_connection(redis_server.url if origin == "own" else None, {})
     client = connection.open()
-    runtime = Runtime(Settings(timeout_seconds=5), lambda: client)
+    runtime = Runtime(Settings(timeout_seconds=10), lambda: client)
     try:
         ids = await asyncio.gather(*(runtime.write(lambda store: say(store, "hello")) for _ in range(300)))
         found = await asyncio.gather(*(runtime.read(lambda store, each=each: inputs_of(store, each)) for each in ids))
         assert found == [["hello"]] * 300
     finally:
         await client.aclose()
+
+
+async def test_a_refused_password_is_told_from_a_redis_that_does_not_answer(undecided):
+    with RedisServer(password="right") as server:
+        client = find_connection(server.url.replace("right", "s3cret"), {}).open()
+        assert client.get_retry().get_retries() <= 1  # More would wait until the time is up.
+        try:
+            with pytest.raises(StoreUnavailable) as caught:
+                await Runtime(Settings(timeout_seconds=3), lambda: client).read(lambda store: store.ping())
+        finally:
+            await client.aclose()
+    assert "Authentication" in str(caught.value) and "s3cret" not in str(caught.value)

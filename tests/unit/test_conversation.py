@@ -77,7 +77,19 @@ def test_all_turns_of_the_path_in_order_are_whole():
         lambda turns: (turns[0], turns[0], turns[2]),
         lambda turns: (*turns[:2], replace(turns[2], id="a sibling")),
     ],
-    ids=["none", "no last", "no first", "gap", "too many", "swapped", "foreign parent", "foreign turn", "cut before", "twice", "sibling"],
+    ids=[
+        "none",
+        "no last",
+        "no first",
+        "gap",
+        "too many",
+        "swapped",
+        "foreign parent",
+        "foreign turn",
+        "cut before",
+        "twice",
+        "sibling",
+    ],
 )
 def test_missing_foreign_or_misordered_turns_are_not_whole(spoil):
     assert not conv.is_whole(record_of(((0, 2),), "t2"), tuple(spoil(turns_of(3))))
@@ -85,22 +97,6 @@ def test_missing_foreign_or_misordered_turns_are_not_whole(spoil):
 
 def test_an_empty_path_is_not_whole():
     assert not conv.is_whole(record_of((), "t0"), ())
-
-
-@pytest.mark.parametrize(
-    "path, shorter",
-    [(((0, 2),), ((0, 1),)), (((0, 1), (5, 5)), ((0, 1),)), (((0, 0), (5, 6)), ((0, 0), (5, 5)))],
-)
-def test_without_its_last_turn_a_chain_is_the_chain_before(path, shorter):
-    chain = Chain(record_of(path, "t2"), turns_of(3))
-    before = conv.without_last_turn(chain)
-    assert before.record.path == shorter and before.turns == chain.turns[:-1]
-    assert conv.is_whole(before.record, before.turns)
-    assert before.record.conversation == "c" and before.record.owner == ALICE
-
-
-def test_without_its_only_turn_nothing_is_left():
-    assert conv.without_last_turn(Chain(record_of(((4, 4),), "t0"), turns_of(1))) is None
 
 
 def test_new_ids_differ():
@@ -116,10 +112,33 @@ def altered(data: bytes, **fields: object) -> bytes:
     return json.dumps({name: value for name, value in changed.items() if value is not ...}).encode()
 
 
-GARBAGE = [b"", b"null", b"[]", b'"text"', b"17", b"{}", b"\xff\xfe", b"not json", TURN[:-1], RECORD[:-1], b'{"v":true}']
+GARBAGE = [
+    b"",
+    b"null",
+    b"[]",
+    b'"text"',
+    b"17",
+    b"{}",
+    b"\xff\xfe",
+    b"not json",
+    TURN[:-1],
+    RECORD[:-1],
+    b'{"v":true}',
+]
 
 
-@pytest.mark.parametrize("data", [*GARBAGE, RECORD, altered(TURN, v=2), altered(TURN, v=...), altered(TURN, answer=...), altered(TURN, answer=None), altered(TURN, surprise=1)])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *GARBAGE,
+        RECORD,
+        altered(TURN, v=2),
+        altered(TURN, v=...),
+        altered(TURN, answer=...),
+        altered(TURN, answer=None),
+        altered(TURN, surprise=1),
+    ],
+)
 def test_what_is_no_turn_of_this_format_is_unreadable(data):
     with pytest.raises(conv.Unreadable):
         conv.decode_turn(data)

@@ -11,8 +11,8 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.his
     call_ids,
     history_messages,
     latest_instructions,
+    new_after_restating,
     maker_of,
-    restates,
     spend_log_rows,
     without_repeated_calls,
 )
@@ -23,7 +23,9 @@ def user(text: str) -> dict[str, Any]:
 
 
 def assistant(text: str | None = None, *ids: str, **fields: Any) -> dict[str, Any]:
-    calls = {"tool_calls": [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in ids]}
+    calls = {
+        "tool_calls": [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in ids]
+    }
     return {"role": "assistant", "content": text, **(calls if ids else {}), **fields}
 
 
@@ -93,7 +95,9 @@ def test_the_same_maker_gets_signatures_back():
 def test_another_maker_gets_text_and_calls_without_signatures():
     call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     assert messages(turn("a", SIGNED, maker="gemini"), maker="claude")[1] == assistant("42", tool_calls=[call])
-    assert SIGNED["tool_calls"][0]["provider_specific_fields"] and SIGNED["thinking_blocks"]  # The stored turn is as it was.
+    assert (
+        SIGNED["tool_calls"][0]["provider_specific_fields"] and SIGNED["thinking_blocks"]
+    )  # The stored turn is as it was.
 
 
 def test_as_rows_of_the_database_turns_have_input_instructions_and_answer():
@@ -166,26 +170,37 @@ QUESTION = {"role": "user", "content": "look"}
 
 @pytest.mark.parametrize("again", [[QUESTION], [{**QUESTION, "type": "message"}]])
 def test_an_input_that_begins_with_the_whole_turn_restates_it(again):
-    assert restates(ASKED, [*again, CALL_ITEM, OUTPUT_ITEM])
+    assert new_after_restating(ASKED, [*again, CALL_ITEM, OUTPUT_ITEM]) == [OUTPUT_ITEM]
 
 
 def test_a_text_input_is_restated_as_a_user_message():
-    assert restates(turn("look", assistant(None, "c1")), [QUESTION, CALL_ITEM, OUTPUT_ITEM])
+    asked = turn("look", assistant(None, "c1"))
+    assert new_after_restating(asked, [QUESTION, CALL_ITEM, OUTPUT_ITEM]) == [OUTPUT_ITEM]
 
 
 @pytest.mark.parametrize(
     "request_input",
-    ["look", [QUESTION], [OUTPUT_ITEM], [QUESTION, OUTPUT_ITEM], [CALL_ITEM, OUTPUT_ITEM], [{**QUESTION, "content": "see"}, CALL_ITEM], None],
+    [
+        "look",
+        [QUESTION],
+        [OUTPUT_ITEM],
+        [QUESTION, OUTPUT_ITEM],
+        [CALL_ITEM, OUTPUT_ITEM],
+        [{**QUESTION, "content": "see"}, CALL_ITEM],
+        None,
+    ],
 )
 def test_a_part_of_a_turn_does_not_restate_it(request_input):
-    assert not restates(ASKED, request_input)
+    assert new_after_restating(ASKED, request_input) is None
 
 
 def test_of_parallel_calls_all_must_be_there():
     both = turn("look", assistant(None, "c1", "c2"))
-    assert not restates(both, [QUESTION, CALL_ITEM, OUTPUT_ITEM])
-    assert restates(both, [QUESTION, CALL_ITEM, {**CALL_ITEM, "call_id": "c2"}, OUTPUT_ITEM])
+    assert new_after_restating(both, [QUESTION, CALL_ITEM, OUTPUT_ITEM]) is None
+    calls = [CALL_ITEM, {**CALL_ITEM, "call_id": "c2"}]
+    assert new_after_restating(both, [QUESTION, *calls, OUTPUT_ITEM]) == [OUTPUT_ITEM]
 
 
 def test_a_turn_without_calls_is_never_restated():
-    assert not restates(turn("look", assistant("done")), [QUESTION, {"role": "user", "content": "look again"}])
+    asked = [QUESTION, {"role": "user", "content": "look again"}]
+    assert new_after_restating(turn("look", assistant("done")), asked) is None

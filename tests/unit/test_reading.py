@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import litellm
 import pytest
 
+import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch import misses
 from litellm.responses.litellm_completion_transformation.redis_session_patch.reading import read_session
 
@@ -57,14 +57,24 @@ async def test_a_stored_conversation_is_served_without_asking_upstream(any_clien
     assert upstream.asked == 0 and runtime.events == {"read_found": 1}
 
 
-async def test_an_input_that_restates_the_last_turn_continues_the_one_before(any_client):
+async def test_of_an_input_that_restates_the_last_turn_only_what_is_new_goes_on(any_client):
     call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    asking = replace(turn_of("look"), answer=({"role": "assistant", "content": None, "tool_calls": [call]},))
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    answer = {"role": "assistant", "content": None, "tool_calls": [call], "thinking_blocks": [thought]}
+    asking = replace(turn_of("look"), answer=(answer,), maker=request_of().maker)
     first = await store_on(any_client).save("x", asking, parent=None, owner=ALICE, session_id=None)
-    again = [{"role": "user", "content": "look"}, {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}]
+    result = {"type": "function_call_output", "call_id": "c1", "output": "42"}
+    again = [
+        {"role": "user", "content": "look"},
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+        result,
+    ]
     request = request_of(again)
     session = await read_session(runtime_on(any_client), request, first, Upstream())
-    assert session["messages"] == [] and request.parent is None and request.may_store
+    assert [message["role"] for message in session["messages"]] == ["user", "assistant"]
+    assert session["messages"][-1]["thinking_blocks"] == [thought]
+    assert request.input == [result] and request.may_store
+    assert [message["role"] for message in request.completion["messages"]] == ["tool"]
 
 
 @pytest.mark.parametrize("on_miss", ["continue", "error"])

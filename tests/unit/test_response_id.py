@@ -7,9 +7,9 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from litellm.responses.utils import ResponsesAPIRequestUtils
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.response_id import inner_id, with_inner_id
-from litellm.responses.utils import ResponsesAPIRequestUtils
 
 build = ResponsesAPIRequestUtils._build_responses_api_response_id
 decode = getattr(ResponsesAPIRequestUtils, "decode_responses_api_response_id", None) or (
@@ -30,7 +30,11 @@ def test_the_inner_id_is_the_one_that_litellm_decodes(provider, model, own):
 def test_another_inner_id_leaves_the_wrapper_as_litellm_made_it(model, own, new):
     wrapped = build(custom_llm_provider="gemini", model_id=model, response_id=own)
     assert with_inner_id(wrapped, new) == build(custom_llm_provider="gemini", model_id=model, response_id=new)
-    assert decode(with_inner_id(wrapped, new)) == {"custom_llm_provider": "gemini", "model_id": model, "response_id": new}
+    assert decode(with_inner_id(wrapped, new)) == {
+        "custom_llm_provider": "gemini",
+        "model_id": model,
+        "response_id": new,
+    }
 
 
 @pytest.mark.parametrize("model", [None, "", "a;b"])

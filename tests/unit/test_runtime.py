@@ -82,7 +82,9 @@ def test_an_application_can_bring_its_own_or_none(in_a_proxy):
 
 
 async def test_the_namespace_and_the_settings_reach_the_store(any_client):
-    runtime = Runtime(Settings(ttl_seconds=50, timeout_seconds=5, max_turn_bytes=500), lambda: any_client, namespace="blue")
+    runtime = Runtime(
+        Settings(ttl_seconds=50, timeout_seconds=5, max_turn_bytes=500), lambda: any_client, namespace="blue"
+    )
     await runtime.write(lambda store: say(store, "a"))
     (session,) = await any_client.keys("blue:litellm_patch:session:*")
     assert 0 < await any_client.ttl(session) <= 50
@@ -97,7 +99,7 @@ def test_every_event_loop_has_a_client_of_its_own():
         opened.append(fakeredis.FakeAsyncRedis())
         return opened[-1]
 
-    runtime = Runtime(Settings(timeout_seconds=5), open_client)
+    runtime = Runtime(Settings(timeout_seconds=10), open_client)
 
     async def use_twice() -> None:
         response_id = await runtime.write(lambda store: say(store, "a"))
@@ -175,7 +177,7 @@ async def test_a_skipped_turn_is_no_failure_of_redis(failing):
 
 @pytest.mark.parametrize("value", ["\ud800", object()])
 async def test_what_cannot_be_sent_or_stored_is_unavailable_without_blaming_redis(any_client, log_lines, value):
-    runtime = Runtime(Settings(timeout_seconds=5), lambda: any_client)
+    runtime = Runtime(Settings(timeout_seconds=10), lambda: any_client)
     for _ in range(FAILURES_TO_OPEN + 1):
         with pytest.raises(StoreUnavailable):
             await runtime.write(lambda store: say(store, value, as_id=value if isinstance(value, str) else None))
@@ -207,9 +209,12 @@ def test_all_modules_load_without_redis_cryptography_and_litellm(monkeypatch):
     names = sorted(path.stem for path in FOLDER.glob("*.py"))
     assert {"bridge", "startup", "store"} <= set(names)
     for name in names:
+        # What is put back after the test: that it was not there.
         monkeypatch.setitem(sys.modules, f"copy_of_the_patch.{name}", None)
         del sys.modules[f"copy_of_the_patch.{name}"]
-    package = importlib.util.module_from_spec(importlib.machinery.ModuleSpec("copy_of_the_patch", None, is_package=True))
+    package = importlib.util.module_from_spec(
+        importlib.machinery.ModuleSpec("copy_of_the_patch", None, is_package=True)
+    )
     package.__path__ = [str(FOLDER)]
     monkeypatch.setitem(sys.modules, "copy_of_the_patch", package)
     for name in names:

@@ -102,7 +102,9 @@ def test_a_bad_url_is_refused_without_showing_it(value):
     assert value not in message and "s3cret" not in message
 
 
-@pytest.mark.parametrize("name", ["ENABLED", "TTL", "URL", "TIMEOUT", "ON_MISS", "ENCRYPTION_KEY", "STORE_UNLOGGED", "MAX_TURNS"])
+@pytest.mark.parametrize(
+    "name", ["ENABLED", "TTL", "URL", "TIMEOUT", "ON_MISS", "ENCRYPTION_KEY", "STORE_UNLOGGED", "MAX_TURNS"]
+)
 @pytest.mark.parametrize("value", ["", "   "])
 def test_an_empty_value_means_the_default(name, value):
     assert read(name, value) == Settings()

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import litellm
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from litellm.proxy._types import ProxyException
 
+import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch import startup
 from litellm.responses.litellm_completion_transformation.redis_session_patch.connection import Connection
@@ -189,7 +189,9 @@ def test_our_lines_are_shown_like_the_proxy_s_own(started):
         started.setattr(runtimes.logger, name, getattr(runtimes.logger, name))
     startup._log_like_the_proxy()
     assert runtimes.logger.isEnabledFor(20) and not runtimes.logger.propagate
-    assert runtimes.logger.handlers and (runtimes.logger.handlers == verbose_proxy_logger.handlers or not verbose_proxy_logger.handlers)
+    assert runtimes.logger.handlers and (
+        runtimes.logger.handlers == verbose_proxy_logger.handlers or not verbose_proxy_logger.handlers
+    )
 
 
 async def reply_to(error: ProxyException) -> httpx.Response:
@@ -206,7 +208,9 @@ async def reply_to(error: ProxyException) -> httpx.Response:
 
 
 async def test_our_refusal_has_openai_s_body(started):
-    error = ProxyException("Not found.", "x", "y", 400, headers={"x-call": "1"}, openai_code="previous_response_not_found")
+    error = ProxyException(
+        "Not found.", "x", "y", 400, headers={"x-call": "1"}, openai_code="previous_response_not_found"
+    )
     reply = await reply_to(error)
     assert reply.status_code == 400 and reply.headers["x-call"] == "1"
     assert reply.json()["error"] == {

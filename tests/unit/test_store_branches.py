@@ -123,7 +123,9 @@ async def test_a_provider_that_always_says_the_same_id_can_be_continued(any_clie
 
 async def test_simultaneous_repeats_of_one_id_all_get_their_own(any_client):
     store = store_on(any_client)
-    ids = await asyncio.gather(*(say(store, number, as_id="same", owner=BOB if number % 2 else ALICE) for number in range(10)))
+    ids = await asyncio.gather(
+        *(say(store, number, as_id="same", owner=BOB if number % 2 else ALICE) for number in range(10))
+    )
     assert len(set(ids)) == 10
     for number, each in enumerate(ids):
         chain = await load(store, each, BOB if number % 2 else ALICE)

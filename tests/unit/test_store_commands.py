@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 from redis.asyncio import Redis, RedisCluster
@@ -82,7 +83,7 @@ async def test_a_conversation_of_200_turns_grows_by_the_same_bytes_with_every_tu
         last = await (follow(store, last, text) if last else say(store, text))
         if number + 1 in (50, 100, 150, 200):
             sizes.append(sum([await redis_client.memory_usage(key) for key in await redis_client.keys("*")]))
-    growth = [after - before for before, after in zip(sizes, sizes[1:])]
+    growth = [after - before for before, after in itertools.pairwise(sizes)]
     assert max(growth) < 1.2 * min(growth)
     assert sizes[-1] < 200 * 2_500
 
@@ -103,7 +104,9 @@ async def run_every_operation(store) -> None:
 async def test_every_command_has_keys_of_one_slot_and_every_key_our_prefix(redis_client, redis_server):
     async with monitored(redis_server.host, redis_server.port) as seen:
         await run_every_operation(store_on(redis_client))
-    commands = [command for command in seen.commands if command[0] not in ("PING", "CLIENT", "HELLO", "SELECT", "COMMAND")]
+    commands = [
+        command for command in seen.commands if command[0] not in ("PING", "CLIENT", "HELLO", "SELECT", "COMMAND")
+    ]
     assert {command[0] for command in commands} >= {"GET", "LRANGE", "EXPIRE", "RPUSH", "RPUSHX", "SET", "EVAL"}
     for command in commands:
         keys = await redis_client.execute_command("COMMAND GETKEYS", *command)
@@ -114,7 +117,9 @@ async def test_every_command_has_keys_of_one_slot_and_every_key_our_prefix(redis
 async def test_no_command_can_touch_more_than_it_names(redis_client, redis_server):
     async with monitored(redis_server.host, redis_server.port) as seen:
         await run_every_operation(store_on(redis_client))
-    assert {command[0] for command in seen.commands}.isdisjoint({"KEYS", "SCAN", "FLUSHALL", "FLUSHDB", "MULTI", "WATCH"})
+    assert {command[0] for command in seen.commands}.isdisjoint(
+        {"KEYS", "SCAN", "FLUSHALL", "FLUSHDB", "MULTI", "WATCH"}
+    )
 
 
 async def test_all_keys_begin_with_the_one_prefix(any_client):

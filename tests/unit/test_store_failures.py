@@ -111,7 +111,9 @@ async def test_a_full_redis_refuses_turns_and_still_serves_what_it_has(redis_cli
         for after in (None, parent):
             assert "OutOfMemory" in (reason := await reason_of(say(store, "a private text", after))) or "OOM" in reason
         await reason_of(store.reserve("x"))
-        assert await inputs_of(store, (await redis_client.keys(SESSION + "*"))[0].decode().removeprefix(SESSION)) == ["a"]
+        assert await inputs_of(store, (await redis_client.keys(SESSION + "*"))[0].decode().removeprefix(SESSION)) == [
+            "a"
+        ]
     finally:
         await redis_client.config_set("maxmemory", 0)
 

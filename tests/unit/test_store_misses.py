@@ -115,6 +115,7 @@ async def test_when_the_turns_vanish_after_the_read_the_follow_up_is_stored_with
     parent = await chain_of(store, ids[-1])
     await any_client.delete(TURNS + parent.record.conversation)
     child = await say(store, "d", parent)
+    assert not await any_client.exists(TURNS + parent.record.conversation)  # A part of it would pose as the whole.
     assert await inputs_of(store, child) == list("abcd")
     assert await inputs_of(store, await follow(store, child, "e")) == list("abcde")
     assert await load(store, ids[-1]) is Miss.INCOMPLETE

@@ -6,9 +6,9 @@ import asyncio
 from enum import Enum
 from typing import Any
 
-import litellm
 import pytest
 
+import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch.response_id import inner_id
 
 from .support.bridge import Stream, all_events, answer_of, event, next_event, request_of, runtime_on, wrapped

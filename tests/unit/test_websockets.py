@@ -6,9 +6,9 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
-import litellm
 import pytest
 
+import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.misses import refuse_unknown_response
 from litellm.responses.litellm_completion_transformation.redis_session_patch.websockets import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import litellm
 import pytest
 
+import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch.breaker import FAILURES_TO_OPEN
 from litellm.responses.litellm_completion_transformation.redis_session_patch.writing import store_answer
 
@@ -97,7 +97,9 @@ def logging_off(**details: Any) -> dict[str, Any]:
 UNLOGGED = {
     "for all": {},
     "for this request": logging_off(standard_callback_dynamic_params={"turn_off_message_logging": True}),
-    "by a header": logging_off(litellm_params={"metadata": {"headers": {"x-litellm-enable-message-redaction": "true"}}}),
+    "by a header": logging_off(
+        litellm_params={"metadata": {"headers": {"x-litellm-enable-message-redaction": "true"}}}
+    ),
 }
 
 

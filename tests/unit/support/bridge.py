@@ -8,13 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from litellm.responses.utils import ResponsesAPIRequestUtils
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import Request
 from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
 from litellm.responses.litellm_completion_transformation.redis_session_patch.streams import next_event_of
-from litellm.responses.utils import ResponsesAPIRequestUtils
 
 from .stores import ALICE
 
@@ -22,7 +22,7 @@ PROXY_MODULE = "litellm.proxy.proxy_server"
 
 
 def runtime_on(client: Any, **settings: Any) -> Runtime:
-    return Runtime(Settings(**{"timeout_seconds": 5.0, **settings}), lambda: client)
+    return Runtime(Settings(**{"timeout_seconds": 10.0, **settings}), lambda: client)
 
 
 def request_of(text: Any = "hello", *, owner: Owner = ALICE, params: dict | None = None, **fields: Any) -> Request:

@@ -22,7 +22,7 @@ def store_on(client: Any, **options: Any) -> SessionStore:
     """A store with generous limits; `options` replace them."""
     defaults = {
         "ttl_seconds": TTL_SECONDS,
-        "timeout_seconds": 5.0,
+        "timeout_seconds": 10.0,
         "max_turn_bytes": 10_000_000,
         "max_turns": 10_000,
         "cipher": Cipher(),
@@ -41,7 +41,13 @@ def turn_of(text: Any, after: Chain | None = None) -> Turn:
 
 
 async def say(
-    store: SessionStore, text: Any, after: Chain | None = None, *, as_id: str | None = None, owner: Owner = ALICE, **options
+    store: SessionStore,
+    text: Any,
+    after: Chain | None = None,
+    *,
+    as_id: str | None = None,
+    owner: Owner = ALICE,
+    **options,
 ) -> str:
     """Stores one turn; the id to continue it by."""
     return await store.save(

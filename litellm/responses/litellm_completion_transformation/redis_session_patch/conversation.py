@@ -6,7 +6,7 @@ of its own ancestors, as ranges, so a straight conversation is one range however
 
 import json
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from .owner import Owner
@@ -102,16 +102,6 @@ def extend_path(path: Path, index: int) -> Path:
 
 def path_length(path: Path) -> int:
     return sum(last - first + 1 for first, last in path)
-
-
-def without_last_turn(chain: Chain) -> Chain | None:
-    """The chain of the response before; ``None`` where ``chain`` has one turn only."""
-    turns = chain.turns[:-1]
-    if not turns:
-        return None
-    *ranges, (first, last) = chain.record.path
-    path = (*ranges, (first, last - 1)) if last > first else tuple(ranges)
-    return Chain(replace(chain.record, path=path, leaf=turns[-1].id), turns)
 
 
 def is_whole(record: Record, turns: tuple[Turn, ...]) -> bool:

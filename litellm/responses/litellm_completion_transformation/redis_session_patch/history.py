@@ -69,15 +69,21 @@ def without_repeated_calls(messages: Sequence[Any], request_input: Any, history:
     return [message for message in messages if not _only_repeats(message, known)]
 
 
-def restates(turn: Turn, request_input: Any) -> bool:
-    """Whether the new input begins with the whole of ``turn``: its input and the tool calls of its answer.
+def new_after_restating(turn: Turn, request_input: Any) -> list[dict[str, Any]] | None:
+    """The items of a new input that says the whole of ``turn`` again, less what it repeats; else ``None``.
 
-    Upstream's automatic MCP tool round trip continues a response that way.
+    Upstream's automatic MCP round trip continues a response so: with the turn's input, the tool calls of its answer
+    without its reasoning, and the results, which alone are new.
     """
     old, new = _comparable(turn.input), _comparable(request_input)
-    calls = [call_id for message in turn.answer for call_id in call_ids(message)]
-    sent = [item.get("call_id") for item in new[len(old) :] if item.get("type") in _CALL_ITEMS]
-    return bool(calls) and new[: len(old)] == old and sent[: len(calls)] == calls
+    calls = {call_id for message in turn.answer for call_id in call_ids(message)}
+    if not calls or new[: len(old)] != old:
+        return None
+    rest = _items(request_input)[len(old) :]
+    repeated = [item for item in rest if _is_of_answer(item, calls)]
+    if {item.get("call_id") for item in repeated if item.get("type") in _CALL_ITEMS} != calls:
+        return None
+    return [item for item in rest if not _is_of_answer(item, calls)]
 
 
 def call_ids(message: Any) -> list[str]:
@@ -122,6 +128,12 @@ def _only_repeats(message: Any, known: set[str]) -> bool:
         and not _field(message, "content")
         and all(call_id in known for call_id in calls)
     )
+
+
+def _is_of_answer(item: dict[str, Any], calls: set[str]) -> bool:
+    if item.get("type") in _CALL_ITEMS:
+        return item.get("call_id") in calls
+    return item.get("type") == "reasoning" or item.get("role") == "assistant"
 
 
 def _comparable(request_input: Any) -> list[dict[str, Any]]:

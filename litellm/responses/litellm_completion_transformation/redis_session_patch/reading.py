@@ -5,8 +5,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .connection import proxy_module
-from .conversation import Chain, Turn, without_last_turn
-from .history import history_messages, latest_instructions, restates, spend_log_rows, without_repeated_calls
+from .conversation import Chain, Turn
+from .history import (
+    history_messages,
+    latest_instructions,
+    new_after_restating,
+    spend_log_rows,
+    without_repeated_calls,
+)
 from .misses import refuse_unknown_response
 from .request import Request
 from .runtime import Runtime
@@ -35,7 +41,7 @@ async def read_stored_turns(
 
     found = await _load(runtime, request, response_id)
     if isinstance(found, Chain):
-        turns = _turns_to_serve(request, found)
+        turns = _continue(request, found)
         rows = spend_log_rows(turns, found.record.session_id, request.maker)
         request.completion["messages"] = without_repeated_calls(
             request.completion.get("messages") or (), request.input, [m for turn in turns for m in turn.answer]
@@ -73,16 +79,21 @@ def _settle_miss(runtime: Runtime, request: Request, found: Miss | None) -> None
     request.may_store = found is Miss.DENIED or not _database_is_connected()
 
 
-def _turns_to_serve(request: Request, chain: Chain) -> tuple[Turn, ...]:
-    request.history_is_whole = True
-    request.parent = without_last_turn(chain) if restates(chain.turns[-1], request.input) else chain
-    return request.parent.turns if request.parent else ()
+def _continue(request: Request, chain: Chain) -> tuple[Turn, ...]:
+    """Makes ``chain`` the history of ``request``, and returns its turns."""
+    request.parent, request.history_is_whole = chain, True
+    new_items = new_after_restating(chain.turns[-1], request.input)
+    if new_items is not None:
+        request.input = new_items
+        leading = (request.completion.get("messages") or [])[: 1 if request.instructions else 0]
+        request.completion["messages"] = [*leading, *_input_to_messages(new_items)]
+    return chain.turns
 
 
 def _session(request: Request, chain: Chain) -> dict[str, Any]:
     from litellm.responses.litellm_completion_transformation.transformation import ChatCompletionSession
 
-    turns = _turns_to_serve(request, chain)
+    turns = _continue(request, chain)
     # From 1.100 on, upstream itself puts the instructions first and carries the last ones over.
     upstream_places_instructions = "instructions" in ChatCompletionSession.__annotations__
     messages = history_messages(

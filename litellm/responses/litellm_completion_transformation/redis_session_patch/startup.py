@@ -1,5 +1,6 @@
 """The proxy's start: bad settings stop it, one line says what the patch does."""
 
+import asyncio
 import logging
 import os
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 from . import runtime as runtimes
 from .connection import Connection
 from .misses import CODE, error_body
-from .runtime import logger
+from .runtime import OPERATIONS_AT_ONCE, logger
 from .settings import SettingError, Settings, read_settings, unknown_settings
 from .store import StoreUnavailable
 
@@ -73,6 +74,8 @@ async def _problem_with_redis() -> str:
     try:
         if runtime is not None:
             await runtime.read(lambda store: store.ping())
+            # As many at once as there may be, so that the first requests find the connections open.
+            await asyncio.gather(*(runtime.read(lambda store: store.ping()) for _ in range(OPERATIONS_AT_ONCE)))
     except StoreUnavailable as error:
         return f" Redis does not answer now ({error}); until it does, conversations are not stored."
     return ""

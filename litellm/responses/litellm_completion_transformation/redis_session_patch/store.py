@@ -26,7 +26,8 @@ TURNS_GRACE_SECONDS = 60
 # A reservation lives as long as a stream may last; one that ended is replaced or given up.
 RESERVATION_TTL_SECONDS = 900
 
-_PARTS_OF_TIMEOUT = 5
+# A new connection takes some ten turns of the event loop, and a busy loop may need a while for each.
+_PARTS_OF_TIMEOUT = 25
 
 # Puts a record in the place of our own reservation, or where nothing is any more. KEYS: session. ARGV: reservation,
 # record, seconds.
