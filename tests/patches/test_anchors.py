@@ -53,9 +53,16 @@ RETURN = "            return responses_api_response\n        return inner()"
         ),
         (
             HANDLER,
-            "        if litellm_completion_response:\n            responses_api_response",
-            "        if litellm_completion_response: return responses_api_response\n        if 1:\n            x",
-            r"found 2|other code on line",
+            "():\n            responses_api_response = 2\n            return responses_api_response\n",
+            "():\n            return 2\n\n        if request: return responses_api_response\n",
+            r"found 2 \(line",
+        ),
+        (
+            HANDLER,
+            "            responses_api_response = LiteLLMCompletionResponsesConfig()\n"
+            "            return responses_api_response\n",
+            "            if request: return responses_api_response\n",
+            r"expected one `return responses_api_response` on a line of its own; found other code on line",
         ),
         (
             HANDLER,

@@ -7,6 +7,7 @@ import fcntl
 import os
 import py_compile
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -401,7 +402,7 @@ def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
     target = make_tree(tmp_path)
     descriptor = os.open(tmp_path / "litellm", os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # a run wants the folder for itself alone
         before = snapshot(tmp_path)
         with pytest.raises(PatchError, match="another run"):
             apply_patches(target, OWN)
@@ -411,12 +412,14 @@ def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
     apply_patches(target, OWN)
 
 
-def test_leftover_temporary_files_are_removed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [apply_patches, revert_patches])
+def test_leftover_temporary_files_are_removed(tmp_path: Path, command: Callable[..., object]) -> None:
     target = make_tree(tmp_path)
+    command(target, OWN)
     before = snapshot(tmp_path)
-    (tmp_path / HANDLER).with_name(".redis-session-patch-1-1.tmp").write_bytes(b"half")
+    (tmp_path / HANDLER).with_name(".redis-session-patch-1.tmp").write_bytes(b"half")
     assert survey(target).state == "half-applied"
-    revert_patches(target, OWN)
+    command(target, OWN)
     assert snapshot(tmp_path) == before
 
 

@@ -137,6 +137,14 @@ def test_a_block_at_the_end_of_any_text_comes_out_again(pieces: list[bytes]) -> 
         assert read_blocks(patched) == (block,) * count
 
 
+def test_a_block_on_the_first_line_stays_behind_the_byte_order_mark() -> None:
+    data = b"\xef\xbb\xbfdef f():\r\n    pass\r\n"
+    patched = insert_blocks(data, [Insertion(0, b"", Block("a-slug", "why", ("@decorate",)))])
+    assert patched.startswith(b"\xef\xbb\xbf# >>> PATCH a-slug: why\r\n@decorate\r\n")
+    compile(patched, "x", "exec")
+    assert remove_blocks(patched) == data
+
+
 def test_every_inserted_line_is_ascii_and_no_marker() -> None:
     for patch in PATCHES:
         for edit in patch.edits:
