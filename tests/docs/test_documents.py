@@ -1,0 +1,180 @@
+"""The commands and outputs that README.md and ROLLBACK.md show are real."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import subprocess
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.serve import curl_commands
+from tests.docs.blocks import COMMAND_LANGUAGES, Block, blocks_of, output_pattern
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
+from tests.support.trees import ROOT, installed_release, link_tree, tree
+
+DOCUMENTS = ("README.md", "ROLLBACK.md")
+BLOCKS = {name: blocks_of(ROOT / name) for name in DOCUMENTS}
+ALL_BLOCKS = [block for blocks in BLOCKS.values() for block in blocks]
+COMMANDS = [block for block in ALL_BLOCKS if block.language in COMMAND_LANGUAGES]
+SHOWN_ADDRESS = "http://127.0.0.1:4000"
+OUR_KEYS = ("litellm_patch:session:a", "litellm_patch:session:b", "litellm_patch:turns:c")
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    """One of our own, whatever the environment names: the documents purge."""
+    with RedisServer() as server:
+        yield server
+
+
+def run_shell(text: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-eu", "-o", "pipefail", "-c", text], cwd=ROOT, env=environment, text=True, check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
+    )  # fmt: skip
+
+
+def operator_environment(folder: Path, redis: RedisServer) -> dict[str, str]:
+    """A machine whose `python` has a LiteLLM as the wheel installs it, and a Redis with keys of ours and of others."""
+    venv.create(folder / "venv", symlinks=True)
+    packages = next((folder / "venv").glob("lib/python*/site-packages"))
+    link_tree(tree("pristine"), installed_release(), packages)
+    pairs = [word for name in (*OUR_KEYS, "other") for word in (name, "1")]
+    from redis import Redis
+
+    with Redis.from_url(redis.url) as client:
+        client.flushall()
+        client.mset(dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    path = os.pathsep.join([str(folder / "venv/bin"), os.environ["PATH"]])
+    kept = {name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    return {**kept, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1", "REDIS_URL": redis.url}
+
+
+@pytest.mark.parametrize("block", COMMANDS, ids=str)
+def test_every_command_block_runs_or_says_why_not(block: Block) -> None:
+    assert block.language == "sh", f"{block}: a block of commands is marked `sh`"
+    if block.info not in ("", "proxy"):
+        assert block.reason_not_run, f"{block}: neither run nor marked `not run: REASON`"
+
+
+@pytest.mark.parametrize("block", [block for block in COMMANDS if block.reason_not_run], ids=str)
+def test_a_block_that_is_not_run_is_sound_all_the_same(block: Block) -> None:
+    parsed = subprocess.run(["bash", "-n", "-c", block.text], capture_output=True, text=True, check=False)
+    assert not parsed.returncode, parsed.stderr
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([\w-]+)", block.text, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{block}: no target {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_commands_of_a_document_do_what_it_shows(document: str, redis: RedisServer, tmp_path: Path) -> None:
+    environment = operator_environment(tmp_path, redis)
+    if document == "ROLLBACK.md":
+        applied = run_shell("python -m patches apply", environment)
+        assert not applied.returncode, applied.stdout
+    for block in BLOCKS[document]:
+        if block.language == "sh" and not block.info:
+            done = run_shell(block.text, environment)
+            assert not done.returncode, f"{block} ended with {done.returncode}:\n{done.stdout}"
+            if block.output is not None:
+                assert output_pattern(block.output).fullmatch(done.stdout), f"{block} printed:\n{done.stdout}"
+
+
+def test_the_check_against_record_finds_changes_and_leftovers(redis: RedisServer, tmp_path: Path) -> None:
+    environment = operator_environment(tmp_path, redis)
+    (check,) = [block for block in BLOCKS["ROLLBACK.md"] if "import base64, csv, hashlib" in block.text]
+    assert not run_shell("python -m patches apply", environment).returncode
+    patched = run_shell(check.text, environment).stdout
+    assert "0 differ, 2 left over" in patched
+    assert "RECORD.redis-session-patch" in patched
+    assert not run_shell("python -m patches revert", environment).returncode
+    package = next(tmp_path.glob("venv/lib/python*/site-packages/litellm"))
+    (package / "left_over.py").touch()
+    changed = package / "main.py"
+    data = changed.read_bytes()
+    changed.unlink()  # never through the hard link
+    changed.write_bytes(data + b"\n")
+    found = run_shell(check.text, environment).stdout
+    assert found.endswith("1 differ, 1 left over litellm/main.py litellm/left_over.py\n")
+
+
+def test_a_purge_as_shown_leaves_other_keys_alone(redis: RedisServer, tmp_path: Path) -> None:
+    from redis import Redis
+
+    environment = operator_environment(tmp_path, redis)
+    assert not run_shell("python -m patches purge", environment).returncode
+    with Redis.from_url(redis.url) as client:
+        assert client.keys() == [b"other"]
+
+
+def test_the_two_requests_of_the_readme_are_those_that_make_serve_prints() -> None:
+    (block,) = [block for block in BLOCKS["README.md"] if block.info == "proxy"]
+    assert block.text.strip() == curl_commands(SHOWN_ADDRESS)
+
+
+def test_the_two_requests_of_the_readme_are_one_conversation(proxy: Proxy, provider, tmp_path: Path) -> None:
+    for block in [block for block in COMMANDS if block.info == "proxy"]:
+        done = run_shell(block.text.replace(SHOWN_ADDRESS, proxy.url), {**os.environ, "NO_PROXY": "*"})
+        assert not done.returncode, done.stdout
+        texts = [text for message in provider.requests()[-1].conversation for text in message.texts]
+        assert "My favourite number is 4711." in texts
+        assert "What is my favourite number?" in texts
+    shown = re.search(r"Redis session patch: active, .*", proxy.log_text())
+    assert shown, "the proxy says at start that the patch is active"
+
+
+def test_the_first_thirty_lines_say_how_to_try_it() -> None:
+    head = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:30])
+    for needed in ("make demo", "make test", "make serve", "previous_response_id", "ROLLBACK.md"):
+        assert needed in head
+    assert head.count("curl -s ") == 2
+
+
+def test_the_start_lines_shown_are_the_ones_logged(caplog, monkeypatch) -> None:
+    from litellm.responses.litellm_completion_transformation.redis_session_patch import startup
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.connection import Connection
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
+
+    active = startup.describe(Settings(), Connection("REDIS_URL", {"url": "redis://your-redis:6379/0"}))
+    monkeypatch.setenv("REDIS_SESSION_PATCH_ENABLED", "false")
+    with caplog.at_level(logging.INFO):
+        caplog.handler.setLevel(logging.INFO)
+        startup.logger.addHandler(caplog.handler)
+        asyncio.run(startup.announce())
+        startup.logger.removeHandler(caplog.handler)
+    off = caplog.messages[-1]
+    assert active in {block.text.strip() for block in BLOCKS["README.md"]}
+    assert off in {block.text.strip() for block in BLOCKS["ROLLBACK.md"]}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_and_every_path_leads_somewhere(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+    for link in re.findall(r"\]\(([^)]+)\)", prose):
+        assert (link[1:] in anchors) if link.startswith("#") else (ROOT / link).exists(), link
+    for path in re.findall(r"`((?:deploy|tests|patches|demo)/[\w./-]*)`", prose):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_places_for_generated_tables_are_marked(document: str) -> None:
+    name = {"README.md": "before-after", "ROLLBACK.md": "after-revert"}[document]
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert text.count(f"<!-- {name} -->") == text.count(f"<!-- /{name} -->") == 1
+
+
+def test_an_unmarked_difference_in_output_is_noticed() -> None:
+    pattern = output_pattern("target    …\n…\nresult    done\n")
+    assert pattern.fullmatch("target    /x\na\nb\nresult    done\n")
+    assert not pattern.fullmatch("target    /x\nresult    failed\n")
+    assert not pattern.fullmatch("target    /x\nresult    done\nmore\n")

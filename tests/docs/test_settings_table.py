@@ -1,0 +1,41 @@
+"""The README's table of settings says what the module does."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.trees import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TABLE = dict(re.findall(r"^\| `(REDIS_SESSION_PATCH_\w+)` \| (.+?) \|", README, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def settings():
+    from litellm.responses.litellm_completion_transformation.redis_session_patch import settings
+
+    return settings
+
+
+def test_the_table_names_every_setting_and_no_other(settings) -> None:
+    assert TABLE
+    assert settings.unknown_settings(dict.fromkeys(TABLE, "")) == ()
+    named = set(re.findall(r'f"\{PREFIX\}(\w+)"', open(settings.__file__, encoding="utf-8").read()))
+    assert set(TABLE) == {settings.PREFIX + name for name in named}
+
+
+def test_the_defaults_shown_are_the_defaults(settings) -> None:
+    shown = {name: value.strip("`") for name, value in TABLE.items() if value != "unset"}
+    assert settings.read_settings(shown) == settings.Settings()
+    unset = {name for name, value in TABLE.items() if value == "unset"}
+    assert unset == {"REDIS_SESSION_PATCH_URL", "REDIS_SESSION_PATCH_ENCRYPTION_KEY"}
+    assert settings.Settings().url is None
+    assert settings.Settings().encryption_keys == ()
+
+
+@pytest.mark.parametrize("document", ["README.md", "ROLLBACK.md", "deploy/compose.yaml", "deploy/kubernetes.yaml"])
+def test_every_setting_named_in_a_file_is_one(document: str) -> None:
+    named = set(re.findall(r"REDIS_SESSION_PATCH_[A-Z]\w*", (ROOT / document).read_text(encoding="utf-8")))
+    assert named <= set(TABLE)
