@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch import conversation as conv
-from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Chain, Record, Turn
+from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Record, Turn
 
 from .support.stores import ALICE
 

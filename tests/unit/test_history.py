@@ -11,8 +11,8 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.his
     call_ids,
     history_messages,
     latest_instructions,
-    new_after_restating,
     maker_of,
+    new_after_restating,
     spend_log_rows,
     without_repeated_calls,
 )

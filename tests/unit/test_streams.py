@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,6 +131,26 @@ async def test_a_stream_that_fails_stores_nothing_and_frees_its_id(runtime, redi
     events = await all_events(runtime, request_of(), Stream(events_of(wrapped("x"), terminal="failed")))
     assert ids_of(events) == [wrapped("x")] * 3
     assert await redis_client.keys("*") == []
+
+
+def wrapper_of(received: str | None, held_back: str | None) -> SimpleNamespace:
+    """LiteLLM's stream of chunks, as far as it says how the provider ended."""
+    return SimpleNamespace(received_finish_reason=received, intermittent_finish_reason=held_back)
+
+
+async def test_half_an_answer_that_upstream_ends_as_if_it_were_whole_is_not_kept(runtime, redis_client):
+    stream = Stream(events_of(wrapped("x")))
+    stream.litellm_custom_stream_wrapper = wrapper_of(None, None)
+    assert ids_of(await all_events(runtime, request_of(), stream)) == [wrapped("x")] * 3
+    assert await redis_client.keys("*") == [] and runtime.events == {"stream_cut": 1}
+
+
+@pytest.mark.parametrize("ended", [("stop", None), (None, "length")])
+async def test_an_answer_that_its_provider_ended_is_kept(runtime, store, ended):
+    stream = Stream(events_of(wrapped("x")))
+    stream.litellm_custom_stream_wrapper = wrapper_of(*ended)
+    await all_events(runtime, request_of("a"), stream)
+    assert await inputs_of(store, "x") == ["a"]
 
 
 async def test_a_stream_that_is_abandoned_has_stored_nothing_that_can_be_read(runtime, store, redis_client):

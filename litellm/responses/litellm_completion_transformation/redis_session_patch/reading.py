@@ -15,6 +15,7 @@ from .history import (
 )
 from .misses import refuse_unknown_response
 from .request import Request
+from .response_id import inner_id
 from .runtime import Runtime
 from .store import Miss, StoreUnavailable
 
@@ -40,6 +41,9 @@ async def read_stored_turns(
     from litellm.responses.litellm_completion_transformation.session_handler import StoredTurns
 
     found = await _load(runtime, request, response_id)
+    if isinstance(found, Chain) and any(turn.earlier for turn in found.turns):
+        # Stored under an older release, after messages that are no rows: upstream's steps could not take them.
+        request.may_store, found = False, Miss.INCOMPLETE
     if isinstance(found, Chain):
         turns = _continue(request, found)
         rows = spend_log_rows(turns, found.record.session_id, request.maker)
@@ -58,7 +62,7 @@ async def read_stored_turns(
 async def _load(runtime: Runtime, request: Request, response_id: str) -> Chain | Miss | None:
     """``None``: Redis could not be asked."""
     try:
-        found = await runtime.read(lambda store: store.load(response_id, request.may_continue))
+        found = await runtime.read(lambda store: store.load(inner_id(response_id), request.may_continue))
     except StoreUnavailable:
         runtime.count("read_failed")
         # The turn before may be stored all the same: this one, stored without it, would hide it later.

@@ -97,6 +97,8 @@ def is_unlogged(call: Mapping[str, Any]) -> bool:
     """Whether the operator, the key or the request turned message logging off."""
     from litellm.litellm_core_utils.redact_messages import should_redact_message_logging
 
+    if str(call.get("turn_off_message_logging")).lower() == "true":
+        return True  # Of a key's own settings; older releases do not ask for it below.
     details = getattr(call.get("litellm_logging_obj"), "model_call_details", None)
     return bool(should_redact_message_logging(details if isinstance(details, dict) else {}))
 

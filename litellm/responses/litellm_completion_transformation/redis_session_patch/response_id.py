@@ -12,9 +12,10 @@ _LAST_PART = ";response_id:"
 
 
 def inner_id(client_id: str) -> str:
-    """The id that a follow-up's handler gets for ``client_id``."""
-    parts = _unwrap(client_id)
-    return parts[1] if parts else client_id
+    """The innermost id of ``client_id``: an MCP round trip wraps it twice, and upstream then unwraps it once."""
+    while parts := _unwrap(client_id):
+        client_id = parts[1]
+    return client_id
 
 
 def with_inner_id(client_id: str, new_id: str) -> str:

@@ -205,6 +205,8 @@ class SessionStore:
         from redis.exceptions import RedisError
 
         asked = asyncio.ensure_future(operation())
+        # Given up, it may still fail: that is known, and its text is not for the log.
+        asked.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             # In parts: after a standstill of the busy event loop, an answer that is there still counts.
             for _ in range(_PARTS_OF_TIMEOUT):
