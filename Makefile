@@ -11,7 +11,7 @@ SYNC = $(UV) pip install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve check test lock clean $(RELEASES:%=test-%)
+.PHONY: help demo serve check test test-database test-long image-test lock clean $(RELEASES:%=test-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -28,11 +28,26 @@ check: ## the curl check against a running proxy: BASE_URL, API_KEY, MODEL
 
 test: $(RELEASES:%=test-%) ## all tests, on every release named above
 
+# The tool and the documents do not depend on the release that is installed: they are tested on the base alone.
+EVERYWHERE = tests/bridge tests/e2e
+ON_BASE = tests/unit tests/support_tests tests/patches tests/docs
+
 $(RELEASES:%=test-%): test-%: .build/%/venv/ready ## the tests on one release
 	@echo "== litellm $*: trees"
 	@.build/$*/venv/bin/python -m tests.support.trees
 	@echo "== litellm $*: tests"
-	@.build/$*/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@.build/$*/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) \
+	  $(if $(filter $*,$(UPSTREAM)),$(ON_BASE)) $(EVERYWHERE)
+
+test-database: .build/$(UPSTREAM)/venv/ready ## the proxy on a real PostgreSQL
+	@.build/$(UPSTREAM)/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) $(wildcard tests/database*)
+
+test-long: $(RELEASES:%=.build/%/venv/ready) ## everything that is recorded, 1,000 conversations, 2,000 random ones
+	@for release in $(RELEASES); do echo "== litellm $$release"; LONG=1 EQUIVALENCE_EXAMPLES=2000 \
+	  .build/$$release/venv/bin/python -m pytest -rA $(PYTEST_ARGS) $(EVERYWHERE) || exit 1; done
+
+image-test: .build/$(UPSTREAM)/venv/ready ## build deploy/Dockerfile on a stand-in for upstream's image (root, buildah, busybox-static)
+	@.build/$(UPSTREAM)/venv/bin/python -m tests.docs.image
 
 lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
 	@for name in $(RELEASES) uv; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
