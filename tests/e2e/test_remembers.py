@@ -68,7 +68,9 @@ def test_a_long_message_comes_back_whole(model: str, stream: bool, client: Respo
 def test_two_workers_share_their_conversations(
     proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider, next_tag: Iterator[int]
 ) -> None:
-    proxy = proxies.get(replace(plain_options, num_workers=2))
+    # A worker that still imports on a busy machine must not be taken for dead.
+    environment = {**plain_options.environment, "TIMEOUT_WORKER_HEALTHCHECK": str(START_SECONDS)}
+    proxy = proxies.get(replace(plain_options, num_workers=2, environment=environment))
     wait_until(lambda: proxy.log_text().count("Application startup complete") == 2, START_SECONDS, "the second worker")
     play(proxy, provider, [generated_trajectory(seed, turns=2) for seed in range(100, 130)], next_tag)
 

@@ -1,0 +1,121 @@
+"""MCP tools that the proxy runs by itself: the round trip is one turn, and each message reaches the provider once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.answers import Answer, ToolCall
+from tests.support.client import Reply, ResponsesClient
+from tests.support.provider import Provider
+from tests.support.proxies import ProxyPool
+from tests.support.proxy import Proxy, ProxyOptions
+from tests.support.recording import Recorded
+from tests.support.replay import Setting
+from tests.support.wire import Message
+
+from .asking import texts_of
+from .sizes import SETTINGS
+
+MCP = {"type": "mcp", "server_url": "litellm_proxy", "server_label": "litellm", "require_approval": "never"}
+SERVER = Path(__file__).with_name("mcp_tools.py")
+THOUGHT = {"type": "thinking", "thinking": "I must look.", "signature": "c2lnbmVk"}
+
+
+@pytest.fixture
+def mcp_client(proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider) -> Iterator[ResponsesClient]:
+    tools = {"transport": "stdio", "command": "python3", "args": [SERVER.name], "allow_all_keys": True}
+    config = {**Proxy(plain_options).config(), "mcp_servers": {"tools": tools}}
+    files = {"config.yaml": json.dumps(config), SERVER.name: SERVER.read_text()}
+    # From 1.106 on, the proxy starts such a server only where that is allowed.
+    environment = {**plain_options.environment, "LITELLM_ENABLE_MCP_STDIO": "true"}
+    proxy = proxies.get(replace(plain_options, environment=environment, extra_files=files))
+    with ResponsesClient(proxy.url, proxy.key) as client:
+        yield client
+
+
+def call_offered_tool(request: Recorded) -> Answer | None:
+    """Calls the tool when it is asked to, by the name under which the proxy offers it."""
+    if not request.asked.endswith("Look it up."):
+        return None
+    call = ToolCall(offered_tool(request), '{"x": "a"}')
+    thought = (
+        {"thinking": THOUGHT["thinking"], "signature": THOUGHT["signature"]} if request.format == "anthropic" else {}
+    )
+    return Answer("", (call,), **thought)
+
+
+def offered_tool(request: Recorded) -> str:
+    tool = request.body["tools"][0]
+    if request.format == "gemini":
+        tool = (tool.get("function_declarations") or tool["functionDeclarations"])[0]
+    return (tool.get("function") or tool)["name"]
+
+
+def check_once(conversation: tuple[Message, ...], said: list[str], calls: int) -> None:
+    assert texts_of(conversation) == said
+    made = [call for message in conversation for call in message.calls]
+    results = [result for message in conversation for result in message.results]
+    assert [call.arguments for call in made] == ['{"x": "a"}'] * calls
+    assert [result.call_id for result in results] == [call.id for call in made]
+
+
+@dataclass(frozen=True)
+class McpAsker:
+    client: ResponsesClient
+    provider: Provider
+    setting: Setting
+
+    def ask(self, said: str, after: Reply | None = None) -> tuple[Reply, list[Recorded]]:
+        """The reply, and all requests that the provider got for it: two where the proxy ran the tool."""
+        before = max((each.sequence for each in self.provider.requests()), default=0)
+        reply = self.client.responses(
+            self.setting.model,
+            said,
+            stream=self.setting.stream,
+            tools=[MCP],
+            previous_response_id=after.id if after else None,
+        )
+        assert reply.status == 200, reply
+        return reply, self.provider.requests(since=before)
+
+
+@pytest.fixture
+def mcp(mcp_client: ResponsesClient, provider: Provider, setting: Setting) -> McpAsker:
+    provider.responder = call_offered_tool
+    return McpAsker(mcp_client, provider, setting)
+
+
+def test_a_tool_that_the_proxy_runs_goes_out_once_in_every_later_turn(mcp: McpAsker) -> None:
+    first, _ = mcp.ask("Hello.")
+    second, (calling, answering) = mcp.ask("Look it up.", first)
+    told = ["Hello.", first.text, "Look it up."]
+    check_once(calling.conversation, told, calls=0)
+    check_once(answering.conversation, [*told, "found a"], calls=1)
+    third, (request,) = mcp.ask("And?", second)
+    told += ["found a", second.text, "And?"]
+    check_once(request.conversation, told, calls=1)
+    fourth, (calling, answering) = mcp.ask("Look it up.", third)
+    told += [third.text, "Look it up."]
+    check_once(calling.conversation, told, calls=1)
+    check_once(answering.conversation, [*told, "found a"], calls=2)
+    _, (request,) = mcp.ask("Thanks.", fourth)
+    check_once(request.conversation, [*told, "found a", fourth.text, "Thanks."], calls=2)
+
+
+# Plain only: in a stream upstream makes the second call of the round trip without a response id, from output items that
+# hold no thoughts.
+@pytest.mark.parametrize("setting", [one for one in SETTINGS if one.model == "claude-model" and not one.stream])
+def test_claude_s_thought_stays_before_the_call_that_the_proxy_ran(mcp: McpAsker) -> None:
+    first, (_, answering) = mcp.ask("Look it up.")
+    _, (request,) = mcp.ask("And?", first)
+    for each in (answering, request):
+        blocks = [
+            block for message in each.body["messages"] if message["role"] == "assistant" for block in message["content"]
+        ]
+        assert [block["type"] for block in blocks[:2]] == ["thinking", "tool_use"]
+        assert blocks[0] == THOUGHT

@@ -1,0 +1,101 @@
+"""What must not be kept is not: `store: false`, and message logging that is turned off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from litellm.litellm_core_utils.initialize_dynamic_callback_params import initialize_standard_callback_dynamic_params
+from redis import Redis
+
+from tests.support.custom_auth import bearer
+from tests.support.provider import Provider
+from tests.support.proxies import ProxyPool
+from tests.support.proxy import Proxy, ProxyOptions
+from tests.support.replay import Setting
+
+from .asking import Asker, Exchange, asking, check_is_unknown, check_remembers, marker, redis_holds
+
+OFF_FOR_THE_KEY = bearer(
+    key="discreet",
+    metadata={"logging": [{"callback_name": "langfuse", "callback_vars": {"turn_off_message_logging": True}}]},
+)
+# Older releases take no notice of this setting of a key: they log its messages all the same.
+HEEDS_KEYS = "turn_off_message_logging" in initialize_standard_callback_dynamic_params(
+    {"turn_off_message_logging": True}
+)
+OFF_FOR_THE_REQUEST = {"x-litellm-enable-message-redaction": "true"}
+
+
+@pytest.fixture
+def identified(identity_proxy: Proxy, provider: Provider, setting: Setting) -> Iterator[Asker]:
+    with asking(identity_proxy, provider, setting) as asker:
+        yield asker
+
+
+def check_is_not_stored(asker: Asker, secret: str, first: Exchange, redis: Redis) -> None:
+    assert first.status == 200
+    assert not redis_holds(redis, secret)
+    check_is_unknown(asker, first.id)
+
+
+def test_what_the_client_does_not_want_stored_is_not(identified: Asker, redis: Redis) -> None:
+    secret = marker()
+    check_is_not_stored(identified, secret, identified.ask(secret, store=False), redis)
+
+
+def test_a_turn_that_is_not_stored_does_not_hide_the_ones_before(identified: Asker, redis: Redis) -> None:
+    secret = marker()
+    first = identified.ask("I am here.")
+    unstored = identified.ask(secret, first, store=False)
+    assert unstored.said == ["I am here.", first.reply.text, secret]
+    check_is_not_stored(identified, secret, unstored, redis)
+    check_remembers(identified, first, ["I am here."])
+
+
+def test_a_request_without_message_logging_is_not_stored(identified: Asker, redis: Redis) -> None:
+    secret = marker()
+    identified.client.http.headers.update(OFF_FOR_THE_REQUEST)
+    check_is_not_stored(identified, secret, identified.ask(secret), redis)
+
+
+@pytest.mark.skipif(not HEEDS_KEYS, reason="this release cannot turn message logging off for a key")
+def test_a_key_without_message_logging_stores_nothing(identified: Asker, redis: Redis) -> None:
+    secret = marker()
+    asker = identified.as_key(OFF_FOR_THE_KEY)
+    check_is_not_stored(asker, secret, asker.ask(secret), redis)
+
+
+def test_an_ordinary_request_is_stored(identified: Asker, redis: Redis) -> None:
+    said = marker()
+    first = identified.ask(said)
+    assert redis_holds(redis, said)
+    check_remembers(identified, first, [said])
+
+
+def without_logging(options: ProxyOptions, **environment: str) -> ProxyOptions:
+    return replace(
+        options,
+        litellm_settings={"turn_off_message_logging": True},
+        environment={**options.environment, **environment},
+    )
+
+
+def test_a_proxy_without_message_logging_stores_nothing_and_says_so(
+    setting: Setting, proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider, redis: Redis
+) -> None:
+    proxy = proxies.get(without_logging(plain_options))
+    secret = marker()
+    with asking(proxy, provider, setting) as asker:
+        check_is_not_stored(asker, secret, asker.ask(secret), redis)
+    assert "message logging is off, so nothing is stored" in proxy.log_text()
+
+
+def test_the_operator_may_store_without_message_logging(
+    setting: Setting, proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider
+) -> None:
+    proxy = proxies.get(without_logging(plain_options, REDIS_SESSION_PATCH_STORE_UNLOGGED="true"))
+    with asking(proxy, provider, setting) as asker:
+        check_remembers(asker, asker.ask("I am here."), ["I am here."])
+    assert "nothing is stored" not in proxy.log_text()

@@ -1,0 +1,125 @@
+"""A response is continued by its owner alone; to others it is unknown, whatever form of its id they have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+from redis import Redis
+
+from litellm.responses.litellm_completion_transformation.redis_session_patch.response_id import inner_id
+from tests.support.answers import Answer
+from tests.support.custom_auth import bearer
+from tests.support.provider import Provider
+from tests.support.proxies import ProxyPool
+from tests.support.proxy import MASTER_KEY, Proxy, ProxyOptions
+from tests.support.replay import Setting
+
+from .asking import Asker, Exchange, asking, check_remembers, forgotten_id, marker, outcome, unknown_id
+
+OWNERS = {
+    "a user": bearer(key="k1", user="alice"),
+    "a user in a team": bearer(key="k1", user="alice", team="red"),
+    "a team": bearer(key="k1", team="red"),
+    "a key with neither": bearer(key="k1"),
+    "the master key": MASTER_KEY,
+}
+# Who else is the same owner, by another key.
+ALSO_OWNERS = {
+    "a user": bearer(key="k2", user="alice"),
+    "a user in a team": bearer(key="k2", user="alice", team="red"),
+    "a team": bearer(key="k2", team="red"),
+}
+STRANGERS = {
+    **{f"other {name}": key for name, key in OWNERS.items()},
+    "another user": bearer(key="k1", user="bob"),
+    "the user in another team": bearer(key="k1", user="alice", team="blue"),
+    "another team": bearer(key="k1", team="blue"),
+    "another key": bearer(key="k3"),
+}
+STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A proxy, and whether upstream's own check of response ids is on."""
+
+    proxy: Proxy
+    is_secured: bool
+
+
+@pytest.fixture(params=[True, False], ids=["secured", "unsecured"], scope="module")
+def guarded(request: pytest.FixtureRequest, proxies: ProxyPool, identity_options: ProxyOptions) -> Guarded:
+    options = identity_options
+    if not request.param:
+        options = replace(options, general_settings={"disable_responses_id_security": True})
+    return Guarded(proxies.get(options), request.param)
+
+
+@pytest.fixture
+def anyone(guarded: Guarded, provider: Provider) -> Iterator[Asker]:
+    with asking(guarded.proxy, provider) as asker:
+        yield asker
+
+
+def inner_ids(redis: Redis, first: Exchange, text: str) -> set[str]:
+    """Every other form of the response's id: of the store, of the provider, and what is inside the client's."""
+    turns = [
+        key for key in redis.scan_iter("litellm_patch:turns:*") if text.encode() in b"".join(redis.lrange(key, 0, -1))
+    ]
+    (conversation,) = (key.rpartition(b":")[2] for key in turns)
+    sessions = [key for key in redis.scan_iter("litellm_patch:session:*") if conversation in (redis.get(key) or b"")]
+    return {key.decode().partition("session:")[2] for key in sessions} | {inner_id(first.id)} - {first.id}
+
+
+@STREAMS
+@pytest.mark.parametrize("owner", OWNERS)
+def test_the_owner_continues_by_the_id_that_it_got(owner: str, stream: bool, anyone: Asker) -> None:
+    asker = anyone.as_key(OWNERS[owner]).with_setting(stream=stream)
+    first = asker.ask("I am here.")
+    check_remembers(asker, first, ["I am here."])
+    if owner in ALSO_OWNERS:
+        check_remembers(asker.as_key(ALSO_OWNERS[owner]), first, ["I am here."])
+
+
+@STREAMS
+@pytest.mark.parametrize("owner", OWNERS)
+def test_to_anybody_else_a_response_is_unknown(
+    owner: str, stream: bool, guarded: Guarded, anyone: Asker, redis: Redis
+) -> None:
+    asker = anyone.with_setting(stream=stream)
+    secret, raw_id = marker(), f"chatcmpl-{marker()}"
+    first = asker.as_key(OWNERS[owner]).ask(secret, answer=Answer(f"re {secret}", id=raw_id))
+    inside = {raw_id, *inner_ids(redis, first, secret)}
+    for name, key in STRANGERS.items():
+        if name != f"other {owner}":
+            check_is_unknown_to(asker.as_key(key), first, inside, guarded.is_secured)
+    check_remembers(asker.as_key(OWNERS[owner]), first, [secret])
+
+
+def check_is_unknown_to(stranger: Asker, first: Exchange, inside: set[str], is_secured: bool) -> None:
+    unknown = outcome(stranger, unknown_id())
+    assert {response_id: outcome(stranger, response_id) for response_id in inside} == dict.fromkeys(inside, unknown)
+    got = outcome(stranger, first.id)
+    # Upstream's own check refuses an id that names another user or team, before the store is asked.
+    if not (is_secured and got[:2] == (403, None)):
+        assert got == outcome(stranger, forgotten_id(stranger))
+
+
+@STREAMS
+def test_without_a_master_key_each_bearer_has_its_own_conversations(
+    stream: bool, proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider, redis: Redis
+) -> None:
+    # Newer releases refuse to start without a master key unless told so.
+    permitted = {**plain_options.environment, "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
+    proxy = proxies.get(replace(plain_options, environment=permitted, master_key=None))
+    with asking(proxy, provider, Setting("chat-model", stream), key="sk-one") as one:
+        secret = marker()
+        first = one.ask(secret)
+        check_remembers(one, first, [secret])
+        other = one.as_key("sk-other")
+        unknown = outcome(other, unknown_id())
+        assert unknown[:2] != (200, None), "the provider was not asked"
+        for response_id in {first.id, *inner_ids(redis, first, secret)}:
+            assert outcome(other, response_id) == unknown

@@ -1,0 +1,100 @@
+"""A provider that always answers with one id, and LiteLLM's response cache: still one response, one conversation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.support.answers import Answer
+from tests.support.custom_auth import bearer
+from tests.support.provider import Provider
+from tests.support.proxies import ProxyPool
+from tests.support.proxy import Proxy, ProxyOptions
+from tests.support.redis_server import GivenRedis, RedisServer
+from tests.support.replay import Setting
+
+from .asking import Asker, Exchange, asking, check_remembers, marker
+
+KEYS = [bearer(key="k1", user="alice"), bearer(key="k2", user="bob"), bearer(key="k3"), bearer(key="k4")]
+
+
+def check_one_id(exchange: Exchange) -> None:
+    """A stream names the same response from its first event to its last."""
+    ids = exchange.reply.ids
+    assert {name for name, given in ids.items() if given not in (None, exchange.id)} == set()
+
+
+def test_a_provider_that_repeats_its_id(identity_proxy: Proxy, provider: Provider, setting: Setting) -> None:
+    said = marker()
+    same_id = f"chatcmpl-{said}"
+    provider.always(Answer("yes", id=same_id))
+    with asking(identity_proxy, provider, setting) as asker:
+        began = [(asker.as_key(key), f"{said} {number}") for number, key in enumerate(KEYS * 2)]
+        firsts = [one.ask(text) for one, text in began]
+        for (one, text), first in zip(began, firsts, strict=True):
+            check_one_id(first)
+            second = check_remembers(one, first, [text])
+            check_one_id(second)
+            third = one.ask("And?", second)
+            assert third.said == [text, "yes", "And then?", "yes", "And?"]
+        assert len({first.id for first in firsts}) == len(firsts)
+
+
+def test_a_repeated_id_plain_then_stream_then_plain(asker: Asker) -> None:
+    said = marker()
+    first = asker.ask(said, answer=Answer("one", id=said))
+    second = asker.with_setting(stream=True).ask("two?", first, answer=Answer("two", id=said))
+    check_one_id(second)
+    third = asker.ask("three?", second, answer=Answer("three", id=said))
+    assert third.said == [said, "one", "two?", "two", "three?"]
+    assert asker.ask("other", first).said == [said, "one", "other"]
+
+
+@pytest.fixture(params=["redis", "local"])
+def cached_proxy(
+    request: pytest.FixtureRequest,
+    proxies: ProxyPool,
+    identity_options: ProxyOptions,
+    redis_server: RedisServer | GivenRedis,
+) -> Proxy:
+    """With LiteLLM's response cache switched on."""
+    return proxies.get(
+        replace(identity_options, litellm_settings={"cache": True, "cache_params": cache_params(request.param)})
+    )
+
+
+def cache_params(kind: str) -> dict[str, object]:
+    # The address is the one in the environment.
+    return {"type": kind}
+
+
+def test_a_cached_answer_begins_a_conversation_of_its_own(
+    cached_proxy: Proxy, provider: Provider, setting: Setting
+) -> None:
+    said = marker()
+    provider.always(Answer("yes"))
+    with asking(cached_proxy, provider, setting) as asker:
+        began = [asker.as_key(key) for key in KEYS * 2]
+        firsts = [one.ask(said) for one in began]
+        assert [first.status for first in firsts] == [200] * len(firsts)
+        assert sum(first.request is not None for first in firsts) < len(firsts), "the cache was not used"
+        for number, (one, first) in enumerate(zip(began, firsts, strict=True)):
+            check_one_id(first)
+            # Something else each time, or the cache would answer once more and the provider get nothing.
+            second = one.ask(f"{number}?", first)
+            assert second.said == [said, "yes", f"{number}?"]
+            check_one_id(second)
+            assert one.ask(f"{number}!", second).said == [said, "yes", f"{number}?", "yes", f"{number}!"]
+        assert len({first.id for first in firsts}) == len(firsts)
+
+
+def test_a_cached_follow_up_has_its_own_place(cached_proxy: Proxy, provider: Provider, setting: Setting) -> None:
+    said = marker()
+    provider.always(Answer("yes"))
+    with asking(cached_proxy, provider, setting, KEYS[0]) as asker:
+        first = asker.ask(said)
+        twins = [asker.ask("again?", first) for _ in range(3)]
+        for number, twin in enumerate(twins):
+            third = asker.ask(f"{number}?", twin)
+            assert third.said == [said, "yes", "again?", "yes", f"{number}?"]
