@@ -11,7 +11,7 @@ SYNC = $(UV) pip install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve check test test-database test-long image-test lock clean $(RELEASES:%=test-%)
+.PHONY: help demo serve check test test-database test-long matrix matrix-live image-test lock clean $(RELEASES:%=test-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -28,16 +28,16 @@ check: ## the curl check against a running proxy: BASE_URL, API_KEY, MODEL
 
 test: $(RELEASES:%=test-%) ## all tests, on every release named above
 
-# The tool and the documents do not depend on the release that is installed: they are tested on the base alone.
-EVERYWHERE = tests/bridge tests/e2e
-ON_BASE = tests/unit tests/support_tests tests/patches tests/docs
+# The base has all tests; what the fork is for is tested on every release.
+EVERYWHERE = tests/bridge tests/e2e/test_remembers.py tests/e2e/test_stays_out_of_the_way.py
+ON_BASE = tests/unit tests/support_tests tests/patches tests/docs tests/e2e
 
 $(RELEASES:%=test-%): test-%: .build/%/venv/ready ## the tests on one release
 	@echo "== litellm $*: trees"
 	@.build/$*/venv/bin/python -m tests.support.trees
 	@echo "== litellm $*: tests"
 	@.build/$*/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) \
-	  $(if $(filter $*,$(UPSTREAM)),$(ON_BASE)) $(EVERYWHERE)
+	  $(if $(filter $*,$(UPSTREAM)),$(ON_BASE) tests/bridge,$(EVERYWHERE))
 
 test-database: .build/$(UPSTREAM)/venv/ready ## the proxy on a real PostgreSQL
 	@.build/$(UPSTREAM)/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) $(wildcard tests/database*)
@@ -45,6 +45,15 @@ test-database: .build/$(UPSTREAM)/venv/ready ## the proxy on a real PostgreSQL
 test-long: $(RELEASES:%=.build/%/venv/ready) ## everything that is recorded, 1,000 conversations, 2,000 random ones
 	@for release in $(RELEASES); do echo "== litellm $$release"; LONG=1 EQUIVALENCE_EXAMPLES=2000 \
 	  .build/$$release/venv/bin/python -m pytest -rA $(PYTEST_ARGS) $(EVERYWHERE) || exit 1; done
+
+# RELEASES=all, or a list, on the command line names others than the default ones.
+MATRIX_RELEASES = $(if $(filter command,$(firstword $(origin RELEASES))),--releases $(RELEASES))
+
+matrix: .build/$(UPSTREAM)/venv/ready ## apply and revert on many releases, proved by their RECORDs
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.matrix $(MATRIX_RELEASES)
+
+matrix-live: .build/$(UPSTREAM)/venv/ready ## the real proxy of several releases, before and after
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.matrix.live $(MATRIX_RELEASES)
 
 image-test: .build/$(UPSTREAM)/venv/ready ## build deploy/Dockerfile on a stand-in for upstream's image (root, buildah, busybox-static)
 	@.build/$(UPSTREAM)/venv/bin/python -m tests.docs.image
