@@ -1,0 +1,60 @@
+"""How far a conversation of the patched proxy goes on after `revert`, from the database, on each release.
+
+    python -m bench.after_revert --releases 1.74.15,1.85.7,1.106.2
+
+A conversation of two turns is played on the patched proxy; when its rows are written, a follow-up goes to a pristine
+proxy on the same database. Beside it the same conversation begun on the pristine proxy: what upstream alone can do.
+Writes `bench/results/after_revert.json` and `.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+from .before_after import RELEASES, RESULTS, ROOT, interpreter_of
+
+HEAD = """Conversations begun on the patched proxy, and what a follow-up reaches the provider with after `revert`, the rows
+being in the database. In brackets, where it differs: the same conversation begun without the patch.
+
+"""
+
+
+def table(cells: list[dict]) -> str:
+    releases = list(dict.fromkeys(cell["release"] for cell in cells))
+    lines = [f"| conversation | {' | '.join(releases)} |", "|---|" + "---|" * len(releases)]
+    for case in dict.fromkeys((cell["case"], cell["stream"]) for cell in cells):
+        texts = [text_of(cells, release, *case) for release in releases]
+        lines.append(f"| {case[0]}, {'stream' if case[1] else 'plain'} | {' | '.join(texts)} |")
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def text_of(cells: list[dict], release: str, case: str, stream: bool) -> str:
+    (cell,) = [
+        cell for cell in cells if (cell["release"], cell["case"], cell["stream"]) == (release, case, stream)
+    ]
+    reverted, alone = cell["begun_with_patch"], cell["begun_without_patch"]
+    return reverted if reverted == alone else f"{reverted} ({alone})"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.after_revert", description=__doc__.splitlines()[0])
+    parser.add_argument("--releases", default=RELEASES, help=f"separated by commas ({RELEASES})")
+    cells: list[dict] = []
+    for release in parser.parse_args().releases.split(","):
+        command = [interpreter_of(release), "-m", "bench.reverted_cells"]
+        environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+        cells += json.loads(done.stdout)
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        (RESULTS / "after_revert.json").write_text(json.dumps(cells, indent=1) + "\n")
+        (RESULTS / "after_revert.md").write_text(table(cells))
+    print(table(cells), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

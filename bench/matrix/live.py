@@ -1,0 +1,99 @@
+"""Plays every scene on real proxies of many releases, the patch off and on, and writes the table.
+
+Run it with a Python that has the test requirements. Exit 0: every release that runs remembers
+everything. 1: one does not, or none runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.matrix.cli import RESULTS, fork_digest
+from bench.matrix.live_report import markdown, remembers_everything, summary_line, summary_of
+from bench.matrix.live_run import LiveRow, Stage, run_release
+from bench.matrix.registry import RegistryFailed, list_versions
+from bench.matrix.releases import LIVE_DEFAULT, Selection, is_final, select, sort_key, supported
+from patches.upstream import WITHDRAWN
+from tests.support.conversations import tags
+from tests.support.provider import Provider
+from tests.support.redis_server import RedisServer
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no proxy is left behind
+    asked = ",".join(LIVE_DEFAULT) if options.releases == "default" else options.releases
+    try:
+        available = list_versions(early=True)
+        selection = select(available, "default" if asked == "matrix" else asked)
+    except (RegistryFailed, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    try:
+        rows = _run(selection, available, options)
+    except KeyboardInterrupt:
+        print("error: interrupted, nothing was written", file=sys.stderr)
+        return 1
+    report = _report(rows, options)
+    folder: Path = options.results
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "matrix_live.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (folder / "matrix_live.md").write_text(markdown(report, rows), encoding="utf-8")
+    print(json.dumps(report, indent=1) if options.json else summary_line(rows))
+    ran = [row for row in rows if row.cells]
+    return 0 if ran and all(remembers_everything(row) and row.reverted == "" for row in ran) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.matrix.live", description=__doc__)
+    parser.add_argument(
+        "--releases",
+        default="default",
+        metavar="default|matrix|all|LIST",
+        help=f"default: {', '.join(LIVE_DEFAULT)}; matrix: the default of bench.matrix; all: every final release",
+    )
+    parser.add_argument("--json", action="store_true", help="print the JSON object")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where to write")
+    parser.add_argument("--keep", action="store_true", help="keep the environments in .build/live")
+    return parser
+
+
+def _run(selection: Selection, available: Sequence[str], options: argparse.Namespace) -> list[LiveRow]:
+    finals = [each for each in supported(available) if is_final(each) and each not in WITHDRAWN]
+    rows = [LiveRow(each, problem="the registry has no such version") for each in selection.unknown]
+    rows += [LiveRow(each, problem="withdrawn as compromised: not run") for each in selection.withdrawn]
+    with Provider() as provider, RedisServer() as redis:
+        stage = Stage(provider, redis, tags(), options.keep)
+        for number, release in enumerate(selection.wanted, 1):
+            older = [each for each in reversed(finals) if sort_key(each) < sort_key(release)]
+            started = time.monotonic()
+            rows.append(run_release(release, older, stage))
+            outcome = rows[-1].problem or summary_line(rows[-1:])
+            place = f"[{number}/{len(selection.wanted)}] {release} in {time.monotonic() - started:.0f} s"
+            print(f"{place}: {outcome}", file=sys.stderr, flush=True)
+    return sorted(rows, key=lambda row: sort_key(row.release))
+
+
+def _report(rows: Sequence[LiveRow], options: argparse.Namespace) -> dict[str, Any]:
+    words = [] if options.releases == "default" else ["--releases", options.releases]
+    return {
+        "command": " ".join(["python -m bench.matrix.live", *words]),
+        "date": time.strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+        "fork": fork_digest(),
+        "summary": summary_of(rows),
+        "rows": [row.to_dict() for row in rows],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

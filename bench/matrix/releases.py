@@ -1,0 +1,108 @@
+"""Which releases there are, in what order, and which of them a run looks at. No I/O.
+
+Versions are texts as the registry spells them: `1.75.5.post2`, `1.107.0rc2`, `1.106.0.dev3`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from patches.upstream import FIRST_SUPPORTED, WITHDRAWN
+
+# The releases that the project's notes on upstream name: each one showed something. Besides these,
+# the default is the newest of each minor version.
+NAMED = (
+    *("1.68.2", "1.74.15", "1.75.0", "1.75.8", "1.85.7", "1.99.4", "1.100.0", "1.100.5", "1.101.6"),
+    *("1.102.4", "1.103.11", "1.104.0", "1.105.0", "1.105.5", "1.106.0", "1.106.1", "1.106.2"),
+    *("1.106.3", "1.109.0", "1.109.1"),
+)
+LIVE_DEFAULT = ("1.74.15", "1.85.7", "1.99.4", "1.100.5", "1.106.2")
+
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:\.?(dev|rc|post)(\d+))?")
+_STAGES = {"dev": 0, "rc": 1, None: 2, "post": 3}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """`wanted` go through the trial, `withdrawn` are listed as refused, `unknown` are not on the
+    registry. Sorted, oldest first."""
+
+    wanted: tuple[str, ...]
+    withdrawn: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def sort_key(version: str) -> tuple[int, int, int, int, int]:
+    """dev < rc < final < post. Raises ValueError for a spelling that LiteLLM does not use."""
+    match = _VERSION.fullmatch(version)
+    if not match:
+        raise ValueError(f"{version!r} is no LiteLLM version, such as 1.106.2")
+    major, minor, patch, stage, number = match.groups()
+    return int(major), int(minor), int(patch), _STAGES[stage], int(number or 0)
+
+
+def is_final(version: str) -> bool:
+    """Post releases are final; `.dev` and `rc` are not."""
+    return sort_key(version)[3] >= _STAGES[None]
+
+
+def supported(available: Iterable[str]) -> tuple[str, ...]:
+    """Those from the first supported release on, oldest first; unreadable spellings are left out."""
+    readable = [version for version in available if _VERSION.fullmatch(version)]
+    first = sort_key(FIRST_SUPPORTED)
+    return tuple(sorted((version for version in readable if _base(version) >= first), key=sort_key))
+
+
+def select(available: Iterable[str], asked: str, early: bool = False) -> Selection:
+    """`asked` is `default`, `all`, or a list (commas or spaces) of versions and of minor versions
+    (`1.103`: all of it). With `early`, `default` and `all` are about pre-releases alone: the newest
+    of each minor version, or every one. Raises ValueError for what is no version, and for a minor
+    version without releases."""
+    known = [version for version in supported(available) if version not in WITHDRAWN]
+    if asked in ("default", "all"):
+        pool = [version for version in known if is_final(version) is not early]
+        if early:
+            return Selection(tuple(pool if asked == "all" else _newest_of_each_minor(pool)))
+        named = () if asked == "all" else (version for version in NAMED if version in pool)
+        chosen = pool if asked == "all" else {*_newest_of_each_minor(pool), *named}
+        return Selection(_sorted(chosen), _sorted(WITHDRAWN))
+    return _select_listed(known, asked.replace(",", " ").split())
+
+
+def _select_listed(known: list[str], asked: list[str]) -> Selection:
+    wanted: set[str] = set()
+    withdrawn: set[str] = set()
+    unknown: list[str] = []
+    for item in asked:
+        if re.fullmatch(r"\d+\.\d+", item):
+            found = [version for version in known if version.startswith(f"{item}.") and is_final(version)]
+            if not found:
+                raise ValueError(f"the registry has no release {item}.x")
+            wanted.update(found)
+        elif item in WITHDRAWN:
+            withdrawn.add(item)
+        elif item in known:
+            wanted.add(item)
+        else:
+            sort_key(item)
+            unknown.append(item)
+    return Selection(_sorted(wanted), _sorted(withdrawn), _sorted(unknown))
+
+
+def _newest_of_each_minor(versions: Iterable[str]) -> list[str]:
+    newest: dict[tuple[int, int], str] = {}
+    for version in sorted(versions, key=sort_key):
+        newest[sort_key(version)[:2]] = version
+    return list(newest.values())
+
+
+def _base(version: str) -> tuple[int, int, int, int, int]:
+    """The release that a pre-release is on the way to counts for what is supported."""
+    major, minor, patch, stage, number = sort_key(version)
+    return major, minor, patch, max(stage, _STAGES[None]), number
+
+
+def _sorted(versions: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(versions, key=sort_key))

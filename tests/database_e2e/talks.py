@@ -1,0 +1,76 @@
+"""A conversation that keeps what was said, and what the provider received for every turn."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from tests.support.client import Reply, ResponsesClient
+from tests.support.processes import wait_until
+from tests.support.recording import ProviderState
+
+SERVES_SECONDS = 60  # some probes of the breaker
+# Over upstream's MAX_STRING_LENGTH_PROMPT_IN_DB: whole again at once only out of Redis.
+CUT_BY_THE_DATABASE = "".join(f"{number} " for number in range(1_000))
+PROBE_TAGS = itertools.count(5_000_000)
+
+
+@dataclass
+class Talk:
+    """`say` sends the next turn and gives the texts that the provider received for it.
+
+    said: all texts of the conversation so far, the client's and the provider's in turn. tags: one a turn, by which
+    the turn's spend-log row is found.
+    """
+
+    client: ResponsesClient
+    provider: ProviderState
+    numbers: Iterator[int]
+    model: str = "chat-model"
+    stream: bool = False
+    key: str | None = None
+    previous: str | None = None
+    said: tuple[str, ...] = ()
+    tags: tuple[int, ...] = ()
+    replies: tuple[Reply, ...] = field(default=())
+
+    def say(self, text: str | None = None, **params: object) -> tuple[str, ...]:
+        """Fails unless the answer is a 200. Without `text`, a text of its own."""
+        tag = next(self.numbers)
+        text = text or f"What about {tag}?"
+        reply = self.client.responses(
+            self.model, text, self.stream, self.key, tag, previous_response_id=self.previous, **params
+        )
+        assert reply.status == 200 and not reply.broken, reply.body
+        self.previous = reply.id
+        self.said += (text, reply.text)
+        self.tags += (tag,)
+        self.replies += (reply,)
+        return texts_received(self.provider, tag)
+
+    def remembers(self, **params: object) -> bool:
+        """Whether one more turn goes out with the whole history."""
+        received = self.say(**params)
+        return received == self.said[:-1]
+
+    def fork(self, **changes: object) -> Talk:
+        """The same conversation from here, to be continued by somebody else."""
+        return replace(self, **changes)
+
+
+def texts_received(provider: ProviderState, tag: int) -> tuple[str, ...]:
+    """What the provider was sent for the request with this tag: every text, in order."""
+    (request,) = provider.requests(tag=tag)
+    return tuple(text for message in request.conversation_as(merge=False) for text in message.texts)
+
+
+def wait_until_redis_serves(client: ResponsesClient, provider: ProviderState) -> None:
+    """Redis may just have come back: the patch asks it again some seconds later."""
+
+    def serves() -> bool:
+        probe = Talk(client, provider, PROBE_TAGS)
+        probe.say(CUT_BY_THE_DATABASE)
+        return probe.say() == probe.said[:-1]
+
+    wait_until(serves, SERVES_SECONDS, "Redis behind the proxy", 0.3)

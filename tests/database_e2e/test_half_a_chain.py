@@ -1,0 +1,117 @@
+"""A conversation of which Redis has lost a part is served whole or not at all from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from redis import Redis
+
+from tests.support.client import ResponsesClient
+from tests.support.redis_server import RedisServer
+
+from .redis_state import SESSIONS, TURNS, connect, keys, only_new_key
+from .rows import wait_for_rows
+from .talks import Talk
+from .upstream import Continues, continues
+
+TURNS_SAID = 4
+
+
+def lose_all_turns(redis: Redis, turns: bytes, records: list[bytes]) -> None:
+    redis.delete(turns)
+
+
+def lose_the_first_turn(redis: Redis, turns: bytes, records: list[bytes]) -> None:
+    redis.lpop(turns)
+
+
+def lose_the_last_turn(redis: Redis, turns: bytes, records: list[bytes]) -> None:
+    redis.rpop(turns)
+
+
+def overwrite_a_turn_in_the_middle(redis: Redis, turns: bytes, records: list[bytes]) -> None:
+    redis.lset(turns, 1, b"J{}")
+
+
+def swap_two_turns(redis: Redis, turns: bytes, records: list[bytes]) -> None:
+    first, second = redis.lrange(turns, 0, 1)
+    redis.lset(turns, 0, second)
+    redis.lset(turns, 1, first)
+
+
+def lose_the_last_record(redis: Redis, turns: bytes, records: list[bytes]) -> None:
+    redis.delete(records[-1])
+
+
+LOSSES = (
+    lose_all_turns,
+    lose_the_first_turn,
+    lose_the_last_turn,
+    overwrite_a_turn_in_the_middle,
+    swap_two_turns,
+    lose_the_last_record,
+)
+
+
+def begin(conversation: Talk, server: RedisServer) -> tuple[bytes, list[bytes]]:
+    """Plays some turns; the key of their list, and those of their records in order."""
+    lists = keys(server, TURNS)
+    records: list[bytes] = []
+    for _ in range(TURNS_SAID):
+        before = keys(server, SESSIONS)
+        conversation.say()
+        records.append(only_new_key(server, SESSIONS, before))
+    return only_new_key(server, TURNS, lists), records
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_chain_that_lacks_a_part_comes_from_the_database(
+    lose: Callable[..., None],
+    stream: bool,
+    with_patch: ResponsesClient,
+    talk: Callable[..., Talk],
+    mortal_redis: RedisServer,
+    shared_url: str,
+    upstream_continues: Continues,
+) -> None:
+    conversation = talk(with_patch, stream)
+    turns, records = begin(conversation, mortal_redis)
+    with connect(mortal_redis) as redis:
+        lose(redis, turns, records)
+    assert continues(conversation, shared_url) == upstream_continues(stream)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("lose", LOSSES)
+def test_without_a_database_a_chain_that_lacks_a_part_is_not_served(
+    lose: Callable[..., None],
+    stream: bool,
+    without_database: ResponsesClient,
+    talk: Callable[..., Talk],
+    mortal_redis: RedisServer,
+) -> None:
+    conversation = talk(without_database, stream)
+    turns, records = begin(conversation, mortal_redis)
+    with connect(mortal_redis) as redis:
+        lose(redis, turns, records)
+    assert conversation.say() == conversation.said[-2:-1]
+    assert conversation.say() == conversation.said[-4:-1]  # The new conversation is kept.
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_record_of_an_older_response_is_not_needed_by_later_ones(
+    stream: bool,
+    with_patch: ResponsesClient,
+    talk: Callable[..., Talk],
+    mortal_redis: RedisServer,
+    shared_url: str,
+) -> None:
+    conversation = talk(with_patch, stream)
+    _, records = begin(conversation, mortal_redis)
+    with connect(mortal_redis) as redis:
+        redis.delete(*records[:-1])
+    assert conversation.remembers()
+    wait_for_rows(shared_url, conversation.tags)
+    assert conversation.remembers()

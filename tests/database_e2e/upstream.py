@@ -1,0 +1,44 @@
+"""What LiteLLM as released does on this database: the measure for what the patch falls back to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tests.support.processes import wait_until
+
+from .rows import wait_for_rows
+from .talks import Talk
+
+# Upstream's writer and its lookup: the rows of a turn, then a follow-up that finds them.
+CONTINUES_SECONDS = 60
+
+
+def continues(talk: Talk, url: str) -> bool:
+    """Whether `talk` is continued with its whole history once all its rows are written; else with none of it."""
+    wait_for_rows(url, talk.tags)
+    received = talk.say()
+    assert received in (talk.said[:-1], talk.said[-2:-1]), received
+    return received == talk.said[:-1]
+
+
+def wait_until_continued(begun: Talk) -> Talk:
+    """Follow-ups of the same response until one goes out with the whole history; that one."""
+    tries: list[Talk] = []
+
+    def is_continued() -> bool:
+        tries.append(begun.fork())
+        received = tries[-1].say()
+        assert received[-1] == tries[-1].said[-2]
+        return received == tries[-1].said[:-1]
+
+    wait_until(is_continued, CONTINUES_SECONDS, "upstream's own way to the history", 0.5)
+    return tries[-1]
+
+
+def is_run_of(received: tuple[str, ...], said: Iterable[str]) -> bool:
+    """Whether it is the end of the conversation, from some turn of the client's on: what upstream can leave over."""
+    said = tuple(said)
+    return len(received) % 2 == 1 and received == said[len(said) - len(received) :]
+
+
+Continues = Callable[[bool], bool]
