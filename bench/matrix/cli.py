@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.matrix.journal import Journal
 from bench.matrix.registry import ROOT, RegistryFailed, fetch_wheel, list_versions
 from bench.matrix.releases import Selection, select, sort_key
 from bench.matrix.report import Row, absent_row, markdown, refused_row, row_of, summary_line, summary_of
@@ -51,11 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     try:
-        rows = _run(selection, options)
+        fork = fork_digest()  # before the run: what is edited meanwhile is not what was tried
+        rows = _run(selection, options, Journal.of(fork))
     except KeyboardInterrupt:
-        print("error: interrupted, nothing was written", file=sys.stderr)
+        print("error: interrupted before the table was written; --resume goes on from here", file=sys.stderr)
         return 1
-    report = _report(rows, options)
+    report = _report(rows, options, fork)
     folder = options.results or (None if listed else RESULTS)
     if folder:
         _write(report, folder, "matrix_early" if options.pre else "matrix")
@@ -76,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--results", type=Path, metavar="DIR", help="where to write (default: bench/results; LIST: not)"
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what an earlier run found exact with this very fork"
+    )
     parser.add_argument("--workers", type=int, default=2, help="releases at a time (default: %(default)s)")
     parser.add_argument(
         "--keep-wheels",
@@ -85,11 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(selection: Selection, options: argparse.Namespace) -> list[Row]:
+def _run(selection: Selection, options: argparse.Namespace, journal: Journal) -> list[Row]:
     keep = options.releases != "all" if options.keep_wheels is None else options.keep_wheels
     by_command = {*selection.wanted[:1], *selection.wanted[-1:]}  # the oldest and the newest
-    jobs = [Job(each, COMMAND if each in by_command else API, keep) for each in selection.wanted]
-    rows = [refused_row(version) for version in selection.withdrawn]
+    known = journal.exact_rows(selection.wanted) if options.resume else []
+    wanted = [each for each in selection.wanted if each not in {row["release"] for row in known}]
+    jobs = [Job(each, COMMAND if each in by_command else API, keep) for each in wanted]
+    rows = known + [refused_row(version) for version in selection.withdrawn]
     rows += [absent_row(version, "the registry has no such version") for version in selection.unknown]
     own = read_own_files()
     with ProcessPoolExecutor(options.workers) as pool:
@@ -97,6 +104,7 @@ def _run(selection: Selection, options: argparse.Namespace) -> list[Row]:
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 rows.append(_result(future, futures[future]))
+                journal.add(rows[-1])
                 _say(f"[{number}/{len(jobs)}] {_progress(rows[-1])}")
         except BaseException:  # also SIGTERM: no worker is left behind, no further release begun
             pool.shutdown(cancel_futures=True)
@@ -146,7 +154,7 @@ def _progress(row: Row) -> str:
     return f"{row['release']} {row['state']}{tail}"
 
 
-def _report(rows: list[Row], options: argparse.Namespace) -> dict[str, Any]:
+def _report(rows: list[Row], options: argparse.Namespace, fork: str) -> dict[str, Any]:
     kind = "pre-releases" if options.pre else "final releases since 1.68.0"
     what = _SETS.get(options.releases, "those asked for")
     words = [f"--releases {options.releases}" if options.releases != "default" else "", "--pre" if options.pre else ""]
@@ -155,7 +163,7 @@ def _report(rows: list[Row], options: argparse.Namespace) -> dict[str, Any]:
         "selection": f"{kind}, {what}" if options.releases in _SETS else "The releases asked for",
         "date": time.strftime("%Y-%m-%d"),
         "python": platform.python_version(),
-        "fork": fork_digest(),
+        "fork": fork,
         "summary": summary_of(rows),
         "rows": rows,
     }

@@ -39,11 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     try:
+        fork = fork_digest()
         rows = _run(selection, available, options)
     except KeyboardInterrupt:
         print("error: interrupted, nothing was written", file=sys.stderr)
         return 1
-    report = _report(rows, options)
+    report = _report(rows, options, fork)
     folder: Path = options.results
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "matrix_live.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -83,13 +84,13 @@ def _run(selection: Selection, available: Sequence[str], options: argparse.Names
     return sorted(rows, key=lambda row: sort_key(row.release))
 
 
-def _report(rows: Sequence[LiveRow], options: argparse.Namespace) -> dict[str, Any]:
+def _report(rows: Sequence[LiveRow], options: argparse.Namespace, fork: str) -> dict[str, Any]:
     words = [] if options.releases == "default" else ["--releases", options.releases]
     return {
         "command": " ".join(["python -m bench.matrix.live", *words]),
         "date": time.strftime("%Y-%m-%d"),
         "python": platform.python_version(),
-        "fork": fork_digest(),
+        "fork": fork,
         "summary": summary_of(rows),
         "rows": [row.to_dict() for row in rows],
     }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bench.matrix import live_report, report
+from bench.matrix.journal import Journal
 from bench.matrix.live_run import Cell, LiveRow, cause_of
 from bench.matrix.scenes import SCENES
 from bench.matrix.trial import EXACT, UNFIT, Trial
@@ -104,3 +107,16 @@ ModuleNotFoundError: No module named 'proxy_server'
     assert cause_of("x\nhttpx.ConnectError: refused\n") == "httpx.ConnectError: refused"
     assert cause_of("it just ended") == "it just ended"
     assert cause_of("") == "no message"
+
+
+def test_a_run_that_was_stopped_goes_on_with_what_was_exact(tmp_path: Path) -> None:
+    journal = Journal.of("abc", tmp_path / "new")
+    assert journal.exact_rows(["1.85.7"]) == []
+    for row in rows():
+        journal.add(row)
+    with journal.path.open("a") as lines:
+        lines.write('{"release": "1.106.2", "st')  # killed while it wrote
+    kept = journal.exact_rows(["1.85.7", "1.106.2", "1.200.0"])
+    assert [row["release"] for row in kept] == ["1.85.7", "1.106.2"]
+    assert journal.exact_rows(["1.106.2"]) == [rows()[1]]
+    assert Journal.of("another fork", tmp_path / "new").exact_rows(["1.85.7"]) == []
