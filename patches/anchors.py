@@ -49,10 +49,13 @@ class BeforeReturn:
 
 @dataclass(frozen=True)
 class TopOfBody:
-    """First thing the function does, below its docstring; `needs` are local names the lines use."""
+    """First thing the function does, below its docstring; `needs` are local names the lines use.
+
+    `only_async`: the lines await, or rely on the running request's context."""
 
     function: str
     needs: tuple[str, ...] = ()
+    only_async: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,15 +139,7 @@ def _after_import(module: Module, anchor: AfterImport) -> Place:
 
 
 def _above_def(module: Module, anchor: DecoratorOn, function: Function) -> Place:
-    if not isinstance(function, ast.AsyncFunctionDef):
-        expected = f"`async def {function.name}`"
-        raise AnchorError(
-            module.path,
-            anchor.function,
-            expected,
-            signature_of(anchor.function, function),
-            anchor.function,
-        )
+    _require_async(module, anchor.function, function)
     return _above(module, anchor.function, "`async def` on a line of its own", function, function.lineno)
 
 
@@ -164,6 +159,8 @@ def _before_return(module: Module, anchor: BeforeReturn, function: Function) -> 
 
 
 def _top_of_body(module: Module, anchor: TopOfBody, function: Function) -> Place:
+    if anchor.only_async:
+        _require_async(module, anchor.function, function)
     first = function.body[0]
     if ast.get_docstring(function, clean=False) is not None:
         _above(module, anchor.function, "a docstring on lines of its own", first, first.lineno)
@@ -194,6 +191,11 @@ def _own_indent(module: Module, scope: str, expected: str, node: ast.stmt) -> by
 
 def _shares_its_line(module: Module, scope: str, expected: str, lineno: int) -> AnchorError:
     return AnchorError(module.path, scope, expected, f"other code on line {lineno}")
+
+
+def _require_async(module: Module, name: str, function: Function) -> None:
+    if not isinstance(function, ast.AsyncFunctionDef):
+        raise AnchorError(module.path, name, f"`async def {function.name}`", signature_of(name, function), name)
 
 
 def _require(

@@ -6,9 +6,8 @@ is killed half-way leaves a package that still imports. Inserted lines are ASCII
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from patches.anchors import AfterImport, Anchor, BeforeReturn, DecoratorOn, EndOfFile, TopOfBody
+from patches.anchors import AfterImport, BeforeReturn, DecoratorOn, EndOfFile, TopOfBody
+from patches.patch import Edit, Has, Lacks, Patch, Returns
 
 BRIDGE_FOLDER = "litellm/responses/litellm_completion_transformation"
 TRANSFORMATION = f"{BRIDGE_FOLDER}/transformation.py"
@@ -17,6 +16,9 @@ STREAMING = f"{BRIDGE_FOLDER}/streaming_iterator.py"
 SESSION = f"{BRIDGE_FOLDER}/session_handler.py"
 WEBSOCKET = "litellm/responses/streaming_iterator.py"
 RESPONSE_CACHE = "litellm/caching/caching_handler.py"
+TRANSPORT = "litellm/llms/custom_httpx/aiohttp_transport.py"
+TOKEN_COUNT = f"{BRIDGE_FOLDER}/count_request.py"
+ENDPOINTS = "litellm/proxy/response_api_endpoints/endpoints.py"
 PROXY_SERVER = "litellm/proxy/proxy_server.py"
 
 _RUNTIME = f"{BRIDGE_FOLDER}/redis_session_patch".replace("/", ".")
@@ -31,56 +33,6 @@ _CACHE_SUPPORTS = "LLMCachingHandler._is_call_type_supported_by_cache"
 _HISTORY = "ResponsesSessionHandler.get_chat_completion_message_history_for_previous_response_id"
 
 
-@dataclass(frozen=True)
-class Has:
-    """The release has this file, or this function in it.
-
-    `since` is the first release known to have it. An older release without it is skipped; a newer
-    one without it is an error, so that a renamed function is never taken for an old release.
-    """
-
-    file: str
-    since: str
-    function: str = ""
-
-
-@dataclass(frozen=True)
-class Lacks:
-    """The release has no such file, or no such function in it. Its counterpart `Has` guards against
-    renames."""
-
-    file: str
-    function: str = ""
-
-
-Condition = Has | Lacks
-
-
-@dataclass(frozen=True)
-class Edit:
-    """One marked block: these lines at that place. All of `when` must hold, else the release needs
-    no such edit."""
-
-    file: str
-    anchor: Anchor
-    why: str
-    lines: tuple[str, ...]
-    when: tuple[Condition, ...] = ()
-
-
-@dataclass(frozen=True)
-class Patch:
-    """A named change with a header after DEP-3, and its edits in order of writing."""
-
-    slug: str
-    description: str
-    remove_when: str
-    edits: tuple[Edit, ...]
-    bug: str = "https://github.com/BerriAI/litellm/issues/12364"
-    forwarded: str = "https://github.com/BerriAI/litellm/pull/13339 (closed, not merged)"
-    applied_upstream: str = "in part, from 1.100.0: https://github.com/BerriAI/litellm/pull/37956"
-
-
 def _import(module: str, *names: str) -> tuple[str, ...]:
     return (f"from {module} import (", *(f"    {name}," for name in names), ")")
 
@@ -91,6 +43,7 @@ def _websocket(function: str) -> Has:
 
 _HAS_SESSION_FILE = Has(SESSION, since="1.75.2")
 _HAS_EARLY_LOOKUP = Has(HANDLER, since="1.109.0", function=_EARLY_LOOKUP)
+_HAS_TOKEN_COUNT = Has(TOKEN_COUNT, since="1.109.0")
 _HAS_STORED_TURNS = Has(SESSION, since="1.109.0", function=_STORED_TURNS)
 
 PATCHES: tuple[Patch, ...] = (
@@ -176,6 +129,31 @@ PATCHES: tuple[Patch, ...] = (
                 when=(_HAS_EARLY_LOOKUP,),
             ),
             Edit(
+                TOKEN_COUNT,
+                AfterImport(_CONFIG),
+                "helper of the lookup",
+                _import(f"{_RUNTIME}.bridge", "count_with_redis as _patch_count_with_redis"),
+                when=(_HAS_TOKEN_COUNT,),
+            ),
+            Edit(
+                TOKEN_COUNT,
+                DecoratorOn("chat_count_request"),
+                "count the history that Redis has",
+                ("@_patch_count_with_redis",),
+                when=(_HAS_TOKEN_COUNT,),
+            ),
+            Edit(
+                ENDPOINTS,
+                TopOfBody("responses_input_tokens", needs=("user_api_key_dict",), only_async=True),
+                "who asks must be known to the lookup for counting",
+                (
+                    f"from {_RUNTIME}.bridge import remember_caller as _patch_remember_caller",
+                    "",
+                    "_patch_remember_caller(user_api_key_dict)",
+                ),
+                when=(_HAS_TOKEN_COUNT,),
+            ),
+            Edit(
                 TRANSFORMATION,
                 AfterImport("InMemoryCache"),
                 "helper of the lookup",
@@ -237,6 +215,17 @@ PATCHES: tuple[Patch, ...] = (
                 "store the turn before the terminal event",
                 ("@_patch_store_stream_in_redis",),
             ),
+            Edit(
+                TRANSPORT,
+                TopOfBody("AiohttpResponseStream.__init__", needs=("aiohttp_response",)),
+                "half an answer must not be stored as a whole one",
+                (
+                    f"from {_RUNTIME}.bridge import note_provider_reply as _patch_note_provider_reply",
+                    "",
+                    "_patch_note_provider_reply(aiohttp_response)",
+                ),
+                when=(Returns(TRANSPORT, "AiohttpResponseStream.__aiter__"),),
+            ),
         ),
     ),
     Patch(
@@ -272,7 +261,7 @@ PATCHES: tuple[Patch, ...] = (
             ),
             Edit(
                 WEBSOCKET,
-                TopOfBody(f"{_WEBSOCKET_HANDLER}._send_error"),
+                TopOfBody(f"{_WEBSOCKET_HANDLER}._send_error", only_async=True),
                 "an unknown response has OpenAI's error event",
                 (
                     f"from {_RUNTIME}.bridge import refused_over_websocket as _patch_refused_over_websocket",

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from patches.anchors import find_function, find_place
 from patches.blocks import Block, Insertion, block_lines, insert_blocks, remove_blocks
-from patches.catalogue import PATCHES, Condition, Edit, Has, Patch
+from patches.catalogue import PATCHES
 from patches.errors import AnchorError, PatchError
-from patches.source import Module, functions_at, parse_module, parse_source
+from patches.patch import Condition, Edit, Has, Patch, Returns
+from patches.source import Module, functions_at, parse_module, parse_source, returns_nothing_early
 from patches.upstream import version_number
 
 
@@ -74,7 +75,10 @@ def _is_needed(edit: Edit, sources: _Sources, version: str | None) -> bool:
 
 def _holds(condition: Condition, sources: _Sources, version: str | None) -> bool:
     module = sources.module(condition.file)
-    is_there = module is not None and (not condition.function or bool(functions_at(module.tree, condition.function)))
+    functions = functions_at(module.tree, condition.function) if module is not None else []
+    if isinstance(condition, Returns):
+        return any(returns_nothing_early(function) for function in functions)
+    is_there = module is not None and (not condition.function or bool(functions))
     if not isinstance(condition, Has):
         return not is_there
     if not is_there and version_number(version) >= version_number(condition.since):
@@ -102,7 +106,10 @@ def compile_source(path: str, tree: ast.Module) -> None:
     try:
         compile(tree, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise PatchError(f"{path}: does not compile with the inserted lines ({error}); nothing was written") from error
+        raise PatchError(
+            f"{path}: does not compile with the inserted lines ({error}); nothing was written",
+            "this release needs other lines in patches/catalogue.py: mend them, then run `python -m patches check` again",
+        ) from error
 
 
 def _same_program(before: ast.AST, after: ast.AST, ours: frozenset[int]) -> bool:

@@ -100,6 +100,11 @@ def functions_at(tree: ast.Module, dotted_name: str) -> list[Function]:
     ]
 
 
+def returns_nothing_early(function: Function) -> bool:
+    """Whether the function itself has a `return` without a value."""
+    return any(isinstance(node, ast.Return) and node.value is None for node in walk_own_scope(function))
+
+
 def signature_of(name: str, function: Function) -> str:
     """One line, as a reader would write it."""
     keyword = "async def" if isinstance(function, ast.AsyncFunctionDef) else "def"

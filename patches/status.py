@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from patches.anchors import describe
-from patches.catalogue import PATCHES, Edit
+from patches.catalogue import PATCHES
 from patches.judge import FileReport
+from patches.patch import Edit
 from patches.survey import Survey
 from patches.upstream import describe_release
 

@@ -11,16 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patches import PatchError, Target, apply_patches, revert_patches
-from patches.catalogue import HANDLER, SESSION, STREAMING, upstream_files
+from patches.catalogue import HANDLER, SESSION, STREAMING, TRANSPORT, upstream_files
 from tests.matrix.mutations import CHANGES, HARMLESS, Mutation, Placement, placements_in
 from tests.patches.trees import NEWEST, OWN, SOURCES, make_tree, snapshot, survey, wrong_hashes
 
-FILES = sorted(upstream_files())
+# The transport is marked where it hides what broke, and nowhere else: it may change as it likes.
+FILES = sorted({*upstream_files()} - {TRANSPORT})
 RELEASES = {"1.106.2": SOURCES, "1.109.1": {**SOURCES, **NEWEST}}
 
 
 def placements(root: Path) -> dict[str, tuple[Placement, ...]]:
-    return {path: placements_in((root / path).read_text()) for path in FILES}
+    return {path: placements_in((root / path).read_text()) for path in FILES if (root / path).exists()}
 
 
 def patched_placements(sources: Mapping[str, str], version: str) -> dict[str, tuple[Placement, ...]]:
@@ -29,6 +30,7 @@ def patched_placements(sources: Mapping[str, str], version: str) -> dict[str, tu
         return placements(Path(folder))
 
 
+PLACES = [(version, path) for version, sources in RELEASES.items() for path in FILES if path in sources]
 EXPECTED = {version: patched_placements(sources, version) for version, sources in RELEASES.items()}
 
 
@@ -68,8 +70,7 @@ def test_the_reader_of_places_reads_the_three_that_matter() -> None:
     assert store.following == "return responses_api_response"
 
 
-@pytest.mark.parametrize("version", RELEASES)
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("version, path", PLACES)
 @pytest.mark.parametrize("mutation", [*HARMLESS, *CHANGES], ids=lambda each: each.name)
 def test_one_change_in_one_file(mutation: Mutation, path: str, version: str, tmp_path: Path) -> None:
     changed = mutation.change(RELEASES[version][path])
@@ -83,8 +84,7 @@ def test_one_change_in_one_file(mutation: Mutation, path: str, version: str, tmp
         expect_the_usual_places(target, version, before)
 
 
-@pytest.mark.parametrize("version", RELEASES)
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("version, path", PLACES)
 def test_a_file_that_is_gone(path: str, version: str, tmp_path: Path) -> None:
     assert is_refused(make_tree(tmp_path, {**RELEASES[version], path: None}, version))
 
@@ -97,6 +97,8 @@ def test_a_file_that_is_gone(path: str, version: str, tmp_path: Path) -> None:
 def test_many_changes_at_once(version: str, changes: list[tuple[str, Mutation]]) -> None:
     sources = dict(RELEASES[version])
     for path, mutation in changes:
+        if path not in sources:
+            continue
         try:
             sources[path] = mutation.change(sources[path]) or sources[path]
         except SyntaxError:

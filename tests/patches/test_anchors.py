@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 from patches import PatchError, apply_patches, revert_patches
-from patches.catalogue import HANDLER, PROXY_SERVER, SESSION, STREAMING, TRANSFORMATION, upstream_files
+from patches.catalogue import (
+    HANDLER,
+    PROXY_SERVER,
+    SESSION,
+    STREAMING,
+    TRANSFORMATION,
+    TRANSPORT,
+    WEBSOCKET,
+    upstream_files,
+)
 from patches.moved import with_whereabouts
-from tests.patches.trees import NEWEST, OWN, SOURCES, make_tree, snapshot, survey
+from tests.patches.trees import NEWEST, OWN, SILENT_TRANSPORT, SOURCES, make_tree, snapshot, survey
 
 MOVED_CLASS = "class LiteLLMCompletionTransformationHandler:"
 RETURN = "            return responses_api_response\n        return inner()"
@@ -152,9 +161,9 @@ def test_a_function_that_moved_to_another_file_is_shown_with_its_new_signature(
     )
 
 
-@pytest.mark.parametrize("missing", sorted(upstream_files()))
+@pytest.mark.parametrize("missing", sorted({*upstream_files()} - {TRANSPORT}))
 def test_a_missing_file_is_a_clear_error_and_nothing_is_written(tmp_path: Path, missing: str) -> None:
-    target = make_tree(tmp_path, {missing: None})
+    target = make_tree(tmp_path, {**NEWEST, missing: None}, version="1.109.1")
     before = snapshot(tmp_path)
     with pytest.raises(PatchError, match=rf"^{missing}: "):
         apply_patches(target, OWN)
@@ -181,6 +190,31 @@ def test_a_release_with_stored_turns_is_patched_there(tmp_path: Path) -> None:
     )
     assert "get_session_from_redis" not in text
     revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_transport_is_marked_where_it_hides_a_broken_connection(tmp_path: Path) -> None:
+    target = make_tree(tmp_path, SILENT_TRANSPORT, version="1.85.7")
+    before = snapshot(tmp_path)
+    apply_patches(target, OWN)
+    text = (tmp_path / TRANSPORT).read_text()
+    assert "# <<< PATCH redis-session-store-stream\n        self._aiohttp_response = aiohttp_response\n" in text
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_transport_that_raises_is_left_alone(tmp_path: Path) -> None:
+    raising = SILENT_TRANSPORT[TRANSPORT].replace("return", "raise")
+    apply_patches(make_tree(tmp_path, {TRANSPORT: raising}), OWN)
+    assert (tmp_path / TRANSPORT).read_text() == raising
+
+
+def test_lines_that_await_are_refused_where_the_function_no_longer_does(tmp_path: Path) -> None:
+    no_longer_async = SOURCES[WEBSOCKET].replace("async def", "def").replace("await ", "")
+    target = make_tree(tmp_path, {WEBSOCKET: no_longer_async})
+    before = snapshot(tmp_path)
+    with pytest.raises(PatchError, match=r"expected `async def _send_error`; found `def .*_send_error\(self, message\)`"):
+        apply_patches(target, OWN)
     assert snapshot(tmp_path) == before
 
 

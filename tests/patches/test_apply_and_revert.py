@@ -176,12 +176,10 @@ def test_a_git_checkout_takes_its_version_from_its_pyproject(tmp_path: Path) -> 
 
 
 def test_an_unknown_version_is_patched_when_every_anchor_fits(tmp_path: Path) -> None:
-    make_tree(tmp_path, with_record=False)
+    make_tree(tmp_path, NEWEST, with_record=False)
     for path in (tmp_path / "litellm-1.106.2.dist-info").iterdir():
         path.unlink()
     (tmp_path / "litellm-1.106.2.dist-info").rmdir()
-    for path, text in NEWEST.items():
-        (tmp_path / path).write_text(text)
     target = open_target(tmp_path)
     apply_patches(target, OWN)
     assert survey(target).state == "patched"

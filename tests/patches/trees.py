@@ -11,12 +11,15 @@ from pathlib import Path
 from patches import Target, open_target, survey_tree
 from patches.catalogue import (
     BRIDGE_FOLDER,
+    ENDPOINTS,
     HANDLER,
     PROXY_SERVER,
     RESPONSE_CACHE,
     SESSION,
     STREAMING,
+    TOKEN_COUNT,
     TRANSFORMATION,
+    TRANSPORT,
     WEBSOCKET,
 )
 from patches.survey import Survey
@@ -125,6 +128,30 @@ NEWEST = {
     async def get_stored_turns_for_previous_response_id(previous_response_id):
         return ()
 """,
+    TOKEN_COUNT: """from litellm.caching import LiteLLMCompletionResponsesConfig
+
+
+async def chat_count_request(model, responses_request):
+    return LiteLLMCompletionResponsesConfig()
+""",
+    ENDPOINTS: '''async def responses_input_tokens(request, user_api_key_dict=None):
+    """Counts."""
+    return request
+''',
+}
+
+# What some older releases have: a connection that breaks looks like the end of the reply.
+SILENT_TRANSPORT = {
+    TRANSPORT: """class AiohttpResponseStream:
+    def __init__(self, aiohttp_response):
+        self._aiohttp_response = aiohttp_response
+
+    async def __aiter__(self):
+        try:
+            yield b""
+        except OSError:
+            return
+"""
 }
 
 

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 import litellm
+from aiohttp import ClientConnectionError, ClientPayloadError
+from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import note_provider_reply
 from litellm.responses.litellm_completion_transformation.redis_session_patch.response_id import inner_id
+from litellm.responses.litellm_completion_transformation.redis_session_patch.streams import next_event_of
 
 from .support.bridge import Stream, all_events, answer_of, event, next_event, request_of, runtime_on, wrapped
 from .support.clients import no_redis
@@ -143,6 +146,44 @@ async def test_half_an_answer_that_upstream_ends_as_if_it_were_whole_is_not_kept
     stream.litellm_custom_stream_wrapper = wrapper_of(None, None)
     assert ids_of(await all_events(runtime, request_of(), stream)) == [wrapped("x")] * 3
     assert await redis_client.keys("*") == [] and runtime.events == {"stream_cut": 1}
+
+
+def reply_of(content_type: str, broken: Exception | None) -> SimpleNamespace:
+    """An `aiohttp.ClientResponse`, as far as it says how it ended."""
+    return SimpleNamespace(content_type=content_type, content=SimpleNamespace(exception=lambda: broken))
+
+
+async def test_half_an_answer_whose_connection_broke_is_not_kept(runtime, redis_client):
+    stream, request = Stream(events_of(wrapped("x"))), request_of()
+    stream.litellm_custom_stream_wrapper = wrapper_of("stop", None)
+
+    async def read_on() -> Any:
+        if not request.provider_replies:  # Some providers are asked when the first event is.
+            note_provider_reply(reply_of("text/event-stream", ClientPayloadError()))
+        return await stream.own_next()
+
+    while (given := await next_event_of(runtime, request, stream, read_on)).type != "response.completed":
+        pass
+    assert given.response.id == wrapped("x")
+    assert await redis_client.keys("*") == [] and runtime.events == {"stream_cut": 1}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        reply_of("text/event-stream", None),
+        reply_of("text/event-stream", ClientConnectionError("Connection closed")),  # by us, after the last event
+        reply_of("application/json", ClientPayloadError()),
+    ],
+)
+async def test_only_a_broken_stream_counts_as_cut(runtime, store, reply):
+    request = request_of("a", provider_replies=[reply])
+    await all_events(runtime, request, Stream(events_of(wrapped("x"))))
+    assert await inputs_of(store, "x") == ["a"]
+
+
+def test_a_reply_to_nobody_in_particular_is_not_noted():
+    note_provider_reply(reply_of("text/event-stream", None))
 
 
 @pytest.mark.parametrize("ended", [("stop", None), (None, "length")])

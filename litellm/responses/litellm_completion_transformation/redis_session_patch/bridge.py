@@ -13,18 +13,23 @@ from . import runtime as runtimes
 from .reading import read_session, read_stored_turns
 from .request import CURRENT
 from .response_cache import is_cached_as_chat
+from .router_usage import mark_as_counted
 from .streams import next_event_of
+from .token_count import count_with_redis, remember_caller
 from .websockets import note_websocket_call, refused_over_websocket, websocket_history_is_elsewhere
 from .writing import store_answer
 
 __all__ = [
+    "count_with_redis",
     "get_request_from_redis",
     "get_session_from_redis",
     "get_stored_turns_from_redis",
     "history_is_whole",
     "is_cached_as_chat",
+    "note_provider_reply",
     "note_websocket_call",
     "refused_over_websocket",
+    "remember_caller",
     "remember_early_request",
     "remember_request",
     "store_session_in_redis",
@@ -134,6 +139,7 @@ async def store_session_in_redis(response: Any, completion: Any) -> None:
     """Before a plain reply: stores the turn. ``response.id`` becomes unique where the provider repeats ids."""
     runtime, request = runtimes.current(), CURRENT.get()
     if runtime is not None and request is not None:
+        mark_as_counted(request.call, response)
         response.id = await store_answer(runtime, request, response.id, completion)
 
 
@@ -148,6 +154,13 @@ def store_stream_in_redis(anext_: AsyncFunction) -> AsyncFunction:
         return await next_event_of(runtime, request, stream, lambda: anext_(stream))
 
     return next_event
+
+
+def note_provider_reply(reply: Any) -> None:
+    """``reply``: an ``aiohttp.ClientResponse``. Upstream reads it and may not tell when it breaks off."""
+    request = CURRENT.get()
+    if request is not None:
+        request.provider_replies.append(reply)
 
 
 def history_is_whole() -> bool:

@@ -59,8 +59,16 @@ async def read_stored_turns(
     return stored
 
 
+async def look_ahead(runtime: Runtime, request: Request, response_id: str) -> None:
+    """Finds the history before upstream makes messages of the new input, so that its cache of tool calls is silent."""
+    request.found = await _load(runtime, request, response_id)
+    request.history_is_whole = isinstance(request.found, Chain)
+
+
 async def _load(runtime: Runtime, request: Request, response_id: str) -> Chain | Miss | None:
     """``None``: Redis could not be asked."""
+    if request.found is not None:
+        return request.found
     try:
         found = await runtime.read(lambda store: store.load(inner_id(response_id), request.may_continue))
     except StoreUnavailable:

@@ -3,12 +3,13 @@
 import copy
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .conversation import Chain
 from .history import maker_of
 from .owner import Owner, may_continue, owner_of
+from .store import Miss
 
 
 @dataclass
@@ -19,6 +20,8 @@ class Request:
     ``parent``: the stored chain that this request continues. ``earlier``: chat messages that upstream's own lookup
     gave instead. ``history_is_whole``: the history is the stored one, so upstream's repairs must stay away.
     ``may_store``: ``False`` once storing this turn could later serve a conversation shorter than it is.
+    ``found``: what a lookup ahead of upstream's own has found. ``provider_replies``: what aiohttp has of the replies
+    to this request, where upstream hides that one broke off.
     """
 
     owner: Owner
@@ -31,6 +34,8 @@ class Request:
     history_is_whole: bool = False
     may_store: bool = True
     is_early: bool = False
+    found: Chain | Miss | None = None
+    provider_replies: list[Any] = field(default_factory=list)
 
     def take_over(self, early: "Request | None") -> None:
         """Keeps what a lookup before the handler's call has found."""

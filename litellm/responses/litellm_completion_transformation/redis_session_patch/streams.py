@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .request import Request
+from .request import CURRENT, Request
 from .response_id import inner_id, with_inner_id
 from .runtime import Runtime
 from .store import Reservation, StoreUnavailable
@@ -30,18 +30,21 @@ async def next_event_of(
 ) -> Any:
     """The stream's next event; its response id is one that no other response has."""
     state = stream.__dict__.setdefault(_ATTRIBUTE, _Stream())
+    before = CURRENT.set(request)  # The provider may only now be asked.
     try:
         event = await anext_()
     except BaseException:
         # The end of a stream comes this way too: by then nothing is reserved any more.
         await _give_up(runtime, state)
         raise
+    finally:
+        CURRENT.reset(before)
     response = getattr(event, "response", None)
     given_id = getattr(response, "id", None)
     if not given_id:
         return event
     kind = getattr(event.type, "value", event.type)
-    if kind in _TERMINAL and _was_cut(stream):
+    if kind in _TERMINAL and _was_cut(request, stream):
         # Upstream ends such a stream as if it were whole; a turn that is half an answer is not kept.
         runtime.count("stream_cut")
         await _give_up(runtime, state)
@@ -83,11 +86,25 @@ async def _give_up(runtime: Runtime, state: _Stream) -> None:
         pass  # It expires.
 
 
-def _was_cut(stream: Any) -> bool:
-    """Whether the provider never said that it had finished: until 1.99 LiteLLM swallows a connection that breaks."""
+def _was_cut(request: Request, stream: Any) -> bool:
+    """Whether the provider never said that it had finished, or its connection broke.
+
+    Releases up to 1.93 end a stream whose connection broke as if it were whole, and for Gemini they say with every
+    chunk that it has finished.
+    """
+    if any("stream" in reply.content_type and _broke_off(reply) for reply in request.provider_replies):
+        return True
     wrapper = getattr(stream, "litellm_custom_stream_wrapper", None)
     said = [getattr(wrapper, name, "?") for name in ("received_finish_reason", "intermittent_finish_reason")]
     return said == [None, None]
+
+
+def _broke_off(reply: Any) -> bool:
+    from aiohttp import ClientPayloadError
+    from aiohttp.http_exceptions import PayloadEncodingError
+
+    # One that was closed after its last event has an error too, of another kind.
+    return isinstance(reply.content.exception(), ClientPayloadError | PayloadEncodingError)
 
 
 def _answer(stream: Any) -> Any:

@@ -1,0 +1,79 @@
+"""Counting a follow-up's tokens looks for its history where the follow-up itself would, for the same owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT
+from litellm.responses.litellm_completion_transformation.redis_session_patch.token_count import (
+    _CALLER,
+    count_with_redis,
+    remember_caller,
+)
+
+from .support.bridge import runtime_on
+from .support.stores import ALICE, BOB, say, store_on
+
+
+@pytest.fixture
+def store(redis_client):
+    return store_on(redis_client)
+
+
+@pytest.fixture(autouse=True)
+def runtime(redis_client) -> Iterator[Any]:
+    runtime = runtime_on(redis_client)
+    runtimes.use(runtime)
+    yield runtime
+    runtimes.use(None)
+
+
+@count_with_redis
+async def counted(model: str, custom_llm_provider: str, api_base: None, responses_request: dict, policy: None = None):
+    """In upstream's place: what its lookup and its cache of tool calls would be told."""
+    request = CURRENT.get()
+    return request and (request.owner, request.history_is_whole, request.input, request.completion["model"])
+
+
+async def count(caller: Owner | None, previous_response_id: str | None = "x") -> Any:
+    token = _CALLER.set(caller)
+    try:
+        params = {"input": "How long?", "previous_response_id": previous_response_id}
+        return await counted("m", custom_llm_provider="groq", api_base=None, responses_request=params)
+    finally:
+        _CALLER.reset(token)
+
+
+@pytest.mark.parametrize("caller, is_whole", [(ALICE, True), (BOB, False)])
+async def test_the_history_is_looked_for_as_the_caller(store, caller, is_whole):
+    await say(store, "mine", as_id="x")
+    assert await count(caller) == (caller, is_whole, "How long?", "m")
+    assert CURRENT.get() is None
+
+
+@pytest.mark.parametrize("caller, response_id", [(None, "x"), (ALICE, None)])
+async def test_without_a_caller_or_a_history_upstream_counts_alone(store, caller, response_id):
+    assert await count(caller, response_id) is None
+
+
+async def test_without_redis_upstream_counts_alone(store):
+    runtimes.use(None)
+    assert await count(ALICE) is None
+
+
+def test_the_caller_is_who_the_proxy_says(monkeypatch):
+    token = _CALLER.set(None)
+    try:
+        setup = pytest.importorskip("litellm.proxy.litellm_pre_call_utils").LiteLLMProxyRequestSetup
+        known = {"user_api_key_user_id": "u", "user_api_key_team_id": "t", "user_api_key_hash": "k"}
+        monkeypatch.setattr(setup, "get_sanitized_user_information_from_key", lambda key: known if key.is_ours else {})
+        remember_caller(SimpleNamespace(is_ours=True))
+        assert _CALLER.get() == Owner("u", "t", "k")
+    finally:
+        _CALLER.reset(token)
