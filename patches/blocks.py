@@ -73,10 +73,10 @@ def block_lines(data: bytes) -> frozenset[int]:
     inside = False
     numbers: set[int] = set()
     for number, line in enumerate(split_lines(data)[1], start=1):
-        inside = inside or bool(_START.fullmatch(_bare(line)))
+        inside = inside or bool(_matched(_START, line))
         if inside:
             numbers.add(number)
-        if _END.fullmatch(_bare(line)):
+        if _matched(_END, line):
             inside = False
     return frozenset(numbers)
 
@@ -88,7 +88,7 @@ def _split(data: bytes) -> tuple[bytes, tuple[Block, ...]]:
     opened: re.Match[bytes] | None = None
     inner: list[bytes] = []
     for number, line in enumerate(lines, start=1):
-        start, end = _START.fullmatch(_bare(line)), _END.fullmatch(_bare(line))
+        start, end = _matched(_START, line), _matched(_END, line)
         if start:
             if opened:
                 raise DamagedBlock(f"line {number} opens a patch block inside another")
@@ -131,6 +131,10 @@ def _ending_near(lines: Sequence[bytes], index: int) -> bytes:
         if line_ending(line):
             return line_ending(line)
     return b"\n"
+
+
+def _matched(marker: re.Pattern[bytes], line: bytes) -> re.Match[bytes] | None:
+    return marker.fullmatch(_bare(line)) if b" PATCH " in line else None  # few of very many lines
 
 
 def _bare(line: bytes) -> bytes:

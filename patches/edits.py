@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from patches.anchors import find_function, find_place
 from patches.blocks import Block, Insertion, block_lines, insert_blocks, remove_blocks
@@ -28,6 +29,12 @@ class EditPlan:
 def plan_edits(pristine: Mapping[str, bytes], version: str | None, patches: tuple[Patch, ...] = PATCHES) -> EditPlan:
     """Plans and compiles everything in memory; raises PatchError when an anchor or a condition does
     not fit."""
+    return _plan_edits(tuple(pristine.items()), version, patches)
+
+
+@lru_cache(maxsize=1)  # a tree is surveyed before and after it is written to
+def _plan_edits(files: tuple[tuple[str, bytes], ...], version: str | None, patches: tuple[Patch, ...]) -> EditPlan:
+    pristine = dict(files)
     sources = _Sources(pristine)
     chosen = tuple((patch, edit) for patch in patches for edit in patch.edits if _is_needed(edit, sources, version))
     insertions: dict[str, list[Insertion]] = {}

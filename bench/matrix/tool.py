@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -22,8 +21,6 @@ from patches import (
     revert_patches,
     survey_tree,
 )
-from patches import survey as survey_module
-from patches.edits import EditPlan, plan_edits
 from patches.moved import with_whereabouts
 
 API, COMMAND = "API", "command"
@@ -48,7 +45,6 @@ class Functions:
     def __init__(self, root: Path, own: Mapping[str, bytes]) -> None:
         self._own = own
         self._root = root
-        survey_module.plan_edits = plan_edits_once
 
     def check(self) -> None:
         self._do(lambda target: plan_apply(survey_tree(read_tree(target, self._own))))
@@ -64,18 +60,6 @@ class Functions:
             return act(open_target(self._root))
         except PatchError as error:
             raise ToolRefused(with_whereabouts(error, self._root).sentence) from error
-
-
-def plan_edits_once(pristine: Mapping[str, bytes], version: str | None) -> EditPlan:
-    """`plan_edits` is a function of texts, and the slow part of each of the four steps. One whose
-    texts are any different is planned anew, so nothing is hidden; the rows made by command, each
-    step a new process, do without this."""
-    return _planned(tuple(pristine.items()), version)
-
-
-@lru_cache(maxsize=1)
-def _planned(items: tuple[tuple[str, bytes], ...], version: str | None) -> EditPlan:
-    return plan_edits(dict(items), version)
 
 
 class CommandLine:

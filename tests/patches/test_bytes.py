@@ -16,9 +16,9 @@ from patches.blocks import Block, Insertion, insert_blocks, read_blocks, remove_
 from patches.catalogue import PATCHES, SESSION, upstream_files
 from patches.edits import plan_edits
 from patches.source import split_lines
-from tests.patches.trees import OWN, SOURCES, make_tree, snapshot, survey, wrong_hashes
+from tests.patches.trees import NEWEST, OWN, SILENT_TRANSPORT, SOURCES, make_tree, snapshot, survey, wrong_hashes
 
-PATHS = upstream_files()
+TEXTS = {**SOURCES, **NEWEST, **SILENT_TRANSPORT}
 ODD_LINES = (
     "",
     "   ",
@@ -36,8 +36,8 @@ def dressed_sources(draw: st.DrawFn) -> dict[str, bytes]:
     """The synthetic sources with odd line endings, tabs, form feeds, comments, byte order marks, no
     last ending."""
     out = {}
-    for path in PATHS:
-        lines = SOURCES[path].rstrip("\n").split("\n")
+    for path in upstream_files():
+        lines = TEXTS[path].rstrip("\n").split("\n")
         if draw(st.booleans()):
             lines = [_tabbed(line) for line in lines]
         dice = random.Random(draw(st.integers(0, 2**32)))
