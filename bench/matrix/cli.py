@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     try:
         fork = fork_digest()  # before the run: what is edited meanwhile is not what was tried
-        rows = _run(selection, options, Journal.of(fork))
+        rows = _run(selection, options, Journal.of("trials", fork))
     except KeyboardInterrupt:
         print("error: interrupted before the table was written; --resume goes on from here", file=sys.stderr)
         return 1
@@ -93,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(selection: Selection, options: argparse.Namespace, journal: Journal) -> list[Row]:
     keep = options.releases != "all" if options.keep_wheels is None else options.keep_wheels
     by_command = {*selection.wanted[:1], *selection.wanted[-1:]}  # the oldest and the newest
-    known = journal.exact_rows(selection.wanted) if options.resume else []
+    found = journal.rows() if options.resume else []
+    known = [row for row in found if row["state"] == EXACT and row["release"] in selection.wanted]
     wanted = [each for each in selection.wanted if each not in {row["release"] for row in known}]
     jobs = [Job(each, COMMAND if each in by_command else API, keep) for each in wanted]
     rows = known + [refused_row(version) for version in selection.withdrawn]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.matrix.cli import RESULTS, fork_digest
+from bench.matrix.journal import Journal
 from bench.matrix.live_report import markdown, remembers_everything, summary_line, summary_of
 from bench.matrix.live_run import LiveRow, Stage, run_release
 from bench.matrix.registry import RegistryFailed, list_versions
@@ -40,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     try:
         fork = fork_digest()
-        rows = _run(selection, available, options)
+        rows = _run(selection, available, options, Journal.of("live", fork))
     except KeyboardInterrupt:
-        print("error: interrupted, nothing was written", file=sys.stderr)
+        print("error: interrupted before the table was written; --resume goes on from here", file=sys.stderr)
         return 1
     report = _report(rows, options, fork)
     folder: Path = options.results
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (folder / "matrix_live.md").write_text(markdown(report, rows), encoding="utf-8")
     print(json.dumps(report, indent=1) if options.json else summary_line(rows))
     ran = [row for row in rows if row.cells]
-    return 0 if ran and all(remembers_everything(row) and row.reverted == "" for row in ran) else 1
+    return 0 if ran and all(map(is_whole, ran)) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,24 +65,39 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print the JSON object")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where to write")
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out what an earlier run found whole with this very fork"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the environments in .build/live")
     return parser
 
 
-def _run(selection: Selection, available: Sequence[str], options: argparse.Namespace) -> list[LiveRow]:
+def _run(
+    selection: Selection, available: Sequence[str], options: argparse.Namespace, journal: Journal
+) -> list[LiveRow]:
     finals = [each for each in supported(available) if is_final(each) and each not in WITHDRAWN]
     rows = [LiveRow(each, problem="the registry has no such version") for each in selection.unknown]
     rows += [LiveRow(each, problem="withdrawn as compromised: not run") for each in selection.withdrawn]
+    found = [LiveRow.from_dict(row) for row in journal.rows()] if options.resume else []
+    known = {row.release: row for row in found if is_whole(row) and row.release in selection.wanted}
+    rows += known.values()
+    wanted = [release for release in selection.wanted if release not in known]
     with Provider() as provider, RedisServer() as redis:
         stage = Stage(provider, redis, tags(), options.keep)
-        for number, release in enumerate(selection.wanted, 1):
+        for number, release in enumerate(wanted, 1):
             older = [each for each in reversed(finals) if sort_key(each) < sort_key(release)]
             started = time.monotonic()
             rows.append(run_release(release, older, stage))
+            journal.add(rows[-1].to_dict())
             outcome = rows[-1].problem or summary_line(rows[-1:])
-            place = f"[{number}/{len(selection.wanted)}] {release} in {time.monotonic() - started:.0f} s"
+            place = f"[{number}/{len(wanted)}] {release} in {time.monotonic() - started:.0f} s"
             print(f"{place}: {outcome}", file=sys.stderr, flush=True)
     return sorted(rows, key=lambda row: sort_key(row.release))
+
+
+def is_whole(row: LiveRow) -> bool:
+    """Whether the release remembers everything, and its tree went back to the wheel's."""
+    return remembers_everything(row) and row.reverted == ""
 
 
 def _report(rows: Sequence[LiveRow], options: argparse.Namespace, fork: str) -> dict[str, Any]:

@@ -55,6 +55,10 @@ class LiveRow:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> LiveRow:
+        return cls(**{**row, "cells": tuple(Cell(**cell) for cell in row["cells"])})
+
 
 @dataclass
 class Stage:

@@ -109,14 +109,20 @@ ModuleNotFoundError: No module named 'proxy_server'
     assert cause_of("") == "no message"
 
 
-def test_a_run_that_was_stopped_goes_on_with_what_was_exact(tmp_path: Path) -> None:
-    journal = Journal.of("abc", tmp_path / "new")
-    assert journal.exact_rows(["1.85.7"]) == []
-    for row in rows():
+def test_a_run_that_was_stopped_goes_on_with_what_it_found(tmp_path: Path) -> None:
+    journal = Journal.of("trials", "abc", tmp_path / "new")
+    assert journal.rows() == []
+    first, *others = rows()
+    for row in ({**first, "state": "damaged"}, *others, first):
         journal.add(row)
     with journal.path.open("a") as lines:
         lines.write('{"release": "1.106.2", "st')  # killed while it wrote
-    kept = journal.exact_rows(["1.85.7", "1.106.2", "1.200.0"])
-    assert [row["release"] for row in kept] == ["1.85.7", "1.106.2"]
-    assert journal.exact_rows(["1.106.2"]) == [rows()[1]]
-    assert Journal.of("another fork", tmp_path / "new").exact_rows(["1.85.7"]) == []
+    assert sorted(journal.rows(), key=str) == sorted([first, *others], key=str)
+    assert Journal.of("trials", "another fork", tmp_path / "new").rows() == []
+
+
+def test_a_row_of_the_live_matrix_comes_back_from_the_journal(tmp_path: Path) -> None:
+    row = LiveRow("1.85.7", cells=cells("lost", ""), reverted="")
+    journal = Journal.of("live", "abc", tmp_path)
+    journal.add(row.to_dict())
+    assert [LiveRow.from_dict(each) for each in journal.rows()] == [row]
