@@ -30,7 +30,7 @@ test: $(RELEASES:%=test-%) ## all tests, on every release named above
 
 # The base has all tests; what the fork is for is tested on every release.
 EVERYWHERE = tests/bridge tests/e2e/test_remembers.py tests/e2e/test_stays_out_of_the_way.py
-ON_BASE = tests/unit tests/support_tests tests/patches tests/docs tests/e2e
+ON_BASE = tests/unit tests/support_tests tests/patches tests/matrix tests/docs tests/e2e
 
 $(RELEASES:%=test-%): test-%: .build/%/venv/ready ## the tests on one release
 	@echo "== litellm $*: trees"
