@@ -11,7 +11,7 @@ SYNC = $(UV) pip install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve check test test-database test-long matrix matrix-live image-test lock clean $(RELEASES:%=test-%)
+.PHONY: help demo serve check test test-database test-long matrix matrix-live before-after image-test lock clean $(RELEASES:%=test-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -54,6 +54,9 @@ matrix: .build/$(UPSTREAM)/venv/ready ## apply and revert on many releases, prov
 
 matrix-live: .build/$(UPSTREAM)/venv/ready ## the real proxy of several releases, before and after
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.matrix.live $(MATRIX_RELEASES)
+
+before-after: .build/$(UPSTREAM)/venv/ready ## the table at the top of the README, measured anew (20 minutes)
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.before_after
 
 image-test: .build/$(UPSTREAM)/venv/ready ## build deploy/Dockerfile on a stand-in for upstream's image (root, buildah, busybox-static)
 	@.build/$(UPSTREAM)/venv/bin/python -m tests.docs.image
