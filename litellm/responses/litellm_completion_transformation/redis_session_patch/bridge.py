@@ -159,8 +159,9 @@ def store_stream_in_redis(anext_: AsyncFunction) -> AsyncFunction:
 def note_provider_reply(reply: Any) -> None:
     """``reply``: an ``aiohttp.ClientResponse``. Upstream reads it and may not tell when it breaks off."""
     request = CURRENT.get()
-    if request is not None:
-        request.provider_replies.append(reply)
+    # Not those of loggers and the like, which may go on in this context for ever.
+    if request is not None and "stream" in reply.content_type:
+        request.provider_stream = reply
 
 
 def history_is_whole() -> bool:

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .conversation import Chain
@@ -20,8 +20,8 @@ class Request:
     ``parent``: the stored chain that this request continues. ``earlier``: chat messages that upstream's own lookup
     gave instead. ``history_is_whole``: the history is the stored one, so upstream's repairs must stay away.
     ``may_store``: ``False`` once storing this turn could later serve a conversation shorter than it is.
-    ``found``: what a lookup ahead of upstream's own has found. ``provider_replies``: what aiohttp has of the replies
-    to this request, where upstream hides that one broke off.
+    ``found``: what a lookup ahead of upstream's own has found. ``provider_stream``: aiohttp's side of the
+    provider's answer, where upstream hides that it broke off.
     """
 
     owner: Owner
@@ -35,7 +35,7 @@ class Request:
     may_store: bool = True
     is_early: bool = False
     found: Chain | Miss | None = None
-    provider_replies: list[Any] = field(default_factory=list)
+    provider_stream: Any = None
 
     def take_over(self, early: "Request | None") -> None:
         """Keeps what a lookup before the handler's call has found."""

@@ -92,7 +92,7 @@ def _was_cut(request: Request, stream: Any) -> bool:
     Releases up to 1.93 end a stream whose connection broke as if it were whole, and for Gemini they say with every
     chunk that it has finished.
     """
-    if any("stream" in reply.content_type and _broke_off(reply) for reply in request.provider_replies):
+    if request.provider_stream is not None and _broke_off(request.provider_stream):
         return True
     wrapper = getattr(stream, "litellm_custom_stream_wrapper", None)
     said = [getattr(wrapper, name, "?") for name in ("received_finish_reason", "intermittent_finish_reason")]
