@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 
-from .before_after import RELEASES, RESULTS, ROOT, interpreter_of
+from .before_after import RELEASES, RESULTS, cells_of
 
-HEAD = """Conversations begun on the patched proxy, and what a follow-up reaches the provider with after `revert`, the rows
+HEAD = """\
+Conversations begun on the patched proxy, and what a follow-up reaches the provider with after `revert`, the rows
 being in the database. In brackets, where it differs: the same conversation begun without the patch.
 
 """
@@ -33,9 +32,7 @@ def table(cells: list[dict]) -> str:
 
 
 def text_of(cells: list[dict], release: str, case: str, stream: bool) -> str:
-    (cell,) = [
-        cell for cell in cells if (cell["release"], cell["case"], cell["stream"]) == (release, case, stream)
-    ]
+    (cell,) = [cell for cell in cells if (cell["release"], cell["case"], cell["stream"]) == (release, case, stream)]
     reverted, alone = cell["begun_with_patch"], cell["begun_without_patch"]
     return reverted if reverted == alone else f"{reverted} ({alone})"
 
@@ -45,10 +42,7 @@ def main() -> int:
     parser.add_argument("--releases", default=RELEASES, help=f"separated by commas ({RELEASES})")
     cells: list[dict] = []
     for release in parser.parse_args().releases.split(","):
-        command = [interpreter_of(release), "-m", "bench.reverted_cells"]
-        environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-        done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-        cells += json.loads(done.stdout)
+        cells += cells_of(release, "bench.reverted_cells")
         RESULTS.mkdir(parents=True, exist_ok=True)
         (RESULTS / "after_revert.json").write_text(json.dumps(cells, indent=1) + "\n")
         (RESULTS / "after_revert.md").write_text(table(cells))

@@ -30,8 +30,9 @@ def interpreter_of(release: str) -> Path:
     return ROOT / ".build" / release / "venv" / "bin" / "python"
 
 
-def measure(release: str, conversations: int) -> list[dict]:
-    command = [interpreter_of(release), "-m", "bench.cells", "--conversations", str(conversations)]
+def cells_of(release: str, module: str, *options: str) -> list[dict]:
+    """What `module` prints in the release's environment."""
+    command = [interpreter_of(release), "-m", module, *options]
     environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
@@ -52,7 +53,7 @@ def main() -> int:
     arguments = parser.parse_args()
     cells: list[dict] = []
     for release in arguments.releases.split(","):
-        cells += measure(release, arguments.conversations)
+        cells += cells_of(release, "bench.cells", "--conversations", str(arguments.conversations))
         write(cells)  # what there is, should a later release fail
     print(json.dumps(cells, indent=1) if arguments.json else table(cells), end="")
     lost = [cell for cell in cells if cell["patch"] and cell["remembered"] < cell["conversations"]]

@@ -15,7 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 
 from tests.database.postgres import postgres
 from tests.database.proxy_env import with_database
@@ -50,7 +50,6 @@ class Bench:
     tags: Iterator[int]
     conversations: int
     spread_seconds: float
-    missed: list[list[str]] = field(default_factory=list)
 
 
 async def remembers(bench: Bench, client: AsyncResponsesClient, stream: bool, delay_seconds: float) -> bool | None:
@@ -61,17 +60,12 @@ async def remembers(bench: Bench, client: AsyncResponsesClient, stream: bool, de
     if first.status != 200:
         return None
     await asyncio.sleep(delay_seconds)
-    second = await client.responses(
-        MODEL, f"And {second_tag}?", stream, tag=second_tag, previous_response_id=first.id
-    )
+    second = await client.responses(MODEL, f"And {second_tag}?", stream, tag=second_tag, previous_response_id=first.id)
     received = bench.provider.requests(tag=second_tag)
     if second.status != 200 or not received:
         return None
     texts = [text for message in received[-1].conversation_as(merge=False) for text in message.texts]
-    if texts.count(question) == texts.count(first.text) == 1:
-        return True
-    bench.missed.append(texts)
-    return False
+    return texts.count(question) == texts.count(first.text) == 1
 
 
 async def measure_cell(bench: Bench, cell: Cell, client: AsyncResponsesClient) -> Cell:
@@ -80,14 +74,7 @@ async def measure_cell(bench: Bench, cell: Cell, client: AsyncResponsesClient) -
         return await remembers(bench, client, cell.stream, cell.delay_seconds)
 
     outcomes = await asyncio.gather(*(one(number) for number in range(bench.conversations)))
-    done = Cell(
-        **{
-            **asdict(cell),
-            "conversations": len(outcomes),
-            "remembered": outcomes.count(True),
-            "failed": outcomes.count(None),
-        }
-    )
+    done = replace(cell, conversations=len(outcomes), remembered=outcomes.count(True), failed=outcomes.count(None))
     say(f"{describe(done)}: {done.remembered} of {done.conversations}")
     return done
 
@@ -104,9 +91,7 @@ async def measure_proxy(bench: Bench, proxy: Proxy, database: bool, patch: bool)
     async with AsyncResponsesClient(proxy.url, proxy.key, max_connections=AT_ONCE) as client:
         for _ in range(3):  # the first request of a proxy loads much
             await remembers(bench, client, stream=True, delay_seconds=0)
-        cells = [
-            Cell(release, database, patch, stream, delay) for stream in (False, True) for delay in DELAYS_SECONDS
-        ]
+        cells = [Cell(release, database, patch, stream, delay) for stream in (False, True) for delay in DELAYS_SECONDS]
         return await asyncio.gather(*(measure_cell(bench, cell, client) for cell in cells))
 
 
@@ -140,8 +125,9 @@ def measure_release(conversations: int, spread_seconds: float) -> list[Cell]:
 
 
 async def measure_side_by_side(bench: Bench, proxies: list[Proxy], database: bool) -> list[Cell]:
-    measured = (measure_proxy(bench, proxy, database, patch) for proxy, patch in zip(proxies, (False, True), strict=True))
-    return [cell for cells in await asyncio.gather(*measured) for cell in cells]
+    both = zip(proxies, (False, True), strict=True)
+    measured = await asyncio.gather(*(measure_proxy(bench, proxy, database, patch) for proxy, patch in both))
+    return [cell for cells in measured for cell in cells]
 
 
 def say(text: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 HEAD = """Share of second turns whose provider request held the first turn exactly once, {conversations} conversations a
 cell. A cell is "plain / stream"; the columns are the seconds between the first answer and the follow-up.
 
@@ -21,7 +19,7 @@ def table(cells: list[dict]) -> str:
         "|---|---|---|" + "---|" * len(delays),
     ]
     found = {key_of(cell): cell for cell in cells}
-    for (release, database, patch), _ in groupby(cells, lambda cell: (cell["release"], cell["database"], cell["patch"])):
+    for release, database, patch in dict.fromkeys(key_of(cell)[:3] for cell in cells):
         texts = [
             " / ".join(f"{share(found[release, database, patch, stream, delay]):.0f} %" for stream in (False, True))
             for delay in delays

@@ -1,7 +1,8 @@
 """Three proxies that all tests here share, and one database behind two of them.
 
 with_patch: patched, Redis and the database. without_patch: pristine, the same database. without_database: patched,
-the same Redis. Tests may stop that Redis; each test that uses it starts with a Redis that works.
+the same Redis. Tests may stop that Redis; each test that uses it starts with a Redis that works. A test that takes
+`stream`, or a fixture that does, runs plain and as a stream.
 """
 
 from __future__ import annotations
@@ -29,16 +30,27 @@ __all__ = ["databases"]
 
 # Fixtures of tests, and the proxy each needs.
 PROXIES = {name: name for name in ("with_patch", "without_patch", "without_database")} | {
-    "upstream_continues": "without_patch"
+    "measured_continues": "without_patch"
 }
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All on one worker, so that the proxies start once."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """All on one worker, so that the proxies start once. What this LiteLLM has not got is not asked of it."""
+    without_subject = []
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("database proxies"))
+            if not getattr(item.module, "HAS_SUBJECT", True):
+                without_subject.append(item)
+    if without_subject:
+        config.hook.pytest_deselected(items=without_subject)
+        items[:] = [item for item in items if item not in without_subject]
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "stream"])
+def stream(request: pytest.FixtureRequest) -> bool:
+    return request.param
 
 
 @pytest.fixture(scope="session")
@@ -56,14 +68,17 @@ def mortal_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def all_options(
-    running_provider: Provider, patched_tree: Path, pristine_tree: Path, mortal_redis: RedisServer, shared_url: str, release: str
+    running_provider: Provider,
+    patched_tree: Path,
+    pristine_tree: Path,
+    mortal_redis: RedisServer,
+    shared_url: str,
+    release: str,
 ) -> dict[str, ProxyOptions]:
     models = stand_in_models(running_provider.url, release)
     limited = {**models[-1], "model_name": "limited-model"}
     limited["litellm_params"] = {**limited["litellm_params"], "rpm": 100_000}
-    patched = ProxyOptions(
-        running_provider.url, patched_tree, mortal_redis.environment, models=(*models, limited)
-    )
+    patched = ProxyOptions(running_provider.url, patched_tree, mortal_redis.environment, models=(*models, limited))
     return {
         "with_patch": with_database(patched, shared_url),
         "without_patch": with_database(replace(patched, tree=pristine_tree, environment={}), shared_url),
@@ -110,35 +125,39 @@ def serving_client(proxy: Proxy, provider: Provider) -> Iterator[ResponsesClient
 
 
 @pytest.fixture
-def talk(provider: Provider, next_tag: Iterator[int]) -> Callable[..., Talk]:
+def talk(provider: Provider, next_tag: Iterator[int], shared_url: str) -> Callable[..., Talk]:
     """`talk(client, stream)` begins a conversation."""
 
     def begin(client: ResponsesClient, stream: bool = False, **options: object) -> Talk:
-        return Talk(client, provider, next_tag, stream=stream, **options)
+        return Talk(client, provider, next_tag, shared_url, stream=stream, **options)
 
     return begin
 
 
 @pytest.fixture
-def options_with_database(
-    all_options: dict[str, ProxyOptions]
-) -> Callable[..., ProxyOptions]:
-    """The patched proxy's options with other fields."""
-    return lambda **changes: replace(all_options["with_patch"], **changes)
+def conversation(talk: Callable[..., Talk], with_patch: ResponsesClient, stream: bool) -> Talk:
+    """A new one on the patched proxy, with Redis and the database behind it."""
+    return talk(with_patch, stream)
 
 
 @pytest.fixture(scope="session")
-def upstream_continues(
+def measured_continues(
     proxy_named: Callable[[str], Proxy], running_provider: Provider, next_tag: Iterator[int], shared_url: str
 ) -> Continues:
-    """Whether LiteLLM as released continues a conversation of short messages from the database, by `stream`."""
+    """What LiteLLM as released does is measured, once a mode, and not read off its version."""
 
     @functools.cache
     def measure(stream: bool) -> bool:
         proxy = proxy_named("without_patch")
         with ResponsesClient(proxy.url, proxy.key) as client:
-            conversation = Talk(client, running_provider, next_tag, stream=stream)
-            conversation.say()
-            return continues(conversation, shared_url)
+            begun = Talk(client, running_provider, next_tag, shared_url, stream=stream)
+            begun.say()
+            return continues(begun)
 
     return measure
+
+
+@pytest.fixture
+def upstream_continues(measured_continues: Continues, provider: Provider, stream: bool) -> bool:
+    """Whether LiteLLM as released continues the test's mode from the database."""
+    return measured_continues(stream)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from tests.support.client import Reply, ResponsesClient
+from tests.support.client import ResponsesClient
 from tests.support.processes import wait_until
 from tests.support.recording import ProviderState
+
+from .rows import Row, wait_for_rows
 
 SERVES_SECONDS = 60  # some probes of the breaker
 # Over upstream's MAX_STRING_LENGTH_PROMPT_IN_DB: whole again at once only out of Redis.
@@ -20,33 +22,33 @@ PROBE_TAGS = itertools.count(5_000_000)
 class Talk:
     """`say` sends the next turn and gives the texts that the provider received for it.
 
-    said: all texts of the conversation so far, the client's and the provider's in turn. tags: one a turn, by which
-    the turn's spend-log row is found.
+    url: the database in which the turns leave rows. said: all texts of the conversation so far, the client's and the
+    provider's in turn. tags: one a turn, by which the turn's row is found.
     """
 
     client: ResponsesClient
     provider: ProviderState
     numbers: Iterator[int]
+    url: str | None = None
     model: str = "chat-model"
     stream: bool = False
     key: str | None = None
     previous: str | None = None
     said: tuple[str, ...] = ()
     tags: tuple[int, ...] = ()
-    replies: tuple[Reply, ...] = field(default=())
 
-    def say(self, text: str | None = None, **params: object) -> tuple[str, ...]:
+    def say(self, text: str | None = None, as_item: bool = False, **params: object) -> tuple[str, ...]:
         """Fails unless the answer is a 200. Without `text`, a text of its own."""
         tag = next(self.numbers)
         text = text or f"What about {tag}?"
+        sent = [{"role": "user", "content": text}] if as_item else text
         reply = self.client.responses(
-            self.model, text, self.stream, self.key, tag, previous_response_id=self.previous, **params
+            self.model, sent, self.stream, self.key, tag, previous_response_id=self.previous, **params
         )
         assert reply.status == 200 and not reply.broken, reply.body
         self.previous = reply.id
         self.said += (text, reply.text)
         self.tags += (tag,)
-        self.replies += (reply,)
         return texts_received(self.provider, tag)
 
     def remembers(self, **params: object) -> bool:
@@ -57,6 +59,10 @@ class Talk:
     def fork(self, **changes: object) -> Talk:
         """The same conversation from here, to be continued by somebody else."""
         return replace(self, **changes)
+
+    def rows(self) -> list[Row]:
+        """The row of every turn, in order, once upstream's writer has written them all."""
+        return wait_for_rows(self.url, self.tags)
 
 
 def texts_received(provider: ProviderState, tag: int) -> tuple[str, ...]:

@@ -9,43 +9,35 @@ import pytest
 from tests.support.client import ResponsesClient
 
 from .talks import Talk
-from .upstream import Continues, continues
+from .upstream import continues
+
+some_turns = pytest.mark.parametrize("turns", [1, 3])
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("turns", [1, 3])
+@some_turns
 def test_a_conversation_from_before_the_patch_goes_on_in_redis(
     turns: int,
     stream: bool,
     without_patch: ResponsesClient,
     with_patch: ResponsesClient,
     talk: Callable[..., Talk],
-    shared_url: str,
-    upstream_continues: Continues,
+    upstream_continues: bool,
 ) -> None:
     old = talk(without_patch, stream)
     for _ in range(turns):
-        continues(old, shared_url) if old.previous else old.say()
-    conversation = old.fork(client=with_patch)
-    assert continues(conversation, shared_url) == upstream_continues(stream)
-    if upstream_continues(stream):
+        continues(old) if old.previous else old.say()
+    carried_over = old.fork(client=with_patch)
+    assert continues(carried_over) == upstream_continues
+    if upstream_continues:
         for _ in range(3):
-            assert conversation.remembers()
+            assert carried_over.remembers()  # At once, so out of Redis.
+        assert len({row["session_id"] for row in carried_over.rows()}) == 1
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("turns", [1, 3])
+@some_turns
 def test_a_conversation_of_the_patched_proxy_goes_on_after_revert_as_far_as_upstream_can(
-    turns: int,
-    stream: bool,
-    without_patch: ResponsesClient,
-    with_patch: ResponsesClient,
-    talk: Callable[..., Talk],
-    shared_url: str,
-    upstream_continues: Continues,
+    turns: int, conversation: Talk, without_patch: ResponsesClient, upstream_continues: bool
 ) -> None:
-    patched = talk(with_patch, stream)
     for _ in range(turns):
-        patched.say()
-    reverted = patched.fork(client=without_patch)
-    assert continues(reverted, shared_url) == upstream_continues(stream)
+        conversation.say()
+    assert continues(conversation.fork(client=without_patch)) == upstream_continues

@@ -11,9 +11,8 @@ from tests.support.client import ResponsesClient
 from tests.support.redis_server import RedisServer
 
 from .redis_state import SESSIONS, TURNS, connect, keys, only_new_key
-from .rows import wait_for_rows
 from .talks import Talk
-from .upstream import Continues, continues
+from .upstream import continues
 
 TURNS_SAID = 4
 
@@ -54,6 +53,9 @@ LOSSES = (
 )
 
 
+any_part = pytest.mark.parametrize("lose", LOSSES)
+
+
 def begin(conversation: Talk, server: RedisServer) -> tuple[bytes, list[bytes]]:
     """Plays some turns; the key of their list, and those of their records in order."""
     lists = keys(server, TURNS)
@@ -65,26 +67,22 @@ def begin(conversation: Talk, server: RedisServer) -> tuple[bytes, list[bytes]]:
     return only_new_key(server, TURNS, lists), records
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("lose", LOSSES)
-def test_a_chain_that_lacks_a_part_comes_from_the_database(
-    lose: Callable[..., None],
-    stream: bool,
-    with_patch: ResponsesClient,
-    talk: Callable[..., Talk],
-    mortal_redis: RedisServer,
-    shared_url: str,
-    upstream_continues: Continues,
-) -> None:
-    conversation = talk(with_patch, stream)
-    turns, records = begin(conversation, mortal_redis)
-    with connect(mortal_redis) as redis:
+def damage(conversation: Talk, server: RedisServer, lose: Callable[..., None]) -> None:
+    """Plays some turns, of which Redis loses a part."""
+    turns, records = begin(conversation, server)
+    with connect(server) as redis:
         lose(redis, turns, records)
-    assert continues(conversation, shared_url) == upstream_continues(stream)
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("lose", LOSSES)
+@any_part
+def test_a_chain_that_lacks_a_part_comes_from_the_database(
+    lose: Callable[..., None], conversation: Talk, mortal_redis: RedisServer, upstream_continues: bool
+) -> None:
+    damage(conversation, mortal_redis, lose)
+    assert continues(conversation) == upstream_continues
+
+
+@any_part
 def test_without_a_database_a_chain_that_lacks_a_part_is_not_served(
     lose: Callable[..., None],
     stream: bool,
@@ -93,25 +91,17 @@ def test_without_a_database_a_chain_that_lacks_a_part_is_not_served(
     mortal_redis: RedisServer,
 ) -> None:
     conversation = talk(without_database, stream)
-    turns, records = begin(conversation, mortal_redis)
-    with connect(mortal_redis) as redis:
-        lose(redis, turns, records)
+    damage(conversation, mortal_redis, lose)
     assert conversation.say() == conversation.said[-2:-1]
     assert conversation.say() == conversation.said[-4:-1]  # The new conversation is kept.
 
 
-@pytest.mark.parametrize("stream", [False, True])
 def test_the_record_of_an_older_response_is_not_needed_by_later_ones(
-    stream: bool,
-    with_patch: ResponsesClient,
-    talk: Callable[..., Talk],
-    mortal_redis: RedisServer,
-    shared_url: str,
+    conversation: Talk, mortal_redis: RedisServer
 ) -> None:
-    conversation = talk(with_patch, stream)
     _, records = begin(conversation, mortal_redis)
     with connect(mortal_redis) as redis:
         redis.delete(*records[:-1])
     assert conversation.remembers()
-    wait_for_rows(shared_url, conversation.tags)
+    conversation.rows()
     assert conversation.remembers()

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
 from tests.support.client import ResponsesClient
-from tests.support.provider import Provider
+from tests.support.redis_server import RedisServer
 
 from .identities import Management
-from .rows import wait_for_rows
+from .redis_state import SESSIONS, only_new_key
+from .redis_state import keys as redis_keys
 from .talks import Talk, texts_received
-
-Begin = Callable[..., Talk]
-
-both_modes = pytest.mark.parametrize("stream", [False, True])
 
 
 @pytest.fixture
@@ -23,91 +21,80 @@ def management(with_patch: ResponsesClient) -> Management:
     return Management(with_patch)
 
 
-def learns_nothing(stranger: Talk, provider: Provider) -> bool:
+@dataclass(frozen=True)
+class Played:
+    """Two turns of one key's. ids: the one that the client got for the second, and the one that Redis has inside it,
+    which upstream's own wrapper around it no longer guards.
+    """
+
+    talk: Talk
+    ids: tuple[str, ...]
+
+    def is_continued_by(self, key: str) -> bool:
+        return self.talk.fork(key=key).remembers()
+
+    def is_kept_from(self, *keys: str) -> bool:
+        """Whether nobody with such a key learns of it, neither before the database has its rows nor then."""
+        strangers = [self.talk.fork(key=key, previous=each) for key in keys for each in self.ids]
+        before = [learns_nothing(each) for each in strangers]
+        self.talk.rows()
+        return all([*before, *(learns_nothing(each) for each in strangers)])
+
+
+@pytest.fixture
+def played_by(conversation: Talk, mortal_redis: RedisServer) -> Callable[[str], Played]:
+    def play(key: str) -> Played:
+        talk = conversation.fork(key=key)
+        talk.say()
+        records = redis_keys(mortal_redis, SESSIONS)
+        assert talk.remembers()
+        record = only_new_key(mortal_redis, SESSIONS, records).decode()
+        return Played(talk, (talk.previous, record.removeprefix(SESSIONS.rstrip("*"))))
+
+    return play
+
+
+def learns_nothing(stranger: Talk) -> bool:
     """A follow-up of somebody else's response is refused, or goes out with its own text alone."""
     tag, text = next(stranger.numbers), "What did they say?"
     reply = stranger.client.responses(
         stranger.model, text, stranger.stream, stranger.key, tag, previous_response_id=stranger.previous
     )
     if reply.status != 200:
-        return reply.status in (400, 403, 404) and not provider.requests(tag=tag)
-    return texts_received(provider, tag) == (text,)
+        return reply.status in (400, 403, 404) and not stranger.provider.requests(tag=tag)
+    return texts_received(stranger.provider, tag) == (text,)
 
 
-def played(talk: Begin, client: ResponsesClient, stream: bool, key: str) -> Talk:
-    conversation = talk(client, stream, key=key)
-    conversation.say()
-    assert conversation.remembers()
-    return conversation
-
-
-@both_modes
 def test_a_user_s_keys_continue_each_other_and_no_other_user_s_does(
-    stream: bool,
-    management: Management,
-    with_patch: ResponsesClient,
-    talk: Begin,
-    provider: Provider,
-    shared_url: str,
+    management: Management, played_by: Callable[[str], Played]
 ) -> None:
     alice, bob = management.new_user(), management.new_user()
-    conversation = played(talk, with_patch, stream, management.new_key(alice))
-    others = [conversation.fork(key=key) for key in (management.new_key(bob), management.new_key())]
-    assert conversation.fork(key=management.new_key(alice)).remembers()
-    assert all(learns_nothing(other, provider) for other in others)
-    wait_for_rows(shared_url, conversation.tags)
-    assert all(learns_nothing(other, provider) for other in others)
+    played = played_by(management.new_key(alice))
+    assert played.is_kept_from(management.new_key(bob), management.new_key())
+    assert played.is_continued_by(management.new_key(alice))
 
 
-@both_modes
 def test_a_key_without_a_user_is_continued_by_itself_alone(
-    stream: bool,
-    management: Management,
-    with_patch: ResponsesClient,
-    talk: Begin,
-    provider: Provider,
-    shared_url: str,
+    management: Management, played_by: Callable[[str], Played]
 ) -> None:
-    conversation = played(talk, with_patch, stream, management.new_key())
-    other = conversation.fork(key=management.new_key())
-    assert learns_nothing(other, provider)
-    wait_for_rows(shared_url, conversation.tags)
-    assert learns_nothing(other, provider)
-    assert conversation.remembers()
+    played = played_by(own := management.new_key())
+    assert played.is_kept_from(management.new_key())
+    assert played.is_continued_by(own)
 
 
-@both_modes
 def test_a_team_s_keys_continue_each_other_and_no_other_team_s_does(
-    stream: bool,
-    management: Management,
-    with_patch: ResponsesClient,
-    talk: Begin,
-    provider: Provider,
-    shared_url: str,
+    management: Management, played_by: Callable[[str], Played]
 ) -> None:
     red, blue = management.new_team(), management.new_team()
-    conversation = played(talk, with_patch, stream, management.new_key(team=red))
-    other = conversation.fork(key=management.new_key(team=blue))
-    assert conversation.fork(key=management.new_key(team=red)).remembers()
-    assert learns_nothing(other, provider)
-    wait_for_rows(shared_url, conversation.tags)
-    assert learns_nothing(other, provider)
+    played = played_by(management.new_key(team=red))
+    assert played.is_kept_from(management.new_key(team=blue))
+    assert played.is_continued_by(management.new_key(team=red))
 
 
-@both_modes
-def test_a_user_of_two_teams_keeps_them_apart(
-    stream: bool,
-    management: Management,
-    with_patch: ResponsesClient,
-    talk: Begin,
-    provider: Provider,
-    shared_url: str,
-) -> None:
+def test_a_user_of_two_teams_keeps_them_apart(management: Management, played_by: Callable[[str], Played]) -> None:
     alice, bob = management.new_user(), management.new_user()
     red, blue = management.new_team(alice, bob), management.new_team(alice)
-    conversation = played(talk, with_patch, stream, management.new_key(alice, red))
-    others = [conversation.fork(key=management.new_key(*owner)) for owner in ((alice, blue), (bob, red), (alice, None))]
-    assert all(learns_nothing(other, provider) for other in others)
-    wait_for_rows(shared_url, conversation.tags)
-    assert all(learns_nothing(other, provider) for other in others)
-    assert conversation.fork(key=management.new_key(alice, red)).remembers()
+    played = played_by(management.new_key(alice, red))
+    others = ((alice, blue), (bob, red), (alice, None))
+    assert played.is_kept_from(*(management.new_key(*owner) for owner in others))
+    assert played.is_continued_by(management.new_key(alice, red))

@@ -2,145 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from tests.support.client import ResponsesClient
 from tests.support.provider import Provider
 from tests.support.redis_server import RedisServer
 
 from .redis_state import flush, stopped
-from .rows import wait_for_rows
 from .talks import Talk, wait_until_redis_serves
-from .upstream import Continues, continues, is_run_of, wait_until_continued
-
-Begin = Callable[..., Talk]
-
-both_modes = pytest.mark.parametrize("stream", [False, True])
+from .upstream import continues, is_run_of, wait_until_continued
 
 
-@pytest.fixture
-def after_the_outage(with_patch: ResponsesClient, provider: Provider) -> Iterator[Callable[[], None]]:
-    """Waits until the proxy has found its Redis again."""
-    yield lambda: wait_until_redis_serves(with_patch, provider)
-
-
-@both_modes
 def test_a_conversation_begun_without_redis_is_continued_as_by_upstream(
-    stream: bool,
-    with_patch: ResponsesClient,
-    talk: Begin,
-    mortal_redis: RedisServer,
-    shared_url: str,
-    upstream_continues: Continues,
+    conversation: Talk, mortal_redis: RedisServer, upstream_continues: bool
 ) -> None:
     with stopped(mortal_redis):
-        conversation = talk(with_patch, stream)
         conversation.say()
-        assert continues(conversation, shared_url) == upstream_continues(stream)
+        assert continues(conversation) == upstream_continues
 
 
-@both_modes
 def test_a_conversation_that_redis_leaves_is_continued_as_by_upstream(
-    stream: bool,
-    with_patch: ResponsesClient,
-    talk: Begin,
-    mortal_redis: RedisServer,
-    shared_url: str,
-    upstream_continues: Continues,
+    conversation: Talk, mortal_redis: RedisServer, upstream_continues: bool
 ) -> None:
-    conversation = talk(with_patch, stream)
     conversation.say()
     conversation.say()
     with stopped(mortal_redis):
-        assert continues(conversation, shared_url) == upstream_continues(stream)
+        assert continues(conversation) == upstream_continues
 
 
-@both_modes
-def test_after_the_outage_a_conversation_from_the_database_is_in_redis_again(
-    stream: bool,
-    with_patch: ResponsesClient,
-    talk: Begin,
-    mortal_redis: RedisServer,
-    shared_url: str,
-    upstream_continues: Continues,
-    after_the_outage: Callable[[], None],
+def test_after_the_outage_what_the_database_continues_is_in_redis_again(
+    conversation: Talk, mortal_redis: RedisServer, provider: Provider, upstream_continues: bool
 ) -> None:
-    if not upstream_continues(stream):
-        pytest.skip("upstream cannot continue this mode from the database")
-    conversation = talk(with_patch, stream)
     conversation.say()
     with stopped(mortal_redis):
-        assert continues(conversation, shared_url)
-    after_the_outage()
-    assert continues(conversation, shared_url)
+        assert continues(conversation) == upstream_continues
+    wait_until_redis_serves(conversation.client, provider)
+    assert continues(conversation) == upstream_continues
     for _ in range(3):
-        assert conversation.remembers()  # At once, so out of Redis.
+        assert conversation.remembers() == upstream_continues  # At once, so out of Redis.
 
 
-@both_modes
 def test_a_flushed_conversation_is_continued_as_soon_as_upstream_can(
-    stream: bool,
-    with_patch: ResponsesClient,
-    talk: Begin,
-    mortal_redis: RedisServer,
-    shared_url: str,
-    upstream_continues: Continues,
+    conversation: Talk, mortal_redis: RedisServer, upstream_continues: bool
 ) -> None:
-    conversation = talk(with_patch, stream)
     conversation.say()
     flush(mortal_redis)
-    if not upstream_continues(stream):
-        assert not continues(conversation, shared_url)
+    if not upstream_continues:
+        assert not continues(conversation)
         return
     continued = wait_until_continued(conversation)
     for _ in range(3):
         assert continued.remembers()
 
 
-@both_modes
-def test_a_turn_that_missed_its_history_does_not_hide_it_later(
-    stream: bool,
-    with_patch: ResponsesClient,
-    talk: Begin,
-    mortal_redis: RedisServer,
-    shared_url: str,
+def test_the_turns_right_after_a_loss_go_out_with_what_upstream_gives(
+    conversation: Talk, mortal_redis: RedisServer, upstream_continues: bool
 ) -> None:
-    conversation = talk(with_patch, stream)
+    """Upstream begins another session with a turn whose rows it did not find in time."""
     conversation.say()
     flush(mortal_redis)
     received = conversation.say()  # Perhaps before the database has the first turn.
-    said = conversation.said
-    wait_for_rows(shared_url, conversation.tags)
+    assert is_run_of(received, conversation.said[:-1])
+    conversation.rows()
     later = conversation.say()
-    assert is_run_of(received, said[:-1]) and is_run_of(later, conversation.said[:-1])
-    assert len(later) == len(received) + 2 or received == said[:-1] or later == conversation.said[-2:-1]
+    assert is_run_of(later, conversation.said[:-1])
+    assert len(later) == (len(received) + 2 if upstream_continues else 1)
 
 
-@both_modes
 def test_a_redis_that_hangs_is_no_reason_to_wait_for_it_or_to_fail(
-    stream: bool,
-    with_patch: ResponsesClient,
-    talk: Begin,
-    mortal_redis: RedisServer,
-    shared_url: str,
-    upstream_continues: Continues,
+    conversation: Talk, mortal_redis: RedisServer, upstream_continues: bool
 ) -> None:
-    conversation = talk(with_patch, stream)
     conversation.say()
     mortal_redis.pause()
     try:
-        assert continues(conversation, shared_url) == upstream_continues(stream)
+        assert continues(conversation) == upstream_continues
     finally:
         mortal_redis.resume()
 
 
-@both_modes
 def test_without_a_database_an_outage_costs_the_memory_and_nothing_else(
     stream: bool,
     without_database: ResponsesClient,
-    talk: Begin,
+    talk: Callable[..., Talk],
     mortal_redis: RedisServer,
     provider: Provider,
 ) -> None:
@@ -148,10 +91,10 @@ def test_without_a_database_an_outage_costs_the_memory_and_nothing_else(
     begun_before.say()
     with stopped(mortal_redis):
         begun_during = talk(without_database, stream)
-        for conversation in (begun_before, begun_during, begun_during):
-            assert conversation.say() == conversation.said[-2:-1]
+        for each in (begun_before, begun_during, begun_during):
+            assert each.say() == each.said[-2:-1]
     wait_until_redis_serves(without_database, provider)
-    for conversation in (begun_before, begun_during):
-        assert conversation.say() == conversation.said[-2:-1]
-        assert is_run_of(conversation.say(), conversation.said[:-1])
+    for each in (begun_before, begun_during):
+        assert each.say() == each.said[-2:-1]
+        assert is_run_of(each.say(), each.said[:-1])
     assert talk(without_database, stream).remembers()

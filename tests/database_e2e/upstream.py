@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterable
 
 from tests.support.processes import wait_until
 
-from .rows import wait_for_rows
 from .talks import Talk
 
 # Upstream's writer and its lookup: the rows of a turn, then a follow-up that finds them.
 CONTINUES_SECONDS = 60
 
+# By `stream`: whether LiteLLM as released continues a conversation of short messages from the database.
+Continues = Callable[[bool], bool]
 
-def continues(talk: Talk, url: str) -> bool:
+
+def continues(talk: Talk) -> bool:
     """Whether `talk` is continued with its whole history once all its rows are written; else with none of it."""
-    wait_for_rows(url, talk.tags)
+    talk.rows()
     received = talk.say()
     assert received in (talk.said[:-1], talk.said[-2:-1]), received
     return received == talk.said[:-1]
@@ -39,6 +41,3 @@ def is_run_of(received: tuple[str, ...], said: Iterable[str]) -> bool:
     """Whether it is the end of the conversation, from some turn of the client's on: what upstream can leave over."""
     said = tuple(said)
     return len(received) % 2 == 1 and received == said[len(said) - len(received) :]
-
-
-Continues = Callable[[bool], bool]
