@@ -39,12 +39,19 @@ $(RELEASES:%=test-%): test-%: .build/%/venv/ready ## the tests on one release
 	@.build/$*/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) \
 	  $(if $(filter $*,$(UPSTREAM)),$(ON_BASE) tests/bridge,$(EVERYWHERE))
 
-test-database: .build/$(UPSTREAM)/venv/ready ## the proxy on a real PostgreSQL
-	@.build/$(UPSTREAM)/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) $(wildcard tests/database*)
+# The oldest has its lookup in another package.
+OLDEST = 1.74.15
+
+test-database: .build/$(UPSTREAM)/venv/ready .build/$(OLDEST)/venv/ready ## the proxy on a real PostgreSQL
+	@echo "== litellm $(UPSTREAM)"
+	@.build/$(UPSTREAM)/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) tests/database tests/database_e2e
+	@echo "== litellm $(OLDEST)"
+	@.build/$(OLDEST)/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) \
+	  tests/database_e2e/test_enterprise_lookup.py tests/database_e2e/test_owners_in_the_database.py
 
 test-long: $(RELEASES:%=.build/%/venv/ready) ## everything that is recorded, 1,000 conversations, 2,000 random ones
 	@for release in $(RELEASES); do echo "== litellm $$release"; LONG=1 EQUIVALENCE_EXAMPLES=2000 \
-	  .build/$$release/venv/bin/python -m pytest -rA $(PYTEST_ARGS) $(EVERYWHERE) || exit 1; done
+	  .build/$$release/venv/bin/python -m pytest -rA $(PYTEST_ARGS) $(EVERYWHERE) tests/database_e2e || exit 1; done
 
 # RELEASES=all, or a list, on the command line names others than the default ones.
 MATRIX_RELEASES = $(if $(filter command,$(firstword $(origin RELEASES))),--releases $(RELEASES))
