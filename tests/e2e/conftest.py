@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -15,8 +18,11 @@ from tests.support.proxy import Proxy, ProxyOptions
 from tests.support.redis_server import GivenRedis, RedisServer
 from tests.support.replay import Setting
 
+from . import mcp_tools
 from .asking import Asker
 from .sizes import SETTINGS
+
+OLD_KEY, NEW_KEY = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 
 
 @pytest.fixture(params=SETTINGS, ids=lambda one: f"{one.model}-{'stream' if one.stream else 'plain'}")
@@ -39,13 +45,63 @@ def identity_options(plain_options: ProxyOptions) -> ProxyOptions:
 
 @pytest.fixture(scope="session")
 def second_options(plain_options: ProxyOptions) -> ProxyOptions:
-    """A second proxy beside the plain one, on the same Redis."""
-    return replace(plain_options, environment={**plain_options.environment, "PROXY": "second"})
+    """A second proxy beside the plain one, on the same Redis: of two workers, and with tools that it runs itself."""
+    server = {"transport": "stdio", "command": "python3", "args": ["mcp_tools.py"], "allow_all_keys": True}
+    config = {**Proxy(plain_options).config(), "mcp_servers": {"tools": server}}
+    files = {"config.yaml": json.dumps(config), "mcp_tools.py": Path(mcp_tools.__file__).read_text()}
+    # From 1.106 on, the proxy starts such a server only where that is allowed.
+    environment = {**plain_options.environment, "LITELLM_ENABLE_MCP_STDIO": "true"}
+    return replace(plain_options, num_workers=2, environment=environment, extra_files=files)
+
+
+@pytest.fixture(scope="session")
+def two_proxies(proxies: ProxyPool, plain_options: ProxyOptions, second_options: ProxyOptions) -> list[Proxy]:
+    return proxies.get_all([plain_options, second_options])
+
+
+@pytest.fixture(scope="session")
+def second_proxy(two_proxies: list[Proxy]) -> Proxy:
+    return two_proxies[1]
 
 
 @pytest.fixture(scope="session")
 def identity_proxy(proxies: ProxyPool, identity_options: ProxyOptions) -> Proxy:
     return proxies.get(identity_options)
+
+
+@pytest.fixture(scope="session")
+def old_key_options(identity_options: ProxyOptions) -> ProxyOptions:
+    """Values are encrypted with the one key that it knows."""
+    return with_environment(identity_options, REDIS_SESSION_PATCH_ENCRYPTION_KEY=OLD_KEY)
+
+
+@pytest.fixture(scope="session")
+def strict_options(identity_options: ProxyOptions) -> ProxyOptions:
+    """Unknown ids are refused; values are encrypted with a new key, and those of the old one are still read."""
+    return with_environment(
+        identity_options,
+        REDIS_SESSION_PATCH_ON_MISS="error",
+        REDIS_SESSION_PATCH_ENCRYPTION_KEY=f"{NEW_KEY},{OLD_KEY}",
+    )
+
+
+@pytest.fixture(scope="session")
+def open_options(plain_options: ProxyOptions) -> ProxyOptions:
+    """No master key; and message logging is off, but conversations are stored all the same."""
+    return replace(
+        with_environment(
+            plain_options,
+            REDIS_SESSION_PATCH_STORE_UNLOGGED="true",
+            # Newer releases refuse to start without a master key unless told so.
+            LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY="true",
+        ),
+        litellm_settings={"turn_off_message_logging": True},
+        master_key=None,
+    )
+
+
+def with_environment(options: ProxyOptions, **environment: str) -> ProxyOptions:
+    return replace(options, environment={**options.environment, **environment})
 
 
 @pytest.fixture

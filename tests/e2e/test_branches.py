@@ -12,8 +12,7 @@ import pytest
 
 from tests.support.client import AsyncResponsesClient
 from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import Proxy, ProxyOptions
+from tests.support.proxy import Proxy
 from tests.support.replay import Setting
 
 from .asking import texts_of
@@ -51,11 +50,6 @@ class Play:
         (request,) = self.provider.requests(tag=tag)
         assert texts_of(request.conversation) == [*parent.told, said]
         return Node(reply.id, (*parent.told, said, reply.text))
-
-
-@pytest.fixture
-def two_proxies(proxies: ProxyPool, plain_options: ProxyOptions, second_options: ProxyOptions) -> list[Proxy]:
-    return proxies.get_all([plain_options, second_options])
 
 
 @pytest.fixture

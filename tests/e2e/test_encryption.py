@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 
 import pytest
 from redis import Redis
@@ -16,22 +14,24 @@ from tests.support.proxy import ProxyOptions
 from tests.support.replay import Setting
 
 from .asking import Asker, asking, check_remembers, marker, patch_values, redis_holds
+from .sizes import IDENTITIES
 
-OLD, NEW, WRONG = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2, 3))
+pytestmark = IDENTITIES
 
 
 @pytest.fixture
 def keyed(
-    setting: Setting, proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider
+    setting: Setting,
+    proxies: ProxyPool,
+    old_key_options: ProxyOptions,
+    strict_options: ProxyOptions,
+    identity_options: ProxyOptions,
+    provider: Provider,
 ) -> Iterator[dict[str, Asker]]:
-    """Proxies on one Redis: the key of before, the new one beside the old one, and one that knows neither."""
-    keys = {"old": OLD, "rotated": f"{NEW},{OLD}", "wrong": WRONG}
-    options = [
-        replace(plain_options, environment={**plain_options.environment, "REDIS_SESSION_PATCH_ENCRYPTION_KEY": each})
-        for each in keys.values()
-    ]
+    """Proxies on one Redis: with the key of before, with a new one beside it, and with none."""
+    options = {"old": old_key_options, "rotated": strict_options, "none": identity_options}
     with ExitStack() as stack:
-        running = zip(keys, proxies.get_all(options), strict=True)
+        running = zip(options, proxies.get_all(options.values()), strict=True)
         yield {name: stack.enter_context(asking(proxy, provider, setting)) for name, proxy in running}
 
 
@@ -56,14 +56,19 @@ def test_after_a_rotation_old_conversations_go_on_and_new_turns_have_the_new_key
 
 
 def test_a_wrong_key_is_a_miss_and_no_error(keyed: dict[str, Asker]) -> None:
-    first = keyed["old"].ask("one")
-    got = keyed["wrong"].ask("two", first)
+    first = keyed["rotated"].ask("one")
+    got = keyed["old"].ask("two", first)
     assert (got.status, got.said) == (200, ["two"])
+    check_remembers(keyed["rotated"], first, ["one"])
+    check_remembers(keyed["old"], got, ["two"])
+
+
+def test_without_a_key_values_that_are_encrypted_are_a_miss(keyed: dict[str, Asker]) -> None:
+    first = keyed["old"].ask("one")
+    got = keyed["none"].ask("two", first)
+    assert (got.status, got.said) == (200, ["two"])
+
+
+def test_values_from_before_encryption_stay_readable(keyed: dict[str, Asker]) -> None:
+    first = keyed["none"].ask("one")
     check_remembers(keyed["old"], first, ["one"])
-    check_remembers(keyed["wrong"], keyed["wrong"].ask("three"), ["three"])
-
-
-def test_without_a_key_values_that_are_encrypted_are_a_miss(keyed: dict[str, Asker], asker: Asker) -> None:
-    first = keyed["old"].ask("one")
-    got = asker.ask("two", first)
-    assert (got.status, got.said) == (200, ["two"])

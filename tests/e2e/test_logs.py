@@ -15,6 +15,9 @@ from tests.support.proxy import Proxy, ProxyOptions
 from tests.support.redis_server import RedisServer
 
 from .asking import Asker, check_remembers, marker
+from .sizes import IDENTITIES
+
+pytestmark = IDENTITIES
 
 MAX_TURN_BYTES = 20_000
 

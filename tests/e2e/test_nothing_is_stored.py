@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from litellm.litellm_core_utils.initialize_dynamic_callback_params import initialize_standard_callback_dynamic_params
 from redis import Redis
 
 from tests.support.custom_auth import bearer
@@ -16,14 +15,13 @@ from tests.support.proxy import Proxy, ProxyOptions
 from tests.support.replay import Setting
 
 from .asking import Asker, Exchange, asking, check_is_unknown, check_remembers, marker, redis_holds
+from .sizes import IDENTITIES
+
+pytestmark = IDENTITIES
 
 OFF_FOR_THE_KEY = bearer(
     key="discreet",
     metadata={"logging": [{"callback_name": "langfuse", "callback_vars": {"turn_off_message_logging": True}}]},
-)
-# Older releases take no notice of this setting of a key: they log its messages all the same.
-HEEDS_KEYS = "turn_off_message_logging" in initialize_standard_callback_dynamic_params(
-    {"turn_off_message_logging": True}
 )
 OFF_FOR_THE_REQUEST = {"x-litellm-enable-message-redaction": "true"}
 
@@ -60,7 +58,7 @@ def test_a_request_without_message_logging_is_not_stored(identified: Asker, redi
     check_is_not_stored(identified, secret, identified.ask(secret), redis)
 
 
-@pytest.mark.skipif(not HEEDS_KEYS, reason="this release cannot turn message logging off for a key")
+# Older releases log such a key's messages all the same; the fork keeps none of them there either.
 def test_a_key_without_message_logging_stores_nothing(identified: Asker, redis: Redis) -> None:
     secret = marker()
     asker = identified.as_key(OFF_FOR_THE_KEY)
@@ -74,18 +72,10 @@ def test_an_ordinary_request_is_stored(identified: Asker, redis: Redis) -> None:
     check_remembers(identified, first, [said])
 
 
-def without_logging(options: ProxyOptions, **environment: str) -> ProxyOptions:
-    return replace(
-        options,
-        litellm_settings={"turn_off_message_logging": True},
-        environment={**options.environment, **environment},
-    )
-
-
 def test_a_proxy_without_message_logging_stores_nothing_and_says_so(
     setting: Setting, proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider, redis: Redis
 ) -> None:
-    proxy = proxies.get(without_logging(plain_options))
+    proxy = proxies.get(replace(plain_options, litellm_settings={"turn_off_message_logging": True}))
     secret = marker()
     with asking(proxy, provider, setting) as asker:
         check_is_not_stored(asker, secret, asker.ask(secret), redis)
@@ -93,9 +83,9 @@ def test_a_proxy_without_message_logging_stores_nothing_and_says_so(
 
 
 def test_the_operator_may_store_without_message_logging(
-    setting: Setting, proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider
+    setting: Setting, proxies: ProxyPool, open_options: ProxyOptions, provider: Provider
 ) -> None:
-    proxy = proxies.get(without_logging(plain_options, REDIS_SESSION_PATCH_STORE_UNLOGGED="true"))
+    proxy = proxies.get(open_options)
     with asking(proxy, provider, setting) as asker:
         check_remembers(asker, asker.ask("I am here."), ["I am here."])
     assert "nothing is stored" not in proxy.log_text()

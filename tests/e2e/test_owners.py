@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 from redis import Redis
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.response_id import inner_id
 from tests.support.answers import Answer
 from tests.support.custom_auth import bearer
 from tests.support.provider import Provider
@@ -17,6 +17,9 @@ from tests.support.proxy import MASTER_KEY, Proxy, ProxyOptions
 from tests.support.replay import Setting
 
 from .asking import Asker, Exchange, asking, check_remembers, forgotten_id, marker, outcome, unknown_id
+from .sizes import IDENTITIES
+
+pytestmark = IDENTITIES
 
 OWNERS = {
     "a user": bearer(key="k1", user="alice"),
@@ -70,7 +73,14 @@ def inner_ids(redis: Redis, first: Exchange, text: str) -> set[str]:
     ]
     (conversation,) = (key.rpartition(b":")[2] for key in turns)
     sessions = [key for key in redis.scan_iter("litellm_patch:session:*") if conversation in (redis.get(key) or b"")]
-    return {key.decode().partition("session:")[2] for key in sessions} | {inner_id(first.id)} - {first.id}
+    return {key.decode().partition("session:")[2] for key in sessions} | {unwrapped(first.id)} - {first.id}
+
+
+def unwrapped(response_id: str) -> str:
+    try:
+        return base64.b64decode(response_id.removeprefix("resp_"), validate=True).decode().rpartition("response_id:")[2]
+    except ValueError:
+        return response_id
 
 
 @STREAMS
@@ -109,11 +119,9 @@ def check_is_unknown_to(stranger: Asker, first: Exchange, inside: set[str], is_s
 
 @STREAMS
 def test_without_a_master_key_each_bearer_has_its_own_conversations(
-    stream: bool, proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider, redis: Redis
+    stream: bool, proxies: ProxyPool, open_options: ProxyOptions, provider: Provider, redis: Redis
 ) -> None:
-    # Newer releases refuse to start without a master key unless told so.
-    permitted = {**plain_options.environment, "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
-    proxy = proxies.get(replace(plain_options, environment=permitted, master_key=None))
+    proxy = proxies.get(open_options)
     with asking(proxy, provider, Setting("chat-model", stream), key="sk-one") as one:
         secret = marker()
         first = one.ask(secret)

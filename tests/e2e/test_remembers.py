@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import pytest
 
 from tests.support.client import ResponsesClient
 from tests.support.conversations import ChatConversation, generated_dialogue, generated_trajectory, recorded
-from tests.support.processes import wait_until
 from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import MODELS, START_SECONDS, Proxy, ProxyOptions
+from tests.support.proxy import MODELS, Proxy
 from tests.support.replay import Played, play_all
 
 from .sizes import SETTINGS, some_of
@@ -66,22 +63,18 @@ def test_a_long_message_comes_back_whole(model: str, stream: bool, client: Respo
 
 
 def test_two_workers_share_their_conversations(
-    proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider, next_tag: Iterator[int]
+    second_proxy: Proxy, provider: Provider, next_tag: Iterator[int]
 ) -> None:
-    # A worker that still imports on a busy machine must not be taken for dead.
-    environment = {**plain_options.environment, "TIMEOUT_WORKER_HEALTHCHECK": str(START_SECONDS)}
-    proxy = proxies.get(replace(plain_options, num_workers=2, environment=environment))
-    wait_until(lambda: proxy.log_text().count("Application startup complete") == 2, START_SECONDS, "the second worker")
-    play(proxy, provider, [generated_trajectory(seed, turns=2) for seed in range(100, 130)], next_tag)
+    assert second_proxy.options.num_workers == 2
+    play(second_proxy, provider, [generated_trajectory(seed, turns=2) for seed in range(100, 130)], next_tag)
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_second_proxy_continues_what_the_first_began(
-    model: str, stream: bool, proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider
+    model: str, stream: bool, two_proxies: list[Proxy], provider: Provider
 ) -> None:
-    options = [plain_options, replace(plain_options, environment={**plain_options.environment, "PROXY": "second"})]
-    urls = [(proxy.url, proxy.key) for proxy in proxies.get_all(options)]
+    urls = [(proxy.url, proxy.key) for proxy in two_proxies]
     with ResponsesClient(*urls[0]) as one, ResponsesClient(*urls[1]) as other:
         said, previous = [], None
         for number in range(10):

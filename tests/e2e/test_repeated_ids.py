@@ -16,6 +16,9 @@ from tests.support.redis_server import GivenRedis, RedisServer
 from tests.support.replay import Setting
 
 from .asking import Asker, Exchange, asking, check_remembers, marker
+from .sizes import IDENTITIES
+
+pytestmark = IDENTITIES
 
 KEYS = [bearer(key="k1", user="alice"), bearer(key="k2", user="bob"), bearer(key="k3"), bearer(key="k4")]
 
@@ -45,14 +48,15 @@ def test_a_provider_that_repeats_its_id(identity_proxy: Proxy, provider: Provide
         assert len({first.id for first in firsts}) == len(firsts)
 
 
-def test_a_repeated_id_plain_then_stream_then_plain(asker: Asker) -> None:
+def test_a_repeated_id_plain_then_stream_then_plain(identity_proxy: Proxy, provider: Provider) -> None:
     said = marker()
-    first = asker.ask(said, answer=Answer("one", id=said))
-    second = asker.with_setting(stream=True).ask("two?", first, answer=Answer("two", id=said))
-    check_one_id(asker, second)
-    third = asker.ask("three?", second, answer=Answer("three", id=said))
-    assert third.said == [said, "one", "two?", "two", "three?"]
-    assert asker.ask("other", first).said == [said, "one", "other"]
+    with asking(identity_proxy, provider) as asker:
+        first = asker.ask(said, answer=Answer("one", id=said))
+        second = asker.with_setting(stream=True).ask("two?", first, answer=Answer("two", id=said))
+        check_one_id(asker, second)
+        third = asker.ask("three?", second, answer=Answer("three", id=said))
+        assert third.said == [said, "one", "two?", "two", "three?"]
+        assert asker.ask("other", first).said == [said, "one", "other"]
 
 
 @pytest.fixture(params=["redis", "local"])

@@ -98,7 +98,8 @@ def test_a_bad_setting_stops_the_proxy_with_one_line(plain_options: ProxyOptions
 def test_an_unreachable_redis_is_one_line_and_the_proxy_serves(
     proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider
 ) -> None:
-    proxy = proxies.get(replace(plain_options, environment={"REDIS_SESSION_PATCH_URL": "redis://me:secret@127.0.0.1:1/0"}))
+    environment = {"REDIS_SESSION_PATCH_URL": "redis://me:secret@127.0.0.1:1/0"}
+    proxy = proxies.get(replace(plain_options, environment=environment))
     with ResponsesClient(proxy.url, proxy.key) as client:
         for _ in range(5):
             assert client.responses("chat-model", "hello").status == 200

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from redis import Redis
@@ -12,12 +11,14 @@ from tests.support.custom_auth import bearer
 from tests.support.processes import wait_until
 from tests.support.provider import Provider
 from tests.support.proxies import ProxyPool
-from tests.support.proxy import ProxyOptions
+from tests.support.proxy import Proxy, ProxyOptions
 from tests.support.replay import Setting
 
 from .asking import Asker, Exchange, asking, check_remembers, unknown_id
+from .sizes import IDENTITIES
 
-ON_MISS_ERROR = {"REDIS_SESSION_PATCH_ON_MISS": "error", "REDIS_SESSION_PATCH_TTL": "3"}
+pytestmark = IDENTITIES
+
 OPENAI_S_FIELDS = {
     "type": "invalid_request_error",
     "param": "previous_response_id",
@@ -26,15 +27,15 @@ OPENAI_S_FIELDS = {
 
 
 @pytest.fixture
-def strict(setting: Setting, proxies: ProxyPool, identity_options: ProxyOptions, provider: Provider) -> Iterator[Asker]:
-    proxy = proxies.get(strict_options(identity_options))
-    with asking(proxy, provider, setting) as asker:
+def strict(setting: Setting, proxies: ProxyPool, strict_options: ProxyOptions, provider: Provider) -> Iterator[Asker]:
+    with asking(proxies.get(strict_options), provider, setting) as asker:
         yield asker
 
 
-def strict_options(options: ProxyOptions) -> ProxyOptions:
-    """Unknown ids are refused; conversations live for seconds."""
-    return replace(options, environment={**options.environment, **ON_MISS_ERROR})
+@pytest.fixture
+def tolerant(setting: Setting, identity_proxy: Proxy, provider: Provider) -> Iterator[Asker]:
+    with asking(identity_proxy, provider, setting) as asker:
+        yield asker
 
 
 def check_is_refused(exchange: Exchange) -> None:
@@ -46,14 +47,13 @@ def check_is_refused(exchange: Exchange) -> None:
     assert error == OPENAI_S_FIELDS
 
 
-def test_by_default_an_unknown_id_is_no_history(setting: Setting, asker: Asker) -> None:
-    got = asker.with_setting(setting.model, setting.stream).ask("hello", unknown_id())
+def test_by_default_an_unknown_id_is_no_history(tolerant: Asker) -> None:
+    got = tolerant.ask("hello", unknown_id())
     assert (got.status, got.said) == (200, ["hello"])
 
 
-def test_after_an_unknown_id_a_conversation_begins(setting: Setting, asker: Asker) -> None:
-    asker = asker.with_setting(setting.model, setting.stream)
-    check_remembers(asker, asker.ask("hello", unknown_id()), ["hello"])
+def test_after_an_unknown_id_a_conversation_begins(tolerant: Asker) -> None:
+    check_remembers(tolerant, tolerant.ask("hello", unknown_id()), ["hello"])
 
 
 def test_an_unknown_id_is_refused_as_openai_does(strict: Asker) -> None:
@@ -68,6 +68,7 @@ def test_an_expired_response_is_refused(strict: Asker, redis: Redis) -> None:
     before = set(redis.scan_iter("litellm_patch:session:*"))
     first = strict.ask("hello")
     (key,) = set(redis.scan_iter("litellm_patch:session:*")) - before
+    assert redis.pexpire(key, 1)
     wait_until(lambda: not redis.exists(key), 30, "the end of the response's life")
     check_is_refused(strict.ask("And?", first))
 

@@ -22,7 +22,8 @@ from tests.support.proxy import MODELS, Proxy, ProxyOptions
 from tests.support.wire import Call, Conversation, Result
 
 from .asking import Asker, texts_of, unknown_id
-from .test_unknown_ids import OPENAI_S_FIELDS, strict_options
+from .sizes import IDENTITIES
+from .test_unknown_ids import OPENAI_S_FIELDS
 
 TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
 TIMEOUT_SECONDS = 60
@@ -134,6 +135,7 @@ def test_what_was_said_over_a_websocket_goes_on_over_http(proxy: Proxy, provider
     assert asker.ask("two", first.id).said == ["one", first.text, "two"]
 
 
+@IDENTITIES
 def test_over_a_websocket_too_a_response_is_its_owner_s_alone(identity_proxy: Proxy, provider: Provider) -> None:
     with line(identity_proxy, provider, "chat-model", bearer(key="k1", user="alice")) as ws:
         first = ws.ask("one")
@@ -143,10 +145,11 @@ def test_over_a_websocket_too_a_response_is_its_owner_s_alone(identity_proxy: Pr
         assert ws.ask("two", first).said == ["one", first.text, "two"]
 
 
+@IDENTITIES
 def test_an_unknown_id_is_refused_over_a_websocket_and_the_connection_lives_on(
-    proxies: ProxyPool, identity_options: ProxyOptions, provider: Provider
+    proxies: ProxyPool, strict_options: ProxyOptions, provider: Provider
 ) -> None:
-    with line(proxies.get(strict_options(identity_options)), provider, "chat-model") as ws:
+    with line(proxies.get(strict_options), provider, "chat-model") as ws:
         refused = ws.ask("hello", unknown_id())
         assert refused.conversation is None
         assert refused.event["type"] == "error"

@@ -32,6 +32,8 @@ class Answer:
     status: an HTTP status other than 200 answers with the format's error body.
     cut_after: the connection is cut after so many stream events (plain replies: at once, for any
         number).
+    cut_gate: the cut waits until `Provider.release(cut_gate)`.
+    end_after: the stream ends after so many events, in good order but for what is missing.
     gate: the answer waits until `Provider.release(gate)`.
     pieces: text, thinking and arguments are streamed in so many pieces each.
     """
@@ -45,6 +47,8 @@ class Answer:
     status: int = 200
     error: str = "the stand-in was told to fail"
     cut_after: int | None = None
+    cut_gate: str | None = None
+    end_after: int | None = None
     delay_seconds: float = 0.0
     gate: str | None = None
     pieces: int = 3
@@ -65,10 +69,10 @@ def answer_from_dict(fields: dict) -> Answer:
 
 def event_json(value: object) -> str:
     """JSON for one event of a stream. U+2028 and its like are escaped: LiteLLM's HTTP client ends
-    lines at them.
+    lines at them. So are lone surrogates, which have no bytes.
     """
     text = json.dumps(value, ensure_ascii=False)
-    return re.sub("[\x85\u2028\u2029]", lambda found: f"\\u{ord(found.group()):04x}", text)
+    return re.sub("[\x85\u2028\u2029\ud800-\udfff]", lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def cut_in_pieces(text: str, pieces: int) -> list[str]:

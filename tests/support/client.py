@@ -70,6 +70,12 @@ def payload_of(model: str, input: object, stream: bool, tag: int | None, params:
     return {name: value for name, value in payload.items() if value is not None}
 
 
+def sent(payload: dict, key: str) -> dict:
+    """The body, in ASCII (so that lone surrogates travel too), and its headers."""
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    return {"content": json.dumps(payload).encode(), "headers": headers}
+
+
 class EventReader:
     """Server-sent events out of pieces of bytes. Lines end at newlines alone: `str.splitlines`
     would cut at U+2028.
@@ -119,12 +125,12 @@ class ResponsesClient:
         tag: int | None = None,
         **params,
     ) -> Reply:
-        headers = {"authorization": f"Bearer {key or self.key}"}
         payload = payload_of(model, input, stream, tag, params)
+        request = sent(payload, key or self.key)
         if not stream:
-            return parse_reply(self.http.post("/v1/responses", json=payload, headers=headers))
+            return parse_reply(self.http.post("/v1/responses", **request))
         events: list[dict] = []
-        with self.http.stream("POST", "/v1/responses", json=payload, headers=headers) as reply:
+        with self.http.stream("POST", "/v1/responses", **request) as reply:
             if reply.status_code != 200:
                 reply.read()
                 return parse_reply(reply)
@@ -140,9 +146,8 @@ class ResponsesClient:
         self, model: str, input: object, key: str | None = None, tag: int | None = None, **params
     ) -> Iterator[dict]:
         """A stream's events as they arrive; leave the loop to drop the connection."""
-        headers = {"authorization": f"Bearer {key or self.key}"}
         payload = payload_of(model, input, True, tag, params)
-        with self.http.stream("POST", "/v1/responses", json=payload, headers=headers) as reply:
+        with self.http.stream("POST", "/v1/responses", **sent(payload, key or self.key)) as reply:
             reply.raise_for_status()
             reader = EventReader()
             for piece in reply.iter_bytes():
@@ -188,9 +193,8 @@ class AsyncResponsesClient:
             except httpx.TransportError:
                 return reply_of_events(200, events, broken=True)
             return reply_of_events(200, events, broken=False)
-        headers = {"authorization": f"Bearer {key or self.key}"}
         payload = payload_of(model, input, False, tag, params)
-        return parse_reply(await self.http.post("/v1/responses", json=payload, headers=headers))
+        return parse_reply(await self.http.post("/v1/responses", **sent(payload, key or self.key)))
 
     async def events(
         self, model: str, input: object, key: str | None = None, tag: int | None = None, **params
@@ -198,10 +202,9 @@ class AsyncResponsesClient:
         """A stream's events as they arrive. Raises httpx.HTTPStatusError, its body read, for
         another status than 200.
         """
-        headers = {"authorization": f"Bearer {key or self.key}"}
         payload = payload_of(model, input, True, tag, params)
         async with self.http.stream(
-            "POST", "/v1/responses", json=payload, headers=headers
+            "POST", "/v1/responses", **sent(payload, key or self.key)
         ) as reply:
             if reply.status_code != 200:
                 await reply.aread()

@@ -51,7 +51,8 @@ class Response:
 
 
 def reply_json(value: object, status: int = 200) -> Response:
-    return Response(status=status, body=json.dumps(value, ensure_ascii=False).encode())
+    text = json.dumps(value, ensure_ascii=False)
+    return Response(status=status, body=text.encode(errors="backslashreplace"))  # lone surrogates
 
 
 Handler = Callable[[Request], Awaitable[Response]]

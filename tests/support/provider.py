@@ -41,7 +41,10 @@ async def pieces_of(
 ) -> AsyncIterator[bytes]:
     for index, piece in enumerate(FORMATS[recorded.format].stream(recorded.body, answer)):
         if answer.cut_after is not None and index >= answer.cut_after:
+            await state.pass_gate(answer.cut_gate)
             raise CutConnection
+        if answer.end_after is not None and index >= answer.end_after:
+            return
         yield piece
 
 

@@ -150,7 +150,9 @@ class Proxy:
             str(self._folder / "config.yaml"),
         ]
         command += ["--host", self.options.host, "--port", str(self.port)]
-        return [*command, "--num_workers", str(self.options.num_workers)]
+        command += ["--num_workers", str(self.options.num_workers)]
+        # uvicorn takes a worker that still imports on a busy machine for dead; gunicorn imports once, and forks.
+        return [*command, "--run_gunicorn"] if self.options.num_workers > 1 else command
 
     def start(self) -> Proxy:
         self._folder = Path(tempfile.mkdtemp(prefix="proxy-"))
@@ -173,6 +175,10 @@ class Proxy:
         return self
 
     def is_up(self) -> bool:
+        """Whether it answers, and of several workers each one can."""
+        workers = self.options.num_workers
+        if workers > 1 and self.log_text().count("Application startup complete") < workers:
+            return False
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(f"{self.url}/health/liveliness", timeout=2) as reply:

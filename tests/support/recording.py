@@ -150,7 +150,9 @@ class ProviderState:
     async def wait_for(self, answer: Answer) -> None:
         if answer.delay_seconds:
             await asyncio.sleep(answer.delay_seconds)
-        if answer.gate:
-            gate = self._gate(answer.gate)
-            while not gate.is_set():
-                await asyncio.sleep(0.01)
+        await self.pass_gate(answer.gate)
+
+    async def pass_gate(self, name: str | None) -> None:
+        gate = self._gate(name) if name else None
+        while gate and not gate.is_set():
+            await asyncio.sleep(0.01)

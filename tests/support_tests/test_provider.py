@@ -84,6 +84,31 @@ def test_a_cut_stream_ends_without_its_end(provider, path):
 
 
 @paths
+def test_a_stream_may_end_in_good_order_without_its_rest(provider, path):
+    provider.script(Answer(text="a long text", end_after=1))
+    assert post(provider, path, stream=True).text.count("data:") == 1
+
+
+def test_a_cut_waits_behind_its_gate(provider):
+    provider.script(Answer(text="a long text", cut_after=2, cut_gate="door"))
+    path = "/chat/completions"
+    body = {**BODIES[path], "stream": True}
+    with httpx.Client(trust_env=False) as client, client.stream("POST", provider.url + path, json=body) as reply:
+        pieces = reply.iter_text()
+        assert "data:" in next(pieces)
+        provider.release("door")
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces)
+
+
+@paths
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_lone_surrogate_is_escaped(provider, path, stream):
+    provider.script(Answer(text="a\ud800b", pieces=1))
+    assert "a\\ud800b" in post(provider, path, stream=stream).text
+
+
+@paths
 def test_a_failure_has_its_status(provider, path):
     provider.script(Answer(status=500))
     assert post(provider, path).status_code == 500

@@ -1,0 +1,116 @@
+"""Whatever is said and answered comes back whole: as from a client that sends the whole conversation itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.answers import Answer
+from tests.support.replay import Setting
+
+from .asking import Asker, Exchange, check_is_unknown
+from .upstream import CARRIES_INSTRUCTIONS
+
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+# It has no bytes in UTF-8, so upstream can neither send it on nor hand it out.
+LONE_SURROGATE = "a\ud800b"
+PDF = base64.b64encode(b"%PDF-1.4 a file of the client").decode()
+IMAGE = {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}", "detail": "auto"}
+FILE = {"type": "input_file", "filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"}
+
+
+def text_part(text: str) -> dict[str, str]:
+    return {"type": "input_text", "text": text}
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+INPUTS = {
+    "a string": "Hello.",
+    "a list": [user("Hello.")],
+    "several messages": [user("One."), {"type": "message", **user([text_part("Two."), text_part("Three.")])}],
+    "other roles": [
+        {"role": "developer", "content": "Be brief."},
+        user("One."),
+        {"role": "assistant", "content": "Yes?"},
+        user("Two."),
+    ],
+    "an image": [user([text_part("Look."), IMAGE])],
+    "a file": [user([text_part("Read."), FILE])],
+    "scripts and emoji": "Ärger 数据 עברית हिन्दी 𝔘 e\u0301 🙂 👩‍👩‍👧 \u2028\x85\ufeff\u202e",
+    "control characters": "a\x00b\x1f\x7f\tc",
+    "a lone surrogate": LONE_SURROGATE,
+}
+ANSWERS = {
+    "nothing": Answer(""),
+    "a refusal": Answer("I will not.", finish="refusal"),
+    "scripts and emoji": Answer("Ärger 数据 🙂 👩‍👩‍👧 \u2028 \x00"),
+}
+
+
+@pytest.fixture
+def asker(asker: Asker, setting: Setting) -> Asker:
+    return asker.with_setting(setting.model, setting.stream)
+
+
+def items_of(said: Any) -> list[dict[str, Any]]:
+    return [user(said)] if isinstance(said, str) else said
+
+
+def check_is_as_told_whole(asker: Asker, said: Any, first: Exchange) -> None:
+    """The follow-up of ``first``, and what a client with no memory sends for it, are one to the provider."""
+    follow_up = asker.ask("And then?", first)
+    whole = asker.ask([*items_of(said), *first.reply.output, user("And then?")])
+    assert (follow_up.status, follow_up.conversation) == (whole.status, whole.conversation)
+    if whole.request is not None:
+        sent, expected = (json.dumps(each.request.body) for each in (follow_up, whole))
+        assert [sent.count(data) for data in (PIXEL, PDF)] == [expected.count(data) for data in (PIXEL, PDF)]
+
+
+@pytest.mark.parametrize("said", INPUTS.values(), ids=INPUTS)
+def test_every_input_comes_back(said: Any, asker: Asker) -> None:
+    first = asker.ask(said)
+    if said == LONE_SURROGATE and first.status != 200:
+        assert first.request is None
+        return
+    check_is_as_told_whole(asker, said, first)
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_after_every_answer_the_conversation_goes_on(answer: Answer, asker: Asker) -> None:
+    first = asker.ask("Hello.", answer=answer)
+    assert first.status == 200
+    check_is_as_told_whole(asker, "Hello.", first)
+
+
+def test_an_answer_that_upstream_cannot_hand_out_is_no_turn(asker: Asker) -> None:
+    first = asker.ask("Hello.", answer=Answer(LONE_SURROGATE))
+    assert first.status == 500 or (first.reply.events and "completed" not in first.reply.ids)
+    for response_id in {given for given in first.reply.ids.values() if given}:
+        check_is_unknown(asker, response_id)
+
+
+def test_instructions_are_replaced_by_new_ones(asker: Asker) -> None:
+    first = asker.ask("one", instructions="be brief")
+    second = asker.ask("two", first, instructions="be kind")
+    assert second.said == ["be kind", "one", first.reply.text, "two"]
+
+
+def test_without_new_instructions_it_is_as_the_release_does(asker: Asker) -> None:
+    first = asker.ask("one", instructions="be brief")
+    second = asker.ask("two", first, instructions="be kind")
+    third = asker.ask("three", second)
+    told = ["one", first.reply.text, "two", second.reply.text, "three"]
+    if CARRIES_INSTRUCTIONS:
+        assert third.said == ["be kind", *told]
+    elif third.request.format == "chat":
+        assert third.said == ["be brief", *told[:2], "be kind", *told[2:]]
+    else:  # These formats have one place for all instructions.
+        assert third.said == ["be brief", "be kind", *told]

@@ -1,0 +1,25 @@
+"""What the LiteLLM under test can do, read from its source: importing it takes longer than many tests."""
+
+from __future__ import annotations
+
+import ast
+from importlib.util import find_spec
+from pathlib import Path
+
+_LITELLM = Path(find_spec("litellm").origin).parent
+_BRIDGE = _LITELLM / "responses" / "litellm_completion_transformation"
+
+
+def _fields_of(file: Path, name: str) -> set[str]:
+    """The annotated fields of a class at the top of ``file``."""
+    (found,) = (
+        node for node in ast.parse(file.read_text()).body if isinstance(node, ast.ClassDef) and node.name == name
+    )
+    return {node.target.id for node in found.body if isinstance(node, ast.AnnAssign)}
+
+
+# Without them, a custom tool is sent on as it is, and upstream knows nothing of its results.
+HAS_CUSTOM_TOOLS = (_BRIDGE / "custom_tools.py").is_file()
+
+# A request without instructions has the last ones of its conversation; else each turn's own stand before its input.
+CARRIES_INSTRUCTIONS = "instructions" in _fields_of(_BRIDGE / "transformation.py", "ChatCompletionSession")
