@@ -11,7 +11,7 @@ SYNC = $(UV) pip install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve check test test-database test-long matrix matrix-live before-after image-test lock clean $(RELEASES:%=test-%)
+.PHONY: FORCE help demo serve check test test-others test-database test-long matrix matrix-live before-after image-test lock clean $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -26,32 +26,39 @@ serve: .venv/ready ## the forked proxy on PORT (4000), left running until Ctrl-C
 check: ## the curl check against a running proxy: BASE_URL, API_KEY, MODEL
 	@$(PYTHON) -m demo.check
 
-test: $(RELEASES:%=test-%) ## all tests, on every release named above
+test: test-$(UPSTREAM) $(ALSO_TESTED:%=core-%) ## all tests on the base release, and on the other what the fork is for
+test-others: $(ALSO_TESTED:%=test-%) ## all that a proxy can show, on the other release
 
-# The base has all tests; what the fork is for is tested on every release.
-EVERYWHERE = tests/bridge tests/e2e/test_remembers.py tests/e2e/test_stays_out_of_the_way.py
-ON_BASE = tests/unit tests/support_tests tests/patches tests/matrix tests/docs tests/e2e
+PYTEST = -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+CORE = tests/bridge tests/e2e/test_remembers.py tests/e2e/test_stays_out_of_the_way.py
+WHOLE = tests/bridge tests/e2e
+ON_BASE = tests/unit tests/support_tests tests/patches tests/matrix tests/docs
 
-$(RELEASES:%=test-%): test-%: .build/%/venv/ready ## the tests on one release
-	@echo "== litellm $*: trees"
+$(RELEASES:%=test-%): test-%: .build/%/venv/ready .build/%/trees ## the tests on one release
+	@.build/$*/venv/bin/python $(PYTEST) $(if $(filter $*,$(UPSTREAM)),$(ON_BASE)) $(WHOLE)
+
+$(ALSO_TESTED:%=core-%): core-%: .build/%/venv/ready .build/%/trees
+	@.build/$*/venv/bin/python $(PYTEST) $(CORE)
+
+.build/%/trees: .build/%/venv/ready FORCE
+	@echo "== litellm $*"
 	@.build/$*/venv/bin/python -m tests.support.trees
-	@echo "== litellm $*: tests"
-	@.build/$*/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) \
-	  $(if $(filter $*,$(UPSTREAM)),$(ON_BASE) tests/bridge,$(EVERYWHERE))
+
+FORCE:
 
 # The oldest has its lookup in another package.
 OLDEST = 1.74.15
 
 test-database: .build/$(UPSTREAM)/venv/ready .build/$(OLDEST)/venv/ready ## the proxy on a real PostgreSQL
 	@echo "== litellm $(UPSTREAM)"
-	@.build/$(UPSTREAM)/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) tests/database tests/database_e2e
+	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/database tests/database_e2e
 	@echo "== litellm $(OLDEST)"
-	@.build/$(OLDEST)/venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) \
+	@.build/$(OLDEST)/venv/bin/python $(PYTEST) \
 	  tests/database_e2e/test_enterprise_lookup.py tests/database_e2e/test_owners_in_the_database.py
 
 test-long: $(RELEASES:%=.build/%/venv/ready) ## everything that is recorded, 1,000 conversations, 2,000 random ones
 	@for release in $(RELEASES); do echo "== litellm $$release"; LONG=1 EQUIVALENCE_EXAMPLES=2000 \
-	  .build/$$release/venv/bin/python -m pytest -rA $(PYTEST_ARGS) $(EVERYWHERE) tests/database_e2e || exit 1; done
+	  .build/$$release/venv/bin/python -m pytest -rA $(PYTEST_ARGS) $(WHOLE) tests/database_e2e || exit 1; done
 
 # RELEASES=all, or a list, on the command line names others than the default ones.
 MATRIX_RELEASES = $(if $(filter command,$(firstword $(origin RELEASES))),--releases $(RELEASES))
