@@ -25,7 +25,8 @@ PROXY_FIXTURES = {"proxy", "proxies", "client"}
 
 
 def put_tree_on_path() -> None:
-    """Before any other conftest imports LiteLLM."""
+    """Before any other conftest imports LiteLLM, which would ask the network for prices."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     kind = os.environ.get("LITELLM_TREE", "patched")
     if kind == "installed":
         return

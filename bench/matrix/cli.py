@@ -23,7 +23,7 @@ from typing import Any
 from bench.matrix.journal import Journal
 from bench.matrix.registry import ROOT, RegistryFailed, fetch_wheel, list_versions
 from bench.matrix.releases import Selection, select, sort_key
-from bench.matrix.report import Row, absent_row, markdown, refused_row, row_of, summary_line, summary_of
+from bench.matrix.report import Row, absent_row, as_json, markdown, refused_row, row_of, summary_line, summary_of
 from bench.matrix.tool import API, COMMAND
 from bench.matrix.trial import EXACT, REFUSED, try_release
 from patches import read_own_files
@@ -180,7 +180,7 @@ def fork_digest(root: Path = ROOT) -> str:
 
 def _write(report: Mapping[str, Any], folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(as_json(report), encoding="utf-8")
     (folder / f"{name}.md").write_text(markdown(report), encoding="utf-8")
     _say(f"written: {folder / name}.md and .json")
 

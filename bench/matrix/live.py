@@ -22,6 +22,7 @@ from bench.matrix.live_report import markdown, remembers_everything, summary_lin
 from bench.matrix.live_run import LiveRow, Stage, run_release
 from bench.matrix.registry import RegistryFailed, list_versions
 from bench.matrix.releases import LIVE_DEFAULT, Selection, is_final, select, sort_key, supported
+from bench.matrix.report import as_json
 from patches.upstream import WITHDRAWN
 from tests.support.conversations import tags
 from tests.support.provider import Provider
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = _report(rows, options, fork)
     folder: Path = options.results
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "matrix_live.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (folder / "matrix_live.json").write_text(as_json(report), encoding="utf-8")
     (folder / "matrix_live.md").write_text(markdown(report, rows), encoding="utf-8")
     print(json.dumps(report, indent=1) if options.json else summary_line(rows))
     ran = [row for row in rows if row.cells]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,13 @@ from patches import describe_release
 from patches.upstream import why_unsupported
 
 Row = dict[str, Any]
+
+
+def as_json(report: Mapping[str, Any]) -> str:
+    """One row a line."""
+    head = json.dumps({name: value for name, value in report.items() if name != "rows"}, indent=1)
+    rows = ",\n".join(f"  {json.dumps(row)}" for row in report["rows"])
+    return f'{head[:-2]},\n "rows": [\n{rows}\n ]\n}}\n'
 
 
 def row_of(trial: Trial, wheel: Mapping[str, Any] | None = None) -> Row:

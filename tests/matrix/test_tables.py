@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from bench.matrix import live_report, report
@@ -107,6 +108,13 @@ ModuleNotFoundError: No module named 'proxy_server'
     assert cause_of("x\nhttpx.ConnectError: refused\n") == "httpx.ConnectError: refused"
     assert cause_of("it just ended") == "it just ended"
     assert cause_of("") == "no message"
+
+
+def test_the_json_has_a_row_a_line_and_is_the_report() -> None:
+    whole = {**HEAD, "rows": rows()}
+    text = report.as_json(whole)
+    assert json.loads(text) == json.loads(json.dumps(whole))
+    assert len([line for line in text.splitlines() if '"release"' in line]) == len(rows())
 
 
 def test_a_run_that_was_stopped_goes_on_with_what_it_found(tmp_path: Path) -> None:
