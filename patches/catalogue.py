@@ -188,6 +188,20 @@ PATCHES: tuple[Patch, ...] = (
             ),
             Edit(
                 HANDLER,
+                AfterImport(_CONFIG),
+                "helper of the lookup",
+                _import(f"{_RUNTIME}.bridge", "with_one_trace_id as _patch_with_one_trace_id"),
+                when=(Lacks(SESSION),),
+            ),
+            Edit(
+                HANDLER,
+                DecoratorOn(_HANDLER_FUNCTION),
+                "a follow-up must not fail because it has two trace ids",
+                ("@_patch_with_one_trace_id",),
+                when=(Lacks(SESSION),),
+            ),
+            Edit(
+                HANDLER,
                 BeforeReturn(
                     _HANDLER_FUNCTION,
                     "responses_api_response",

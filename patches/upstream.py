@@ -61,7 +61,7 @@ STILL = (
         since="1.78.0",
         before="1.100.0",
     ),
-    Fact("a stream whose connection broke passes for a whole answer", (_STREAM,), since="1.71.0", before="1.94.0"),
+    Fact("a stream whose connection broke passes for a whole answer", (_STREAM,), since="1.71.2", before="1.94.0"),
     Fact("no lookup at all without the litellm_enterprise package", (_LOOKUP,), before="1.75.2"),
     Fact(
         "list-shaped input loses its user messages on replay",

@@ -35,6 +35,7 @@ __all__ = [
     "store_session_in_redis",
     "store_stream_in_redis",
     "websocket_history_is_elsewhere",
+    "with_one_trace_id",
     "without_known_calls",
 ]
 
@@ -58,6 +59,22 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
         if hasattr(reply, "__anext__"):
             requests.attach(reply, request)
         return reply
+
+    return handle
+
+
+def with_one_trace_id(handler: AsyncFunction) -> AsyncFunction:
+    """Decorates the handler of releases before 1.75.2.
+
+    Those up to 1.72 give the completion the trace ids of the call and of the conversation both, which is an error.
+    Later ones let the conversation's win.
+    """
+
+    @functools.wraps(handler)
+    async def handle(*args: Any, **call: Any) -> Any:
+        if runtimes.current() is not None and "litellm_trace_id" in call:
+            call["litellm_completion_request"].setdefault("litellm_trace_id", call.pop("litellm_trace_id"))
+        return await handler(*args, **call)
 
     return handle
 
