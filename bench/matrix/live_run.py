@@ -160,4 +160,5 @@ def cause_of(log: str) -> str:
     others only followed."""
     first = log.split("During handling of the above exception", 1)[0]
     errors = [line.strip() for line in first.splitlines() if re.match(r"\s*(\w+\.)*\w*(Error|Exception)\b", line)]
-    return (errors or first.strip().splitlines() or ["no message"])[-1][:300]
+    found = (errors or first.strip().splitlines() or ["no message"])[-1]
+    return re.sub(r" \(/[^)]*\)$", "", found)[:300]  # the file is one of this machine

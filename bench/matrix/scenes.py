@@ -77,7 +77,8 @@ class Talk:
         if reply.status != 200 or reply.broken or "id" not in reply.body:
             error = reply.body.get("error") or reply.body
             text = error.get("message") if isinstance(error, dict) else error
-            raise SceneFailed(f"HTTP {reply.status}: {' '.join(str(text).split())[:160]}")
+            said = " ".join(str(text).partition("Traceback (most")[0].split())  # what follows has paths of this machine
+            raise SceneFailed(f"HTTP {reply.status}: {said[:160]}")
         got = self.provider.requests(tag=tag)
         if len(got) != 1:
             raise SceneFailed(f"the provider was asked {len(got)} times")

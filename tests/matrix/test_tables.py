@@ -106,6 +106,7 @@ ModuleNotFoundError: No module named 'proxy_server'
 """
     assert cause_of(log) == "ModuleNotFoundError: No module named 'enterprise'"
     assert cause_of("x\nhttpx.ConnectError: refused\n") == "httpx.ConnectError: refused"
+    assert cause_of("ImportError: no 'a' in 'b' (/x/b.py)\n") == "ImportError: no 'a' in 'b'"
     assert cause_of("it just ended") == "it just ended"
     assert cause_of("") == "no message"
 
