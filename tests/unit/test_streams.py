@@ -180,6 +180,14 @@ def test_a_reply_to_nobody_in_particular_is_not_noted():
     note_provider_reply(reply_of("text/event-stream", None))
 
 
+async def test_gemini_s_answer_is_kept_although_no_end_of_it_is_known(runtime, store):
+    stream, request = Stream(events_of(wrapped("x"))), request_of("a")
+    request.completion["model"] = "gemini-2.5-pro"
+    stream.litellm_custom_stream_wrapper = wrapper_of(None, None)
+    await all_events(runtime, request, stream)
+    assert await inputs_of(store, "x") == ["a"]
+
+
 @pytest.mark.parametrize("ended", [("stop", None), (None, "length")])
 async def test_an_answer_that_its_provider_ended_is_kept(runtime, store, ended):
     stream = Stream(events_of(wrapped("x")))

@@ -89,11 +89,13 @@ async def _give_up(runtime: Runtime, state: _Stream) -> None:
 def _was_cut(request: Request, stream: Any) -> bool:
     """Whether the provider never said that it had finished, or its connection broke.
 
-    Releases up to 1.93 end a stream whose connection broke as if it were whole, and for Gemini they say with every
-    chunk that it has finished.
+    Releases up to 1.93 end a stream whose connection broke as if it were whole. What the provider said of its end
+    they keep for others than Gemini: there every chunk counts as the last, or (1.72) none.
     """
     if request.provider_stream is not None and _broke_off(request.provider_stream):
         return True
+    if request.maker == "gemini":
+        return False
     wrapper = getattr(stream, "litellm_custom_stream_wrapper", None)
     said = [getattr(wrapper, name, "?") for name in ("received_finish_reason", "intermittent_finish_reason")]
     return said == [None, None]
