@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = _report(rows, options, fork)
     folder = options.results or (None if listed else RESULTS)
     if folder:
-        _write(report, folder, "matrix_early" if options.pre else "matrix")
+        asked = "listed" if listed else options.releases
+        write(report, markdown(report), folder, f"matrix_{asked}{'_early' if options.pre else ''}")
     print(json.dumps(report, indent=1) if options.json else _for_people(report, brief=folder is not None))
     return 0 if all(row["state"] in (EXACT, REFUSED) for row in rows) else 1
 
@@ -178,10 +179,11 @@ def fork_digest(root: Path = ROOT) -> str:
     return digest.hexdigest()[:12]
 
 
-def _write(report: Mapping[str, Any], folder: Path, name: str) -> None:
+def write(report: Mapping[str, Any], text: str, folder: Path, name: str) -> None:
+    """The data and the table. The name says which releases were asked for, so no run replaces a larger one."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(as_json(report), encoding="utf-8")
-    (folder / f"{name}.md").write_text(markdown(report), encoding="utf-8")
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
     _say(f"written: {folder / name}.md and .json")
 
 

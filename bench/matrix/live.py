@@ -16,17 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.matrix.cli import RESULTS, fork_digest
+from bench.matrix.cli import RESULTS, fork_digest, write
 from bench.matrix.journal import Journal
 from bench.matrix.live_report import markdown, remembers_everything, summary_line, summary_of
 from bench.matrix.live_run import LiveRow, Stage, run_release
 from bench.matrix.registry import RegistryFailed, list_versions
 from bench.matrix.releases import LIVE_DEFAULT, Selection, is_final, select, sort_key, supported
-from bench.matrix.report import as_json
 from patches.upstream import WITHDRAWN
 from tests.support.conversations import tags
 from tests.support.provider import Provider
 from tests.support.redis_server import RedisServer
+
+_SETS = ("default", "matrix", "all")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,11 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("error: interrupted before the table was written; --resume goes on from here", file=sys.stderr)
         return 1
     report = _report(rows, options, fork)
-    folder: Path = options.results
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "matrix_live.json").write_text(as_json(report), encoding="utf-8")
-    (folder / "matrix_live.md").write_text(markdown(report, rows), encoding="utf-8")
-    print(json.dumps(report, indent=1) if options.json else summary_line(rows))
+    listed = options.releases not in _SETS
+    folder = options.results or (None if listed else RESULTS)
+    if folder:
+        write(report, markdown(report, rows), folder, f"live_{'listed' if listed else options.releases}")
+    for_people = summary_line(rows) if folder else markdown(report, rows)
+    print(json.dumps(report, indent=1) if options.json else for_people)
     ran = [row for row in rows if row.cells]
     return 0 if ran and all(map(is_whole, ran)) else 1
 
@@ -65,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"default: {', '.join(LIVE_DEFAULT)}; matrix: the default of bench.matrix; all: every final release",
     )
     parser.add_argument("--json", action="store_true", help="print the JSON object")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where to write")
+    parser.add_argument(
+        "--results", type=Path, metavar="DIR", help="where to write (default: bench/results; LIST: not)"
+    )
     parser.add_argument(
         "--resume", action="store_true", help="leave out what an earlier run found whole with this very fork"
     )

@@ -36,7 +36,8 @@ def summary_of(rows: Sequence[LiveRow]) -> dict[str, Any]:
 
 
 def remembers_everything(row: LiveRow) -> bool:
-    return bool(row.cells) and all(cell.after == HELD for cell in counted(row.cells))
+    cells = counted(row.cells)
+    return bool(cells) and all(cell.after == HELD for cell in cells)
 
 
 def summary_line(rows: Sequence[LiveRow]) -> str:
