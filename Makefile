@@ -2,7 +2,9 @@
 PYTHON ?= python3
 UPSTREAM := $(shell sed -n 's/^upstream = "\([^"]*\)".*/\1/p' pyproject.toml)
 ALSO_TESTED := $(shell sed -n 's/^also-tested = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+ENTERPRISE := $(shell sed -n 's/^enterprise-lookup = "\([^"]*\)".*/\1/p' pyproject.toml)
 RELEASES := $(UPSTREAM) $(ALSO_TESTED)
+MEASURED := $(ENTERPRISE) $(ALSO_TESTED) $(UPSTREAM)
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
@@ -11,7 +13,7 @@ SYNC = $(UV) pip install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve check test test-others test-database test-long matrix matrix-live before-after image-test lock clean $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve check test test-others test-database test-long matrix matrix-live before-after after-revert overhead image-test lint lock clean $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -46,14 +48,11 @@ $(ALSO_TESTED:%=core-%): core-%: .build/%/venv/ready .build/%/trees
 
 FORCE:
 
-# The oldest has its lookup in another package.
-OLDEST = 1.74.15
-
-test-database: .build/$(UPSTREAM)/venv/ready .build/$(OLDEST)/venv/ready ## the proxy on a real PostgreSQL
+test-database: .build/$(UPSTREAM)/venv/ready .build/$(ENTERPRISE)/venv/ready ## the proxy on a real PostgreSQL
 	@echo "== litellm $(UPSTREAM)"
 	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/database tests/database_e2e
-	@echo "== litellm $(OLDEST)"
-	@.build/$(OLDEST)/venv/bin/python $(PYTEST) \
+	@echo "== litellm $(ENTERPRISE)"
+	@.build/$(ENTERPRISE)/venv/bin/python $(PYTEST) \
 	  tests/database_e2e/test_enterprise_lookup.py tests/database_e2e/test_owners_in_the_database.py
 
 test-long: $(RELEASES:%=.build/%/venv/ready) ## everything that is recorded, 1,000 conversations, 2,000 random ones
@@ -70,13 +69,22 @@ matrix-live: .build/$(UPSTREAM)/venv/ready ## the real proxy of several releases
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.matrix.live $(MATRIX_RELEASES)
 
 before-after: .build/$(UPSTREAM)/venv/ready ## the table at the top of the README, measured anew (20 minutes)
-	@.build/$(UPSTREAM)/venv/bin/python -m bench.before_after
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.before_after --releases $(MEASURED)
+
+after-revert: .build/$(UPSTREAM)/venv/ready ## the table in ROLLBACK.md, measured anew
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.after_revert --releases $(MEASURED)
+
+overhead: .build/$(UPSTREAM)/venv/ready ## what the patch costs: latency, requests a second, bytes in Redis
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.overhead
 
 image-test: .build/$(UPSTREAM)/venv/ready ## build deploy/Dockerfile on a stand-in for upstream's image (root, buildah, busybox-static)
 	@.build/$(UPSTREAM)/venv/bin/python -m tests.docs.image
 
+lint: .build/lint/venv/ready ## style and format of all sources
+	@.build/lint/venv/bin/ruff check . && .build/lint/venv/bin/ruff format --check .
+
 lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
-	@for name in $(RELEASES) uv; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
+	@for name in $(MEASURED) lint uv; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
 	  --python-version 3.10 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  requirements/$$name.in -o requirements/$$name.txt; done
 
@@ -94,7 +102,7 @@ clean: ## remove the environments and trees
 	@touch $@
 
 .build/%/venv/ready: requirements/%.txt | $(filter .build/%,$(UV))
-	@echo "== environment with litellm $*"
+	@echo "== environment: $*"
 	@mkdir -p $(@D) && rm -f $@
 	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
 	@$(SYNC) --python $(@D)/bin/python -r $<

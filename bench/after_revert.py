@@ -1,6 +1,6 @@
 """How far a conversation of the patched proxy goes on after `revert`, from the database, on each release.
 
-    python -m bench.after_revert --releases 1.74.15,1.85.7,1.106.2
+    python -m bench.after_revert --releases 1.85.7 1.106.2
 
 A conversation of two turns is played on the patched proxy; when its rows are written, a follow-up goes to a pristine
 proxy on the same database. Beside it the same conversation begun on the pristine proxy: what upstream alone can do.
@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 
-from .before_after import RELEASES, RESULTS, cells_of
+from .before_after import RESULTS, cells_of
 
 HEAD = """\
 Conversations begun on the patched proxy, and what a follow-up reaches the provider with after `revert`, the rows
@@ -39,9 +39,9 @@ def text_of(cells: list[dict], release: str, case: str, stream: bool) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.after_revert", description=__doc__.splitlines()[0])
-    parser.add_argument("--releases", default=RELEASES, help=f"separated by commas ({RELEASES})")
+    parser.add_argument("--releases", nargs="+", required=True, metavar="RELEASE")
     cells: list[dict] = []
-    for release in parser.parse_args().releases.split(","):
+    for release in parser.parse_args().releases:
         cells += cells_of(release, "bench.reverted_cells")
         RESULTS.mkdir(parents=True, exist_ok=True)
         (RESULTS / "after_revert.json").write_text(json.dumps(cells, indent=1) + "\n")

@@ -1,6 +1,6 @@
 """How often a follow-up has its history, before and after the patch: releases × database × mode × delay.
 
-    python -m bench.before_after --conversations 20 --releases 1.74.15,1.85.7,1.106.2
+    python -m bench.before_after --conversations 20 --releases 1.85.7 1.106.2
 
 Writes `bench/results/before_after.json`, `.md` (a table) and `.svg` (a plot). Each release runs in its own environment,
 `.build/<release>/venv`, which `make` makes where it is missing.
@@ -20,7 +20,6 @@ from .table import table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
-RELEASES = "1.74.15,1.85.7,1.106.2"
 
 
 def interpreter_of(release: str) -> Path:
@@ -48,11 +47,11 @@ def write(cells: list[dict], folder: Path = RESULTS) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.before_after", description=__doc__.splitlines()[0])
     parser.add_argument("--conversations", type=int, default=20, metavar="N", help="conversations a cell (20)")
-    parser.add_argument("--releases", default=RELEASES, help=f"separated by commas ({RELEASES})")
+    parser.add_argument("--releases", nargs="+", required=True, metavar="RELEASE")
     parser.add_argument("--json", action="store_true", help="print the data instead of the table")
     arguments = parser.parse_args()
     cells: list[dict] = []
-    for release in arguments.releases.split(","):
+    for release in arguments.releases:
         cells += cells_of(release, "bench.cells", "--conversations", str(arguments.conversations))
         write(cells)  # what there is, should a later release fail
     print(json.dumps(cells, indent=1) if arguments.json else table(cells), end="")
