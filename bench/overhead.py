@@ -1,6 +1,6 @@
 """What the patch costs: requests a second and latency, on against off in one run, and bytes in Redis.
 
-    python -m bench.overhead --requests 400
+    python -m bench.overhead --requests 1600
 
 Runs in the environment of the LiteLLM to be measured. Patched and pristine proxy take turns in short rounds, so that
 both meet the same machine; what is compared is the ratio. Half of the requests are first turns, half second turns: by
@@ -37,7 +37,9 @@ TURNS = 50
 TEXT = "Some words of a usual length, as people write them. " * 4
 
 
-async def one_conversation(client: AsyncResponsesClient, patched: bool, stream: bool, numbers: Iterator[int]) -> list[float]:
+async def one_conversation(
+    client: AsyncResponsesClient, patched: bool, stream: bool, numbers: Iterator[int]
+) -> list[float]:
     """The seconds of a first and of a second turn."""
     first_text, second_text = (f"{next(numbers)} {TEXT}" for _ in range(2))
     started = time.perf_counter()
@@ -119,7 +121,8 @@ def table(result: dict) -> str:
     turns = " / ".join(f"{turn}: {sizes[turn - 1]:,}" for turn in (1, 10, 20, 30, 40, 50))
     return (
         f"litellm {result['release']}, {on['requests']} requests each, {AT_ONCE} at once, half of them streams; the"
-        f" provider answers at once.\n\n| | off | on | on ÷ off |\n|---|---|---|---|\n" + "\n".join(rows)
+        f" provider answers at once.\n\n| | off | on | on ÷ off |\n|---|---|---|---|\n"
+        + "\n".join(rows)
         + f"\n\nBytes in Redis of one conversation by its turns ({len(TEXT)} characters asked a turn): {turns}.\n"
     )
 

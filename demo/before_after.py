@@ -32,9 +32,7 @@ def is_remembered(proxy: Proxy, provider: Provider, model: str, stream: bool) ->
     return outcome.statement in sent and outcome.first.text in sent, outcome.second.text
 
 
-def start_proxies(
-    stack: ExitStack, provider: Provider, redis: RedisServer | GivenRedis
-) -> list[Proxy]:
+def start_proxies(stack: ExitStack, provider: Provider, redis: RedisServer | GivenRedis) -> list[Proxy]:
     """The proxy with the patch off, and with it on; they start side by side."""
     proxies = []
     for enabled in ("false", "true"):

@@ -51,25 +51,16 @@ def ask(
         "--header",
         "Content-Type: application/json",
     ]
-    done = subprocess.run(
-        [*command, "--data", json.dumps(payload)], capture_output=True, check=False
-    )
+    done = subprocess.run([*command, "--data", json.dumps(payload)], capture_output=True, check=False)
     if done.returncode:
-        raise CurlFailed(
-            done.stderr.decode(errors="replace").strip() or f"curl ended with {done.returncode}"
-        )
+        raise CurlFailed(done.stderr.decode(errors="replace").strip() or f"curl ended with {done.returncode}")
     return read_stream(done.stdout) if stream else read_response(done.stdout)
 
 
 def read_response(body: bytes) -> Said:
     try:
         value = json.loads(body)
-        parts = [
-            part
-            for item in value["output"]
-            if item["type"] == "message"
-            for part in item["content"]
-        ]
+        parts = [part for item in value["output"] if item["type"] == "message" for part in item["content"]]
         return Said(value["id"], "".join(part.get("text") or "" for part in parts))
     except (ValueError, KeyError, TypeError):
         raise CurlFailed(f"not a response: {body.decode(errors='replace')[:300]}") from None

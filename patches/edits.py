@@ -115,7 +115,7 @@ def compile_source(path: str, tree: ast.Module) -> None:
     except (SyntaxError, ValueError, RecursionError) as error:
         raise PatchError(
             f"{path}: does not compile with the inserted lines ({error}); nothing was written",
-            "this release needs other lines in patches/catalogue.py: mend them, then run `python -m patches check` again",
+            "this release needs other lines in patches/catalogue.py: mend them, then `python -m patches check` again",
         ) from error
 
 

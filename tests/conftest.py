@@ -48,9 +48,7 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with a proxy stay on one worker, so that each proxy starts once."""
     for item in items:
-        if PROXY_FIXTURES & set(getattr(item, "fixturenames", ())) and not item.get_closest_marker(
-            "xdist_group"
-        ):
+        if PROXY_FIXTURES & set(getattr(item, "fixturenames", ())) and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group("proxy"))
 
 
@@ -103,9 +101,7 @@ def proxies() -> Iterator[ProxyPool]:
 
 
 @pytest.fixture(scope="session")
-def plain_options(
-    running_provider: Provider, redis_server: RedisServer | GivenRedis
-) -> ProxyOptions:
+def plain_options(running_provider: Provider, redis_server: RedisServer | GivenRedis) -> ProxyOptions:
     """The forked proxy as most tests want it: Redis, no database. `dataclasses.replace` makes
     others of it.
     """

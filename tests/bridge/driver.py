@@ -8,11 +8,11 @@ from typing import Any
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
+from redis.asyncio import Redis
+
 import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
-from redis.asyncio import Redis
-
 from tests.support.answers import Answer
 from tests.support.provider import Provider
 from tests.support.proxy import gemini_base

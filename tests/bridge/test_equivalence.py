@@ -1,4 +1,4 @@
-"""The oracle: through `previous_response_id` the provider receives what it receives from a client that sends everything."""
+"""The oracle: by `previous_response_id` the provider receives what it gets from a client that sends everything."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from .trees import TOOLS, Step, conversation_trees
 EXAMPLES = int(os.environ.get("EQUIVALENCE_EXAMPLES", "100"))
 
 # Older releases show a client's reasoning items to the model as text: there is nothing to be equal to.
-REPLAYS_THINKING = "replay_reasoning" in inspect.signature(
-    LiteLLMCompletionResponsesConfig.transform_responses_api_input_to_messages
-).parameters
+REPLAYS_THINKING = (
+    "replay_reasoning"
+    in inspect.signature(LiteLLMCompletionResponsesConfig.transform_responses_api_input_to_messages).parameters
+)
 
 # From 1.100 on, a request without instructions has the last ones; before, each turn's stand before its input.
 CARRIES_INSTRUCTIONS = "instructions" in ChatCompletionSession.__annotations__
@@ -86,9 +87,7 @@ async def check_step(bridge: Bridge, step: Step, parent: Told | None, thinking: 
     await bridge.forget_calls()
     try:
         instructions, everything = whole_conversation(step, before, new)
-        await bridge.ask(
-            step.format, everything, step.answer, remembered=False, instructions=instructions, **options
-        )
+        await bridge.ask(step.format, everything, step.answer, remembered=False, instructions=instructions, **options)
         expected = bridge.sent.conversation_as(thinking=thinking)
     except Refused:
         expected = None
@@ -131,7 +130,7 @@ def new_input(step: Step, before: list[Told]) -> Any:
     ]
     results = [
         {"type": "function_call_output", "call_id": call_id, "output": text}
-        for call_id, text in zip(open_calls, step.results)
+        for call_id, text in zip(open_calls, step.results, strict=False)  # the rest comes later, or never
     ]
     return [*results, *as_items(step.said)] if results else step.said
 

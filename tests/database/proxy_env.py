@@ -47,9 +47,7 @@ def spend_log_settings(write_seconds: int = WRITE_SECONDS) -> dict[str, object]:
     return {"store_prompts_in_spend_logs": True, "proxy_batch_write_at": write_seconds}
 
 
-def with_database(
-    options: ProxyOptions, url: str, write_seconds: int = WRITE_SECONDS
-) -> ProxyOptions:
+def with_database(options: ProxyOptions, url: str, write_seconds: int = WRITE_SECONDS) -> ProxyOptions:
     """The same proxy, on this database. What the options say already wins over the settings added
     here.
     """

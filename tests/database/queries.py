@@ -43,9 +43,7 @@ def wait_for(coroutine: Coroutine[Any, Any, Any]) -> Any:
 async def connect(url: str) -> asyncpg.Connection:
     connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
     for name in ("json", "jsonb"):
-        await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads
-        )
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
     return connection
 
 

@@ -12,19 +12,13 @@ from .queries import MigrationFailed, can_connect, fetch, run_statement
 
 
 def names(url: str) -> list[str]:
-    return [
-        row["datname"]
-        for row in fetch(url, "SELECT datname FROM pg_database WHERE datname LIKE 'litellm_test_%'")
-    ]
+    return [row["datname"] for row in fetch(url, "SELECT datname FROM pg_database WHERE datname LIKE 'litellm_test_%'")]
 
 
 def test_two_fresh_databases_share_nothing(databases: Databases) -> None:
     with databases.fresh() as first, databases.fresh() as second:
         run_statement(first, "INSERT INTO \"LiteLLM_TeamTable\" (team_id) VALUES ('only here')")
-        counts = [
-            fetch(url, 'SELECT count(*) AS n FROM "LiteLLM_TeamTable"')[0]["n"]
-            for url in (first, second)
-        ]
+        counts = [fetch(url, 'SELECT count(*) AS n FROM "LiteLLM_TeamTable"')[0]["n"] for url in (first, second)]
     assert counts == [1, 0]
     assert not can_connect(first)
 

@@ -89,21 +89,14 @@ FILTERS = [
 
 
 @pytest.mark.parametrize(("where", "expected"), FILTERS, ids=lambda value: str(value)[:60])
-def test_a_filter_selects_its_rows(
-    where: dict, expected: str, prisma: ModuleType, url_with_teams: str
-) -> None:
+def test_a_filter_selects_its_rows(where: dict, expected: str, prisma: ModuleType, url_with_teams: str) -> None:
     async def query(db: Any) -> list[str]:
-        return [
-            row.team_id
-            for row in await db.litellm_teamtable.find_many(where=where, order={"team_id": "asc"})
-        ]
+        return [row.team_id for row in await db.litellm_teamtable.find_many(where=where, order={"team_id": "asc"})]
 
     assert run_on(prisma, url_with_teams, query) == expected.split()
 
 
-def test_an_unknown_filter_or_field_is_refused_not_ignored(
-    run: Callable, prisma: ModuleType
-) -> None:
+def test_an_unknown_filter_or_field_is_refused_not_ignored(run: Callable, prisma: ModuleType) -> None:
     async def query(db: Any) -> None:
         with pytest.raises(prisma.errors.UnsupportedByStandinError):
             await db.litellm_teamtable.find_many(where={"team_id": {"sounds_like": "x"}})
@@ -145,11 +138,7 @@ def test_a_record_has_attributes_dumps_and_defaults(run: Callable) -> None:
         ["a", "b"],
         {"tier": {"n": 1}},
     )
-    assert (
-        record.created_at.tzinfo is not None
-        and record.blocked is False
-        and record.max_budget is None
-    )
+    assert record.created_at.tzinfo is not None and record.blocked is False and record.max_budget is None
     assert record.model_dump()["team_id"] == record.dict()["team_id"] == "t1"
     assert dict(record)["spend"] == 1.0
 
@@ -178,10 +167,7 @@ def test_upsert_creates_then_updates(run: Callable) -> None:
             "create": {"team_id": "new", "spend": 1.0},
             "update": {"spend": {"increment": 10.0}},
         }
-        return [
-            (await db.litellm_teamtable.upsert(where={"team_id": "new"}, data=data)).spend
-            for _ in range(2)
-        ]
+        return [(await db.litellm_teamtable.upsert(where={"team_id": "new"}, data=data)).spend for _ in range(2)]
 
     assert run(query) == [1.0, 11.0]
 
@@ -195,9 +181,7 @@ def test_a_compound_key_finds_and_upserts(run: Callable) -> None:
         data = {"create": {"user_id": "u", "team_id": "t"}, "update": {"spend": {"increment": 4.0}}}
         await table.upsert(where=where, data=data)
         await table.upsert(where=where, data=data)
-        return (await table.find_unique(where=where)).spend, (
-            await table.delete(where=where)
-        ).team_id
+        return (await table.find_unique(where=where)).spend, (await table.delete(where=where)).team_id
 
     assert run(query) == (4.0, "t")
 
@@ -206,23 +190,13 @@ def test_relations_are_created_connected_included_and_filtered(run: Callable) ->
     async def query(db: Any) -> tuple:
         await db.litellm_budgettable.create(data={"budget_id": "b", "max_budget": 7.0, **BY})
         keys = db.litellm_verificationtoken
-        await keys.create(
-            data={"token": "k1", "litellm_budget_table": {"connect": {"budget_id": "b"}}}
-        )
-        await keys.create(
-            data={"token": "k2", "litellm_budget_table": {"create": {"max_budget": 1.0, **BY}}}
-        )
+        await keys.create(data={"token": "k1", "litellm_budget_table": {"connect": {"budget_id": "b"}}})
+        await keys.create(data={"token": "k2", "litellm_budget_table": {"create": {"max_budget": 1.0, **BY}}})
         await keys.create(data={"token": "k3"})
         found = await keys.find_many(include={"litellm_budget_table": True}, order={"token": "asc"})
-        rich = await keys.find_many(
-            where={"litellm_budget_table": {"is": {"max_budget": {"gt": 5}}}}
-        )
-        budget = await db.litellm_budgettable.find_unique(
-            where={"budget_id": "b"}, include={"keys": True}
-        )
-        budgets = [
-            row.litellm_budget_table and row.litellm_budget_table.max_budget for row in found
-        ]
+        rich = await keys.find_many(where={"litellm_budget_table": {"is": {"max_budget": {"gt": 5}}}})
+        budget = await db.litellm_budgettable.find_unique(where={"budget_id": "b"}, include={"keys": True})
+        budgets = [row.litellm_budget_table and row.litellm_budget_table.max_budget for row in found]
         return (
             budgets,
             [row.token for row in rich],
@@ -238,9 +212,7 @@ def test_relations_are_created_connected_included_and_filtered(run: Callable) ->
 def test_group_by_sums_and_counts(run: Callable) -> None:
     async def query(db: Any) -> list[dict]:
         await make_teams(db)
-        await db.litellm_teamtable.update_many(
-            where={"team_id": {"in": ["t1", "t2"]}}, data={"blocked": True}
-        )
+        await db.litellm_teamtable.update_many(where={"team_id": {"in": ["t1", "t2"]}}, data={"blocked": True})
         by = {"by": ["blocked"], "sum": {"spend": True}, "count": True, "order": {"blocked": "asc"}}
         return await db.litellm_teamtable.group_by(**by)
 
@@ -250,9 +222,7 @@ def test_group_by_sums_and_counts(run: Callable) -> None:
     ]
 
 
-def test_duplicates_are_skipped_when_asked_and_refused_when_not(
-    run: Callable, prisma: ModuleType
-) -> None:
+def test_duplicates_are_skipped_when_asked_and_refused_when_not(run: Callable, prisma: ModuleType) -> None:
     async def query(db: Any) -> int:
         await make_teams(db)
         rows = [{"team_id": "t1"}, {"team_id": "t4"}]
@@ -268,18 +238,13 @@ def test_a_batch_commits_together_or_not_at_all(run: Callable, prisma: ModuleTyp
     async def query(db: Any) -> tuple:
         await make_teams(db)
         async with db.batch_() as batch:
-            batch.litellm_teamtable.update(
-                where={"team_id": "t1"}, data={"spend": {"increment": 1}}
-            )
+            batch.litellm_teamtable.update(where={"team_id": "t1"}, data={"spend": {"increment": 1}})
             batch.litellm_teamtable.update_many(where={"team_id": "none"}, data={"spend": 5})
         with pytest.raises(prisma.errors.RecordNotFoundError):
             async with db.batch_() as batch:
                 batch.litellm_teamtable.update(where={"team_id": "t2"}, data={"spend": 99})
                 batch.litellm_teamtable.update(where={"team_id": "none"}, data={"spend": 99})
-        return [
-            (await db.litellm_teamtable.find_unique(where={"team_id": t})).spend
-            for t in ("t1", "t2")
-        ]
+        return [(await db.litellm_teamtable.find_unique(where={"team_id": t})).spend for t in ("t1", "t2")]
 
     assert run(query) == [2.0, 2.0]
 
@@ -299,9 +264,7 @@ def test_a_transaction_is_undone_by_an_exception(run: Callable) -> None:
 def test_raw_queries_take_plain_values_and_return_json_like_rows(run: Callable) -> None:
     async def query(db: Any) -> tuple:
         await make_teams(db)
-        sql = (
-            'UPDATE "LiteLLM_TeamTable" SET budget_reset_at = $1::timestamp WHERE team_id = ANY($2)'
-        )
+        sql = 'UPDATE "LiteLLM_TeamTable" SET budget_reset_at = $1::timestamp WHERE team_id = ANY($2)'
         changed = await db.execute_raw(sql, "2031-02-03T04:05:06.007Z", ("t1", "t2"))
         columns = "budget_reset_at, metadata, models, spend::numeric AS spend"
         select = f'SELECT {columns} FROM "LiteLLM_TeamTable" WHERE team_id = $1'
@@ -313,9 +276,7 @@ def test_raw_queries_take_plain_values_and_return_json_like_rows(run: Callable) 
     assert (row["metadata"], row["models"], row["spend"]) == ({"tier": {"n": 1}}, ["a", "b"], 1.0)
 
 
-def test_database_errors_carry_prisma_s_names_and_the_sqlstate(
-    run: Callable, prisma: ModuleType
-) -> None:
+def test_database_errors_carry_prisma_s_names_and_the_sqlstate(run: Callable, prisma: ModuleType) -> None:
     async def query(db: Any) -> None:
         with pytest.raises(prisma.errors.RawQueryError) as missing:
             await db.query_raw('SELECT * FROM "NoSuchTable"')
@@ -329,9 +290,7 @@ def test_database_errors_carry_prisma_s_names_and_the_sqlstate(
     run(query)
 
 
-def test_a_client_that_cannot_reach_its_database_says_so(
-    prisma: ModuleType, database_url: str
-) -> None:
+def test_a_client_that_cannot_reach_its_database_says_so(prisma: ModuleType, database_url: str) -> None:
     async def refused() -> None:
         with pytest.raises(prisma.engine.errors.EngineConnectionError):
             await prisma.Prisma(datasource={"url": database_url + "_is_not_there"}).connect()
@@ -362,9 +321,7 @@ def test_records_of_every_model_in_the_schema_can_be_built(prisma: ModuleType) -
             schema.join_columns(model, relation)
 
 
-def test_every_column_of_the_schema_is_in_the_migrated_database(
-    prisma: ModuleType, run: Callable
-) -> None:
+def test_every_column_of_the_schema_is_in_the_migrated_database(prisma: ModuleType, run: Callable) -> None:
     async def query(db: Any) -> set[tuple[str, str]]:
         rows = await db.query_raw("SELECT table_name, column_name FROM information_schema.columns")
         return {(row["table_name"], row["column_name"]) for row in rows}

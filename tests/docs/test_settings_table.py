@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ def settings():
 def test_the_table_names_every_setting_and_no_other(settings) -> None:
     assert TABLE
     assert settings.unknown_settings(dict.fromkeys(TABLE, "")) == ()
-    named = set(re.findall(r'f"\{PREFIX\}(\w+)"', open(settings.__file__, encoding="utf-8").read()))
+    named = set(re.findall(r'f"\{PREFIX\}(\w+)"', Path(settings.__file__).read_text(encoding="utf-8")))
     assert set(TABLE) == {settings.PREFIX + name for name in named}
 
 

@@ -14,9 +14,7 @@ from tests.support.replay import Setting
 from .asking import Asker, Exchange, check_is_unknown
 from .upstream import CARRIES_INSTRUCTIONS
 
-PIXEL = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 # It has no bytes in UTF-8, so upstream can neither send it on nor hand it out.
 LONE_SURROGATE = "a\ud800b"
 PDF = base64.b64encode(b"%PDF-1.4 a file of the client").decode()

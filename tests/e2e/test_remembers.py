@@ -36,9 +36,7 @@ def test_every_follow_up_has_its_history(proxy: Proxy, provider: Provider, next_
     play(proxy, provider, some_of(dialogues, part=8), next_tag)
 
 
-def test_tool_calls_and_their_results_come_back_once(
-    proxy: Proxy, provider: Provider, next_tag: Iterator[int]
-) -> None:
+def test_tool_calls_and_their_results_come_back_once(proxy: Proxy, provider: Provider, next_tag: Iterator[int]) -> None:
     play(proxy, provider, [generated_trajectory(seed, turns=3) for seed in range(24)], next_tag)
 
 

@@ -213,7 +213,8 @@ def test_lines_that_await_are_refused_where_the_function_no_longer_does(tmp_path
     no_longer_async = SOURCES[WEBSOCKET].replace("async def", "def").replace("await ", "")
     target = make_tree(tmp_path, {WEBSOCKET: no_longer_async})
     before = snapshot(tmp_path)
-    with pytest.raises(PatchError, match=r"expected `async def _send_error`; found `def .*_send_error\(self, message\)`"):
+    said = r"expected `async def _send_error`; found `def .*_send_error\(self, message\)`"
+    with pytest.raises(PatchError, match=said):
         apply_patches(target, OWN)
     assert snapshot(tmp_path) == before
 

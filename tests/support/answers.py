@@ -94,9 +94,7 @@ class Rule:
     pattern: re.Pattern[str] | None = None
 
     def matches(self, asked: str) -> bool:
-        return bool(self.answers) and (
-            self.pattern is None or self.pattern.search(asked) is not None
-        )
+        return bool(self.answers) and (self.pattern is None or self.pattern.search(asked) is not None)
 
     def take(self) -> Answer:
         return self.answers.pop(0) if self.once else self.answers[0]
@@ -112,9 +110,7 @@ class Script:
     untagged: list[Rule] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(
-        self, answers: tuple[Answer, ...], when: str | None, tag: int | None, once: bool
-    ) -> None:
+    def add(self, answers: tuple[Answer, ...], when: str | None, tag: int | None, once: bool) -> None:
         rule = Rule(list(answers), once, re.compile(when) if when else None)
         with self.lock:
             rules = self.untagged if tag is None else self.tagged.setdefault(tag, [])

@@ -46,16 +46,12 @@ class Reply:
 
     @property
     def text(self) -> str:
-        parts = (
-            part for item in self.output if item["type"] == "message" for part in item["content"]
-        )
+        parts = (part for item in self.output if item["type"] == "message" for part in item["content"])
         return "".join(part.get("text") or "" for part in parts)
 
     @property
     def streamed_text(self) -> str:
-        return "".join(
-            event["delta"] for event in self.events if event["type"] == "response.output_text.delta"
-        )
+        return "".join(event["delta"] for event in self.events if event["type"] == "response.output_text.delta")
 
     @property
     def calls(self) -> list[dict]:
@@ -100,9 +96,7 @@ def reply_of_events(status: int, events: Iterable[dict], broken: bool) -> Reply:
 def parse_reply(reply: httpx.Response) -> Reply:
     """A whole reply, plain or stream."""
     if reply.headers.get("content-type", "").startswith("text/event-stream"):
-        return reply_of_events(
-            reply.status_code, EventReader().feed(reply.content + b"\n"), broken=False
-        )
+        return reply_of_events(reply.status_code, EventReader().feed(reply.content + b"\n"), broken=False)
     try:
         return Reply(reply.status_code, reply.json())
     except ValueError:
@@ -168,9 +162,7 @@ class AsyncResponsesClient:
 
     def __init__(self, url: str, key: str, max_connections: int = 50) -> None:
         self.key = key
-        limits = httpx.Limits(
-            max_connections=max_connections, max_keepalive_connections=max_connections
-        )
+        limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
         timeout = httpx.Timeout(TIMEOUT_SECONDS, pool=None)
         self.http = httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False)
 
@@ -203,9 +195,7 @@ class AsyncResponsesClient:
         another status than 200.
         """
         payload = payload_of(model, input, True, tag, params)
-        async with self.http.stream(
-            "POST", "/v1/responses", **sent(payload, key or self.key)
-        ) as reply:
+        async with self.http.stream("POST", "/v1/responses", **sent(payload, key or self.key)) as reply:
             if reply.status_code != 200:
                 await reply.aread()
                 reply.raise_for_status()

@@ -61,10 +61,7 @@ class ChatConversation:
         calls = [call for message in self.messages for call in message.get("tool_calls") or ()]
         names = sorted({call["function"]["name"] for call in calls})
         schema = {"type": "object", "properties": {}, "additionalProperties": True}
-        return [
-            {"type": "function", "name": name, "description": name, "parameters": schema}
-            for name in names
-        ]
+        return [{"type": "function", "name": name, "description": name, "parameters": schema} for name in names]
 
 
 def answer_of(message: dict) -> Answer:
@@ -85,9 +82,7 @@ def input_items_of(messages: tuple[dict, ...], renamed: dict[str, str] | None = 
     for message in messages:
         if message["role"] == "tool":
             call_id = renamed.get(message["tool_call_id"], message["tool_call_id"])
-            items.append(
-                {"type": "function_call_output", "call_id": call_id, "output": message["content"]}
-            )
+            items.append({"type": "function_call_output", "call_id": call_id, "output": message["content"]})
             continue
         if message.get("content"):
             items.append({"role": message["role"], "content": message["content"]})
@@ -121,39 +116,26 @@ def generated_dialogue(seed: int, turns: int = 3) -> ChatConversation:
     messages: list[dict] = []
     for turn in range(turns):
         for role in ("user", "assistant"):
-            messages.append(
-                {"role": role, "content": f"{role} {seed}.{turn}: {some_text(chance)}."}
-            )
+            messages.append({"role": role, "content": f"{role} {seed}.{turn}: {some_text(chance)}."})
     return ChatConversation(f"dialogue-{seed}", tuple(messages))
 
 
 def generated_trajectory(seed: int, turns: int = 3) -> ChatConversation:
     """An agent's work: instructions; in each turn one to three calls at once, then the answer."""
     chance = random.Random(seed)
-    messages: list[dict] = [
-        {"role": "system", "content": f"policy {seed}: {some_text(chance, 200)}."}
-    ]
+    messages: list[dict] = [{"role": "system", "content": f"policy {seed}: {some_text(chance, 200)}."}]
     for turn in range(turns):
         messages.append({"role": "user", "content": f"user {seed}.{turn}: {some_text(chance)}."})
-        calls = [
-            generated_call(chance, f"call_{seed}_{turn}_{number}")
-            for number in range(chance.randint(1, 3))
-        ]
+        calls = [generated_call(chance, f"call_{seed}_{turn}_{number}") for number in range(chance.randint(1, 3))]
         messages.append({"role": "assistant", "content": None, "tool_calls": calls})
         for call in calls:
-            messages.append(
-                {"role": "tool", "tool_call_id": call["id"], "content": f"result of {call['id']}"}
-            )
-        messages.append(
-            {"role": "assistant", "content": f"assistant {seed}.{turn}: {some_text(chance)}."}
-        )
+            messages.append({"role": "tool", "tool_call_id": call["id"], "content": f"result of {call['id']}"})
+        messages.append({"role": "assistant", "content": f"assistant {seed}.{turn}: {some_text(chance)}."})
     return ChatConversation(f"trajectory-{seed}", tuple(messages))
 
 
 def generated_call(chance: random.Random, call_id: str) -> dict:
-    arguments = json.dumps(
-        {"id": call_id, "text": some_text(chance, 3), "count": chance.randint(0, 99)}
-    )
+    arguments = json.dumps({"id": call_id, "text": some_text(chance, 3), "count": chance.randint(0, 99)})
     name = chance.choice(("look_up", "change_order", "send_note"))
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 

@@ -21,12 +21,8 @@ def bearer(
 ) -> str:
     fields = {"key": key, "user": user, "team": team, "end_user": end_user}
     if metadata is not None:
-        fields["metadata"] = (
-            base64.urlsafe_b64encode(json.dumps(metadata).encode()).decode().rstrip("=")
-        )
-    return "sk-" + ",".join(
-        f"{name}={value}" for name, value in sorted(fields.items()) if value is not None
-    )
+        fields["metadata"] = base64.urlsafe_b64encode(json.dumps(metadata).encode()).decode().rstrip("=")
+    return "sk-" + ",".join(f"{name}={value}" for name, value in sorted(fields.items()) if value is not None)
 
 
 def fields_of(token: str) -> dict[str, str]:
@@ -36,9 +32,7 @@ def fields_of(token: str) -> dict[str, str]:
 
 def metadata_of(fields: dict[str, str]) -> dict:
     encoded = fields.get("metadata", "")
-    return (
-        json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))) if encoded else {}
-    )
+    return json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))) if encoded else {}
 
 
 async def user_api_key_auth(request: object, api_key: str) -> object:

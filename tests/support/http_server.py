@@ -58,9 +58,7 @@ def reply_json(value: object, status: int = 200) -> Response:
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-async def read_request(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> Request | None:
+async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
     """The next request of a connection, or None when the client has gone."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -115,9 +113,7 @@ async def write_response(writer: asyncio.StreamWriter, response: Response) -> No
     await writer.drain()
 
 
-async def serve_connection(
-    handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
+async def serve_connection(handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while (request := await read_request(reader, writer)) is not None:
             await write_response(writer, await handler(request))
@@ -140,6 +136,4 @@ async def start_server(handler: Handler, host: str, port: int) -> asyncio.Server
         except asyncio.CancelledError:
             writer.transport.abort()  # the server is stopping
 
-    return await asyncio.start_server(
-        on_connection, host, port, limit=MAX_HEADER_BYTES, backlog=1024
-    )
+    return await asyncio.start_server(on_connection, host, port, limit=MAX_HEADER_BYTES, backlog=1024)

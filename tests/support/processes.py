@@ -44,9 +44,7 @@ def wait_until(
         if on_wait is not None:
             on_wait()
         if process is not None and not process.is_alive():
-            raise ProcessFailed(
-                f"{what} ended with exit code {process.exit_code}.\n{process.log_tail()}"
-            )
+            raise ProcessFailed(f"{what} ended with exit code {process.exit_code}.\n{process.log_tail()}")
         if time.monotonic() > deadline:
             tail = process.log_tail() if process is not None else ""
             raise ProcessFailed(f"{what} was not ready after {seconds:.0f} s.\n{tail}")

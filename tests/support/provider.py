@@ -36,9 +36,7 @@ def format_of(path: str) -> tuple[str, bool] | None:
     return None
 
 
-async def pieces_of(
-    state: ProviderState, recorded: Recorded, answer: Answer
-) -> AsyncIterator[bytes]:
+async def pieces_of(state: ProviderState, recorded: Recorded, answer: Answer) -> AsyncIterator[bytes]:
     for index, piece in enumerate(FORMATS[recorded.format].stream(recorded.body, answer)):
         if answer.cut_after is not None and index >= answer.cut_after:
             await state.pass_gate(answer.cut_gate)
@@ -48,9 +46,7 @@ async def pieces_of(
         yield piece
 
 
-async def answer_model_request(
-    state: ProviderState, request: Request, format: str, stream: bool
-) -> Response:
+async def answer_model_request(state: ProviderState, request: Request, format: str, stream: bool) -> Response:
     try:
         recorded = state.record(request.path, request.headers, request.json(), format, stream)
     except ValueError:
@@ -75,9 +71,7 @@ def answer_control_request(state: ProviderState, request: Request) -> Response:
     elif verb == "always":
         state.always(answer_from_dict(fields["answer"]), **address)
     elif verb == "requests":
-        return reply_json(
-            [each.to_dict() for each in state.requests(**address, since=fields.get("since", 0))]
-        )
+        return reply_json([each.to_dict() for each in state.requests(**address, since=fields.get("since", 0))])
     elif verb == "clear":
         state.clear()
     elif verb == "release":
@@ -106,9 +100,7 @@ class Provider(ProviderState):
         self._host, self._port = host, port
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="stand-in-provider", daemon=True
-        )
+        self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in-provider", daemon=True)
 
     @property
     def url(self) -> str:
@@ -153,9 +145,7 @@ async def serve_until_signal(host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.support.provider", description=__doc__.splitlines()[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.support.provider", description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     arguments = parser.parse_args()

@@ -28,12 +28,8 @@ class ProviderClient:
 
     def _control(self, verb: str, **fields: object) -> object:
         address = f"{self.url}/_control/{verb}"
-        request = urllib.request.Request(
-            address, json.dumps(fields).encode(), {"content-type": "application/json"}
-        )
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            request, timeout=30
-        ) as reply:
+        request = urllib.request.Request(address, json.dumps(fields).encode(), {"content-type": "application/json"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as reply:
             return json.load(reply)
 
     def script(self, *answers: Answer, when: str | None = None, tag: int | None = None) -> None:
@@ -42,12 +38,8 @@ class ProviderClient:
     def always(self, answer: Answer, when: str | None = None, tag: int | None = None) -> None:
         self._control("always", answer=asdict(answer), when=when, tag=tag)
 
-    def requests(
-        self, when: str | None = None, tag: int | None = None, since: int = 0
-    ) -> list[Recorded]:
-        return [
-            Recorded(**each) for each in self._control("requests", when=when, tag=tag, since=since)
-        ]
+    def requests(self, when: str | None = None, tag: int | None = None, since: int = 0) -> list[Recorded]:
+        return [Recorded(**each) for each in self._control("requests", when=when, tag=tag, since=since)]
 
     def clear(self) -> None:
         self._control("clear")

@@ -36,11 +36,7 @@ def gemini_base(provider_url: str, model: str, release: str) -> str:
     `/models/<model>` too.
     """
     major, minor = (int(part) for part in release.split(".")[:2])
-    return (
-        f"{provider_url}/v1beta/models/{model}"
-        if (major, minor) < (1, 78)
-        else f"{provider_url}/v1beta"
-    )
+    return f"{provider_url}/v1beta/models/{model}" if (major, minor) < (1, 78) else f"{provider_url}/v1beta"
 
 
 def stand_in_models(provider_url: str, release: str) -> list[dict]:
@@ -156,9 +152,7 @@ class Proxy:
 
     def start(self) -> Proxy:
         self._folder = Path(tempfile.mkdtemp(prefix="proxy-"))
-        (self._folder / "config.yaml").write_text(
-            json.dumps(self.config(), indent=1)
-        )  # JSON is YAML
+        (self._folder / "config.yaml").write_text(json.dumps(self.config(), indent=1))  # JSON is YAML
         if self.options.custom_auth:
             shutil.copy(Path(__file__).with_name("custom_auth.py"), self._folder)
         for name, text in self.options.extra_files.items():
@@ -167,9 +161,7 @@ class Proxy:
         self._child = Child(self.command(), log, env=self.environment(), cwd=self._folder)
         return self
 
-    def wait_until_ready(
-        self, seconds: float = START_SECONDS, on_wait: Callable[[], None] | None = None
-    ) -> Proxy:
+    def wait_until_ready(self, seconds: float = START_SECONDS, on_wait: Callable[[], None] | None = None) -> Proxy:
         """Raises ProcessFailed, with the end of the log, when it ends or is not ready in time."""
         wait_until(self.is_up, seconds, f"the proxy on {self.url}", 0.2, self._child, on_wait)
         return self

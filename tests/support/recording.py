@@ -67,16 +67,9 @@ def default_answer(request: Recorded) -> Answer:
     that was sent.
     """
     if QUESTION.search(request.asked):
-        said = [
-            text
-            for message in request.conversation
-            if message.role == "user"
-            for text in message.texts
-        ]
+        said = [text for message in request.conversation if message.role == "user" for text in message.texts]
         numbers = [number for text in said for number in STATEMENT.findall(text)]
-        return Answer(
-            text=f"Your favourite number is {numbers[-1]}." if numbers else "I do not know."
-        )
+        return Answer(text=f"Your favourite number is {numbers[-1]}." if numbers else "I do not know.")
     digest = hashlib.sha256(repr(request.conversation).encode()).hexdigest()[:16]
     return Answer(text=f"answer-{digest}")
 
@@ -102,9 +95,7 @@ class ProviderState:
     def always(self, answer: Answer, when: str | None = None, tag: int | None = None) -> None:
         self._script.add((answer,), when, tag, once=False)
 
-    def requests(
-        self, when: str | None = None, tag: int | None = None, since: int = 0
-    ) -> list[Recorded]:
+    def requests(self, when: str | None = None, tag: int | None = None, since: int = 0) -> list[Recorded]:
         """Recorded requests in order of arrival; `since` is a sequence number that is left out
         itself.
         """
@@ -132,9 +123,7 @@ class ProviderState:
         with self._lock:
             return self._gates.setdefault(name, threading.Event())
 
-    def record(
-        self, path: str, headers: Mapping[str, str], body: dict, format: str, stream: bool
-    ) -> Recorded:
+    def record(self, path: str, headers: Mapping[str, str], body: dict, format: str, stream: bool) -> Recorded:
         kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
         streamed = stream or bool(body.get("stream"))
         with self._lock:

@@ -55,9 +55,7 @@ class RedisServer:
     maxmemory_policy="allkeys-lru")`.
     """
 
-    def __init__(
-        self, password: str | None = None, port: int | None = None, **options: str
-    ) -> None:
+    def __init__(self, password: str | None = None, port: int | None = None, **options: str) -> None:
         self.host = "127.0.0.1"
         self.port = port or free_port()
         self.password = password

@@ -60,9 +60,7 @@ async def play(
         reply = await client.responses(
             setting.model,
             input_items_of(
-                tuple(m for m in turn.history if m["role"] != "system")
-                if setting.whole
-                else turn.sent,
+                tuple(m for m in turn.history if m["role"] != "system") if setting.whole else turn.sent,
                 renamed,
             ),
             stream=setting.stream,
@@ -72,9 +70,7 @@ async def play(
             previous_response_id=None if setting.whole else previous,
         )
         got = provider.requests(tag=tag)
-        expected = conversation_from_chat(
-            rename_calls(turn.history, renamed), FORMAT_OF_MODEL[setting.model]
-        )
+        expected = conversation_from_chat(rename_calls(turn.history, renamed), FORMAT_OF_MODEL[setting.model])
         received = got[-1].conversation if got else None
         played.append(Played(conversation.id, number, reply.status, expected, received))
         if reply.status != 200:
@@ -101,10 +97,7 @@ def rename_calls(messages: Iterable[dict], renamed: dict[str, str]) -> list[dict
                 "tool_call_id": renamed.get(message["tool_call_id"], message["tool_call_id"]),
             }
         elif message.get("tool_calls"):
-            calls = [
-                {**call, "id": renamed.get(call["id"], call["id"])}
-                for call in message["tool_calls"]
-            ]
+            calls = [{**call, "id": renamed.get(call["id"], call["id"])} for call in message["tool_calls"]]
             message = {**message, "tool_calls": calls}
         result.append(message)
     return result
@@ -128,9 +121,7 @@ async def play_all(
 
         async def one(index: int, conversation: ChatConversation) -> list[Played]:
             async with places:
-                return await play(
-                    client, provider, conversation, settings[index % len(settings)], tags
-                )
+                return await play(client, provider, conversation, settings[index % len(settings)], tags)
 
         done = await asyncio.gather(*(one(index, each) for index, each in enumerate(conversations)))
     return [played for each in done for played in each]

@@ -27,9 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
 OURS = ("litellm", "patches")
 KEPT_TREES = 6
-MOVED_BY_THE_PROXY = (
-    "litellm/proxy/_experimental/out/"  # up to 1.9x a proxy rearranges its web pages when it starts
-)
+MOVED_BY_THE_PROXY = "litellm/proxy/_experimental/out/"  # up to 1.9x a proxy rearranges its web pages when it starts
 
 
 class TreeFailed(RuntimeError):
@@ -80,30 +78,22 @@ def files_that_differ_from_record(tree: Path, release: str) -> list[str]:
     The web pages, which old proxies move about themselves, are left out.
     """
     recorded = {}
-    with (tree / f"litellm-{release}.dist-info" / "RECORD").open(
-        newline="", encoding="utf-8"
-    ) as rows:
+    with (tree / f"litellm-{release}.dist-info" / "RECORD").open(newline="", encoding="utf-8") as rows:
         for name, digest, _size in csv.reader(rows):
             if name.startswith("litellm/") and not name.startswith(MOVED_BY_THE_PROXY):
                 recorded[name] = digest
     present = {
         path.relative_to(tree).as_posix()
         for path in (tree / "litellm").rglob("*")
-        if path.is_file()
-        and "__pycache__" not in path.parts
-        and MOVED_BY_THE_PROXY not in path.as_posix()
+        if path.is_file() and "__pycache__" not in path.parts and MOVED_BY_THE_PROXY not in path.as_posix()
     }
     wrong = present.symmetric_difference(name for name in recorded if "__pycache__" not in name)
-    wrong.update(
-        name for name in present & recorded.keys() if record_digest(tree / name) != recorded[name]
-    )
+    wrong.update(name for name in present & recorded.keys() if record_digest(tree / name) != recorded[name])
     return sorted(wrong)
 
 
 def record_digest(path: Path) -> str:
-    digest = (
-        base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")
-    )
+    digest = base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")
     return f"sha256={digest}"
 
 
@@ -117,8 +107,7 @@ def must_run_patches(*arguments: str) -> None:
     done = run_patches(*arguments)
     if done.returncode:
         raise TreeFailed(
-            f"python -m patches {' '.join(arguments)} ended with {done.returncode}:\n"
-            f"{done.stdout}{done.stderr}"
+            f"python -m patches {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         )
 
 
@@ -129,8 +118,7 @@ def make_pristine(site_packages: Path, release: str, target: Path) -> None:
     wrong = files_that_differ_from_record(target, release)
     if wrong:
         raise TreeFailed(
-            f"the installed litellm {release} is not the wheel's: "
-            f"{', '.join(wrong[:5])} differ from RECORD"
+            f"the installed litellm {release} is not the wheel's: {', '.join(wrong[:5])} differ from RECORD"
         )
 
 
@@ -150,15 +138,11 @@ MAKERS = {"pristine": make_pristine, "patched": make_patched}
 
 def digest_of_sources(kind: str, site_packages: Path, release: str) -> str:
     """Changes when the installed wheel does, and for a patched tree when our own sources do."""
-    digest = hashlib.sha256(
-        (site_packages / f"litellm-{release}.dist-info" / "RECORD").read_bytes()
-    )
+    digest = hashlib.sha256((site_packages / f"litellm-{release}.dist-info" / "RECORD").read_bytes())
     digest.update(str(site_packages).encode())
     folders = OURS if kind == "patched" else ()
     for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")):
-        digest.update(
-            path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0"
-        )
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
@@ -189,9 +173,7 @@ def tree(kind: str, site_packages: Path | None = None) -> Path:
     return target
 
 
-def make_at(
-    make: Callable[[Path, str, Path], None], site_packages: Path, release: str, target: Path
-) -> None:
+def make_at(make: Callable[[Path, str, Path], None], site_packages: Path, release: str, target: Path) -> None:
     """Whole or not at all."""
     unfinished = target.with_name(f"unfinished-{target.name}")
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -87,17 +87,13 @@ def joined(left: Message, right: Message) -> Message:
     )
 
 
-def tidy(
-    messages: Iterable[Message], merge: bool = True, thinking: bool = False, ids: bool = True
-) -> Conversation:
+def tidy(messages: Iterable[Message], merge: bool = True, thinking: bool = False, ids: bool = True) -> Conversation:
     """Drop what does not count (see the module's text) and merge runs of one role."""
     kept: list[Message] = []
     for message in messages:
         message = replace(
             message,
-            texts=tuple(
-                text for text in message.texts if text.strip() and not text.startswith(PLACEHOLDER)
-            ),
+            texts=tuple(text for text in message.texts if text.strip() and not text.startswith(PLACEHOLDER)),
             thinking=message.thinking if thinking else (),
         )
         if not ids:
@@ -127,13 +123,9 @@ def message_from_chat(message: dict) -> Message:
         if block.get("type") == "image_url"
     )
     if role == "tool":
-        return Message(
-            "tool", images=images, results=(Result("".join(texts), message.get("tool_call_id")),)
-        )
+        return Message("tool", images=images, results=(Result("".join(texts), message.get("tool_call_id")),))
     calls = tuple(
-        Call(
-            call["function"]["name"], canonical_json(call["function"]["arguments"]), call.get("id")
-        )
+        Call(call["function"]["name"], canonical_json(call["function"]["arguments"]), call.get("id"))
         for call in message.get("tool_calls") or ()
     )
     thinking = tuple(
@@ -153,13 +145,10 @@ def conversation_from_chat(
     """
     parsed = [message_from_chat(message) for message in messages]
     if format in ("anthropic", "gemini"):
-        parsed = [each for each in parsed if each.role == "system"] + [
-            each for each in parsed if each.role != "system"
-        ]
+        parsed = [each for each in parsed if each.role == "system"] + [each for each in parsed if each.role != "system"]
     if format == "gemini":
         parsed = [
-            replace(each, results=tuple(Result(canonical_result(one.text)) for one in each.results))
-            for each in parsed
+            replace(each, results=tuple(Result(canonical_result(one.text)) for one in each.results)) for each in parsed
         ]
     return tidy(parsed, merge=merge, thinking=thinking, ids=format != "gemini")
 

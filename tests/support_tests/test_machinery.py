@@ -61,19 +61,14 @@ def test_the_tests_import_the_tree_under_test():
 
 
 def test_a_child_that_ends_early_shows_its_last_words(tmp_path):
-    child = Child(
-        [sys.executable, "-c", "print('last words'); raise SystemExit(3)"], tmp_path / "log"
-    )
+    child = Child([sys.executable, "-c", "print('last words'); raise SystemExit(3)"], tmp_path / "log")
     with pytest.raises(ProcessFailed, match=r"(?s)exit code 3.*last words"):
         wait_until(lambda: False, 10, "it", process=child)
     child.stop()
 
 
 def test_stopping_a_child_ends_its_children(tmp_path):
-    code = (
-        "import subprocess; child = subprocess.Popen(['sleep', '600']);"
-        "print(child.pid, flush=True); child.wait()"
-    )
+    code = "import subprocess; child = subprocess.Popen(['sleep', '600']);print(child.pid, flush=True); child.wait()"
     child = Child([sys.executable, "-c", code], tmp_path / "log")
     wait_until(lambda: child.log_text().endswith("\n"), 10, "it", process=child)
     grandchild = int(child.log_text())
@@ -95,9 +90,7 @@ def test_generated_conversations_repeat_by_seed_and_are_unique_otherwise():
         assert generate(5) == generate(5)
         assert generate(5) != generate(6)
     trajectory = conversations.generated_trajectory(5)
-    assert [turn.answered["role"] for turn in trajectory.turns] == ["assistant"] * len(
-        trajectory.turns
-    )
+    assert [turn.answered["role"] for turn in trajectory.turns] == ["assistant"] * len(trajectory.turns)
     assert trajectory.turns[-1].history == trajectory.messages[:-1]
 
 

@@ -33,14 +33,10 @@ def post(provider, path, body=None, stream=False):
 @pytest.mark.parametrize("stream", [False, True])
 def test_every_format_carries_text_calls_and_thinking(provider, path, stream):
     call = ToolCall("look_up", '{"city": "Rome"}', "call_1")
-    provider.script(
-        Answer(text="héllo", tool_calls=(call,), thinking="let me think", signature="sig")
-    )
+    provider.script(Answer(text="héllo", tool_calls=(call,), thinking="let me think", signature="sig"))
     reply = post(provider, path, stream=stream)
     assert reply.status_code == 200
-    pieces = [
-        json.loads(line[5:]) for line in reply.text.splitlines() if line.startswith("data: {")
-    ]
+    pieces = [json.loads(line[5:]) for line in reply.text.splitlines() if line.startswith("data: {")]
     text = json.dumps(pieces or reply.json(), ensure_ascii=False)
     assert "look_up" in text
     assert all(piece in text for piece in cut_in_pieces("héllo", 3 if stream else 1))
@@ -60,17 +56,12 @@ def test_answers_go_to_the_tag_first_then_to_the_pattern_then_to_anyone(provider
     provider.script(Answer(text="anyone"))
     provider.script(Answer(text="pattern"), when="hel+o")
     provider.script(Answer(text="tag"), tag=77)
-    texts = [
-        post(provider, "/chat/completions").json()["choices"][0]["message"]["content"]
-        for _ in range(5)
-    ]
+    texts = [post(provider, "/chat/completions").json()["choices"][0]["message"]["content"] for _ in range(5)]
     assert texts == ["tag", "pattern", "anyone", "always", "always"]
 
 
 def test_ids_are_unique_unless_given(provider):
-    provider.script(
-        Answer(text="a", id="same"), Answer(text="b", id="same"), Answer(text="c"), Answer(text="d")
-    )
+    provider.script(Answer(text="a", id="same"), Answer(text="b", id="same"), Answer(text="c"), Answer(text="d"))
     ids = [post(provider, "/chat/completions").json()["id"] for _ in range(4)]
     assert ids[0] == ids[1] == "same"
     assert len(set(ids)) == 3

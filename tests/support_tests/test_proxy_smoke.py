@@ -9,9 +9,7 @@ from tests.support.replay import Setting, play_all
 
 models = pytest.mark.parametrize("model", MODELS)
 streams = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-TOOLS = [
-    {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
-]
+TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
 
 
 @models
@@ -44,14 +42,10 @@ def test_parallel_calls_arrive_in_order(client, provider, next_tag, model, strea
 
 @models
 @pytest.mark.parametrize("generate", [generated_dialogue, generated_trajectory])
-async def test_a_client_that_sends_everything_itself_is_heard_exactly(
-    proxy, provider, next_tag, model, generate
-):
+async def test_a_client_that_sends_everything_itself_is_heard_exactly(proxy, provider, next_tag, model, generate):
     """The oracle of all replays: if this fails, the normal form or the stand-in is wrong."""
     settings = [Setting(model, stream=stream, whole=True) for stream in (False, True)]
-    played = await play_all(
-        proxy.url, proxy.key, provider, [generate(n) for n in (1, 2)], settings, next_tag
-    )
+    played = await play_all(proxy.url, proxy.key, provider, [generate(n) for n in (1, 2)], settings, next_tag)
     for turn in played:
         assert (turn.status, turn.received) == (200, turn.expected)
 

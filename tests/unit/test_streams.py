@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import ClientConnectionError, ClientPayloadError
 
 import litellm
-from aiohttp import ClientConnectionError, ClientPayloadError
 from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import note_provider_reply
 from litellm.responses.litellm_completion_transformation.redis_session_patch.response_id import inner_id
 from litellm.responses.litellm_completion_transformation.redis_session_patch.streams import next_event_of

@@ -28,9 +28,7 @@ def parse(body: dict) -> list[Message]:
     """Tool results stand in user messages here; they become messages of the role `tool`."""
     messages = [Message("system", (block["text"],)) for block in blocks_of(body.get("system"))]
     for message in body.get("messages", []):
-        messages.extend(
-            parse_block(message["role"], block) for block in blocks_of(message["content"])
-        )
+        messages.extend(parse_block(message["role"], block) for block in blocks_of(message["content"]))
     return messages
 
 
@@ -41,9 +39,7 @@ def parse_block(role: str, block: dict) -> Message:
     if kind == "image":
         return Message(role, images=(image_url(block["source"]),))
     if kind == "tool_use":
-        return Message(
-            role, calls=(Call(block["name"], canonical_json(block["input"]), block["id"]),)
-        )
+        return Message(role, calls=(Call(block["name"], canonical_json(block["input"]), block["id"]),))
     if kind == "tool_result":
         parts = blocks_of(block.get("content"))
         text = "".join(part["text"] for part in parts if part.get("type") == "text")
@@ -69,9 +65,7 @@ def tag_of(body: dict) -> int | None:
 def content_of(answer: Answer) -> list[dict]:
     blocks: list[dict] = []
     if answer.thinking is not None:
-        blocks.append(
-            {"type": "thinking", "thinking": answer.thinking, "signature": answer.signature or ""}
-        )
+        blocks.append({"type": "thinking", "thinking": answer.thinking, "signature": answer.signature or ""})
     if answer.text:
         blocks.append({"type": "text", "text": answer.text})
     for call in answer.tool_calls:
@@ -120,9 +114,7 @@ def stream(body: dict, answer: Answer) -> Iterator[bytes]:
     for index, block in enumerate(whole["content"]):
         yield from stream_block(index, block, answer.pieces)
     delta = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
-    yield event(
-        "message_delta", delta=delta, usage={"output_tokens": whole["usage"]["output_tokens"]}
-    )
+    yield event("message_delta", delta=delta, usage={"output_tokens": whole["usage"]["output_tokens"]})
     yield event("message_stop")
 
 
@@ -132,24 +124,16 @@ def stream_block(index: int, block: dict, pieces: int) -> Iterator[bytes]:
 
     if block["type"] == "thinking":
         empty = {"type": "thinking", "thinking": "", "signature": ""}
-        deltas = [
-            delta("thinking_delta", "thinking", piece)
-            for piece in cut_in_pieces(block["thinking"], pieces)
-        ]
+        deltas = [delta("thinking_delta", "thinking", piece) for piece in cut_in_pieces(block["thinking"], pieces)]
         if block["signature"]:
             deltas.append(delta("signature_delta", "signature", block["signature"]))
     elif block["type"] == "text":
         empty = {"type": "text", "text": ""}
-        deltas = [
-            delta("text_delta", "text", piece) for piece in cut_in_pieces(block["text"], pieces)
-        ]
+        deltas = [delta("text_delta", "text", piece) for piece in cut_in_pieces(block["text"], pieces)]
     else:
         empty = {**block, "input": {}}
         spelled = json.dumps(block["input"], ensure_ascii=False)
-        deltas = [
-            delta("input_json_delta", "partial_json", piece)
-            for piece in cut_in_pieces(spelled, pieces)
-        ]
+        deltas = [delta("input_json_delta", "partial_json", piece) for piece in cut_in_pieces(spelled, pieces)]
     yield event("content_block_start", index=index, content_block=empty)
     yield from deltas
     yield event("content_block_stop", index=index)

@@ -21,9 +21,7 @@ def tag_of(body: dict) -> int | None:
 
 
 def usage_of(body: dict, answer: Answer) -> dict:
-    prompt = max(
-        1, sum(len(str(message.get("content") or "")) for message in body.get("messages", [])) // 4
-    )
+    prompt = max(1, sum(len(str(message.get("content") or "")) for message in body.get("messages", [])) // 4)
     completion = max(1, len(answer.text or "") // 4)
     return {
         "prompt_tokens": prompt,
@@ -61,9 +59,7 @@ def render(body: dict, answer: Answer) -> dict:
     if answer.thinking is not None:
         message["reasoning_content"] = answer.thinking
     if answer.tool_calls:
-        message["tool_calls"] = [
-            {k: v for k, v in call.items() if k != "index"} for call in calls_of(answer)
-        ]
+        message["tool_calls"] = [{k: v for k, v in call.items() if k != "index"} for call in calls_of(answer)]
     finish = FINISH_REASONS.get(answer.finish_or_default, answer.finish_or_default)
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     return {

@@ -82,9 +82,7 @@ def parts_of(answer: Answer) -> list[dict]:
         parts.append({"text": answer.text})
     parts.extend(call_part(call) for call in answer.tool_calls)
     if answer.signature is not None:
-        signed = next(
-            (part for part in parts if "functionCall" in part), parts[-1] if parts else None
-        )
+        signed = next((part for part in parts if "functionCall" in part), parts[-1] if parts else None)
         if signed is not None:
             signed["thoughtSignature"] = answer.signature
     return parts

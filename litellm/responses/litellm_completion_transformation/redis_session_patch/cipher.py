@@ -24,7 +24,7 @@ class Cipher:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
             ids = [hashlib.sha256(key).digest()[:_KEY_ID_BYTES] for key in keys]
-            self._keys = {key_id: AESGCM(key) for key_id, key in zip(ids, keys)}
+            self._keys = {key_id: AESGCM(key) for key_id, key in zip(ids, keys, strict=True)}
             self._first_id = ids[0]
 
     def seal(self, data: bytes, place: str) -> bytes:

@@ -67,7 +67,10 @@ def find_connection(own_url: str | None, environ: Mapping[str, str]) -> Connecti
 def _host_arguments(environ: Mapping[str, str]) -> dict[str, Any]:
     # Read here: with some redis-py versions LiteLLM finds no arguments in these variables.
     texts = {name: environ.get(f"REDIS_{name.upper()}") or None for name in ("host", "username", "password")}
-    numbers = {name: _number(environ.get(f"REDIS_{name.upper()}", ""), default) for name, default in (("port", 6379), ("db", 0))}
+    numbers = {
+        name: _number(environ.get(f"REDIS_{name.upper()}", ""), default)
+        for name, default in (("port", 6379), ("db", 0))
+    }
     return {**texts, **numbers, "ssl": environ.get("REDIS_SSL", "").lower() in ("true", "1")}
 
 

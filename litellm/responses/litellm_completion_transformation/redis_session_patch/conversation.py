@@ -25,8 +25,9 @@ class Turn:
     """One request and its answer, whole and provider-neutral.
 
     ``input``: the client's input, a string or Responses items, as sent. ``answer``: chat messages, one a choice.
-    ``parent``: the id of the turn before, ``None`` for a first turn. ``maker``: whose model answered. ``earlier``: chat messages that preceded a
-    first turn and came from elsewhere (the database). ``created``: seconds since the epoch.
+    ``parent``: the id of the turn before, ``None`` for a first turn. ``maker``: whose model answered.
+    ``earlier``: chat messages that preceded a first turn and came from elsewhere (the database).
+    ``created``: seconds since the epoch.
     """
 
     id: str
@@ -109,7 +110,9 @@ def is_whole(record: Record, turns: tuple[Turn, ...]) -> bool:
     if len(turns) != path_length(record.path) or not turns:
         return False
     parents = (None, *(turn.id for turn in turns[:-1]))
-    return turns[-1].id == record.leaf and all(turn.parent == parent for turn, parent in zip(turns, parents))
+    return turns[-1].id == record.leaf and all(
+        turn.parent == parent for turn, parent in zip(turns, parents, strict=True)
+    )
 
 
 def _encode(fields: dict[str, Any]) -> bytes:

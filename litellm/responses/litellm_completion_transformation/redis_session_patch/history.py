@@ -17,7 +17,7 @@ def answer_messages(choices: Iterable[Any]) -> tuple[Message, ...]:
 
 
 def maker_of(model: str | None, provider: str | None) -> str | None:
-    """Whose model it is. Signatures and provider fields mean something to their maker's models alone, wherever hosted."""
+    """Whose model it is: signatures and provider fields mean something to its models alone, wherever hosted."""
     return next((maker for maker in ("claude", "gemini") if maker in (model or "").lower()), provider)
 
 
@@ -108,7 +108,9 @@ def _answer_for(turn: Turn, maker: str | None) -> list[Message]:
 
 
 def _for_another_maker(message: Message) -> Message:
-    kept = {name: value for name, value in message.items() if name not in ("thinking_blocks", "provider_specific_fields")}
+    kept = {
+        name: value for name, value in message.items() if name not in ("thinking_blocks", "provider_specific_fields")
+    }
     if "tool_calls" in kept:
         kept["tool_calls"] = [_without_provider_fields(call) for call in kept["tool_calls"]]
     return kept

@@ -15,9 +15,10 @@ def is_cached_as_chat(function: Callable[..., Any], call: Mapping[str, Any]) -> 
     """Whether ``function`` is the Responses API, called for a model that LiteLLM bridges to chat completions."""
     if function.__name__ not in ("aresponses", "responses") or runtimes.current() is None:
         return False
-    from litellm import get_llm_provider
     from litellm.types.utils import LlmProviders
     from litellm.utils import ProviderConfigManager
+
+    from litellm import get_llm_provider
 
     if call.get("use_chat_completions_api"):
         return True

@@ -50,9 +50,9 @@ class Runtime:
         self._open_client = open_client
         self._namespace = namespace
         self._cipher = Cipher(settings.encryption_keys)
-        self._stores: weakref.WeakKeyDictionary[
-            asyncio.AbstractEventLoop, tuple[SessionStore, asyncio.Semaphore]
-        ] = weakref.WeakKeyDictionary()
+        self._stores: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[SessionStore, asyncio.Semaphore]] = (
+            weakref.WeakKeyDictionary()
+        )
         # Apart, because a full Redis refuses writes while it still serves what it has.
         self._reads = Breaker(clock, lambda is_open, reason: _log_change("reading", is_open, reason))
         self._writes = Breaker(clock, lambda is_open, reason: _log_change("storing", is_open, reason))

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 PREFIX = "REDIS_SESSION_PATCH_"
 KEY_BYTES = 32
+_TRUE = ("true", "1", "yes", "on")
+_FALSE = ("false", "0", "no", "off")
 
 
 class SettingError(ValueError):
@@ -55,12 +57,10 @@ def unknown_settings(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _boolean(name: str, text: str) -> bool:
-    try:
-        return {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}[
-            text.lower()
-        ]
-    except KeyError:
-        raise SettingError(f"{name}={text!r}: expected true or false.") from None
+    word = text.lower()
+    if word not in (*_TRUE, *_FALSE):
+        raise SettingError(f"{name}={text!r}: expected true or false.")
+    return word in _TRUE
 
 
 def _whole_number(name: str, text: str) -> int:

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from . import conversation as conv
@@ -44,7 +45,18 @@ return 0
 _RESERVED = b"R"
 
 # The error codes of Redis that tell an operator what to do.
-_CODES = ("OOM", "READONLY", "NOAUTH", "WRONGPASS", "NOPERM", "LOADING", "MISCONF", "CLUSTERDOWN", "WRONGTYPE", "MASTERDOWN")
+_CODES = (
+    "OOM",
+    "READONLY",
+    "NOAUTH",
+    "WRONGPASS",
+    "NOPERM",
+    "LOADING",
+    "MISCONF",
+    "CLUSTERDOWN",
+    "WRONGTYPE",
+    "MASTERDOWN",
+)
 
 
 class StoreUnavailable(Exception):
@@ -121,7 +133,9 @@ class SessionStore:
         ranges = (await self._ask(pipeline.execute))[: len(record.path)]
         try:
             turns = tuple(
-                conv.decode_turn(self._cipher.open(sealed, turns_key)) for sealed_turns in ranges for sealed in sealed_turns
+                conv.decode_turn(self._cipher.open(sealed, turns_key))
+                for sealed_turns in ranges
+                for sealed in sealed_turns
             )
         except (WrongKey, conv.Unreadable):
             return Miss.UNREADABLE
@@ -132,7 +146,7 @@ class SessionStore:
         token = _RESERVED + secrets.token_bytes(16)
         while True:
             key = self._session_key(response_id)
-            if await self._ask(lambda: self._client.set(key, token, ex=RESERVATION_TTL_SECONDS, nx=True)):
+            if await self._ask(partial(self._client.set, key, token, ex=RESERVATION_TTL_SECONDS, nx=True)):
                 return Reservation(response_id, token)
             response_id = different_id(response_id)
 

@@ -1,5 +1,6 @@
 """Storing a streamed answer: after the provider's last chunk, before the terminal event leaves."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +26,7 @@ class _Stream:
     reservation: Reservation | None = None
 
 
-async def next_event_of(
-    runtime: Runtime, request: Request, stream: Any, anext_: Callable[[], Awaitable[Any]]
-) -> Any:
+async def next_event_of(runtime: Runtime, request: Request, stream: Any, anext_: Callable[[], Awaitable[Any]]) -> Any:
     """The stream's next event; its response id is one that no other response has."""
     state = stream.__dict__.setdefault(_ATTRIBUTE, _Stream())
     before = CURRENT.set(request)  # The provider may only now be asked.
@@ -80,10 +79,8 @@ async def _give_up(runtime: Runtime, state: _Stream) -> None:
     reservation, state.reservation = state.reservation, None
     if reservation is None:
         return
-    try:
+    with contextlib.suppress(StoreUnavailable):  # Then it expires.
         await runtime.write(lambda store: store.release(reservation))
-    except StoreUnavailable:
-        pass  # It expires.
 
 
 def _was_cut(request: Request, stream: Any) -> bool:

@@ -39,11 +39,7 @@ class TableActions:
         return [self._record(row) for row in result.rows]
 
     def _record(self, row: Any) -> Record:
-        values = {
-            n: from_column(row[f.column], f)
-            for n, f in self.model.fields.items()
-            if f.column in row
-        }
+        values = {n: from_column(row[f.column], f) for n, f in self.model.fields.items() if f.column in row}
         return new_record(self.model.name, values)
 
     # Reading
@@ -60,9 +56,7 @@ class TableActions:
     ) -> list[Record]:
         page = (None, None) if distinct else (take, skip)
         found = await self._records(
-            self._statements.select(
-                where=where, order=order, take=page[0], skip=page[1], cursor=cursor
-            )
+            self._statements.select(where=where, order=order, take=page[0], skip=page[1], cursor=cursor)
         )
         if distinct:
             found = first_of_each(found, distinct)[skip or 0 :][:take]
@@ -123,21 +117,15 @@ class TableActions:
             "max": max,
             "count": {"_all": True} if count is True else count,
         }
-        aggregates = {
-            kind: [f for f, on in fields.items() if on] for kind, fields in wanted.items() if fields
-        }
+        aggregates = {kind: [f for f, on in fields.items() if on] for kind, fields in wanted.items() if fields}
         statement = self._statements.group_by(by, aggregates, where, order, take, skip)
         rows = (await self._session.run(statement.sql, statement.values)).rows
         return [self._group(dict(row), by, aggregates) for row in rows]
 
-    def _group(
-        self, row: dict[str, Any], by: Iterable[str], aggregates: dict[str, list[str]]
-    ) -> dict[str, Any]:
+    def _group(self, row: dict[str, Any], by: Iterable[str], aggregates: dict[str, list[str]]) -> dict[str, Any]:
         group = {name: from_column(row[name], self.model.fields[name]) for name in by}
         for kind, fields in aggregates.items():
-            group[f"_{kind}"] = {
-                field: self._aggregated(kind, field, row[f"{kind}.{field}"]) for field in fields
-            }
+            group[f"_{kind}"] = {field: self._aggregated(kind, field, row[f"{kind}.{field}"]) for field in fields}
         return group
 
     def _aggregated(self, kind: str, field: str, value: Any) -> Any:
@@ -146,9 +134,7 @@ class TableActions:
         if kind in ("min", "max"):
             return from_column(value, self.model.fields[field])
         whole = kind == "sum" and self.model.fields[field].type in ("Int", "BigInt")
-        return (
-            int(value) if whole else float(value) if isinstance(value, decimal.Decimal) else value
-        )
+        return int(value) if whole else float(value) if isinstance(value, decimal.Decimal) else value
 
     # Writing
 
@@ -174,9 +160,7 @@ class TableActions:
         affected = 0
         async with self._session.transaction() as session:
             for start in range(0, len(rows), chunk):
-                statement = self._statements.insert(
-                    rows[start : start + chunk], skip_duplicates=skip_duplicates
-                )
+                statement = self._statements.insert(rows[start : start + chunk], skip_duplicates=skip_duplicates)
                 affected += (await session.run(statement.sql, statement.values)).affected
         return affected
 
@@ -209,12 +193,7 @@ class TableActions:
     async def upsert(self, where: Any, data: Any, include: Any = None) -> Record:
         create, update = split(self.model, data["create"]), split(self.model, data["update"])
         keys = self._flat_key(where)
-        if (
-            create.relations
-            or update.relations
-            or keys is None
-            or not self._same_key(keys, create.scalars)
-        ):
+        if create.relations or update.relations or keys is None or not self._same_key(keys, create.scalars):
             return await self._find_then_write(where, data, include)
         row = complete(self.model, create.scalars, now())
         changes = touch(self.model, update.scalars, now())
@@ -234,9 +213,7 @@ class TableActions:
 
     def _same_key(self, keys: dict[str, Any], row: dict[str, Any]) -> bool:
         return all(
-            name in row
-            and value is not None
-            and creation_value(self.model.fields[name], row[name]) == value
+            name in row and value is not None and creation_value(self.model.fields[name], row[name]) == value
             for name, value in keys.items()
         )
 

@@ -43,10 +43,7 @@ class Queries:
 
     async def query_raw(self, query: str, *args: Any, model: Any = None) -> list[Any]:
         result = await self._open_session().run(query, args, raw=True)
-        rows = [
-            {k: from_raw(v, result.column_types.get(k, "")) for k, v in row.items()}
-            for row in result.rows
-        ]
+        rows = [{k: from_raw(v, result.column_types.get(k, "")) for k, v in row.items()} for row in result.rows]
         return rows if model is None else [model.model_validate(row) for row in rows]
 
     async def query_first(self, query: str, *args: Any, model: Any = None) -> Any:
@@ -75,9 +72,7 @@ class Prisma(Queries):
             return
         url = self._url or os.environ["DATABASE_URL"]
         try:
-            self._pool = await asyncio.wait_for(
-                open_pool(url), seconds(timeout, DEFAULT_CONNECT_TIMEOUT_SECONDS)
-            )
+            self._pool = await asyncio.wait_for(open_pool(url), seconds(timeout, DEFAULT_CONNECT_TIMEOUT_SECONDS))
         except (
             OSError,
             asyncpg.PostgresError,
@@ -192,9 +187,7 @@ class Batch:
 
 
 class BatchTable:
-    def __init__(
-        self, writes: list[Callable[[Transaction], Awaitable[Any]]], accessor: str
-    ) -> None:
+    def __init__(self, writes: list[Callable[[Transaction], Awaitable[Any]]], accessor: str) -> None:
         self._writes = writes
         self._accessor = accessor
 

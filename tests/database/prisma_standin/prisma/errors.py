@@ -38,9 +38,7 @@ class DataError(PrismaError):
         user_facing = (data.get("user_facing_error") if isinstance(data, dict) else None) or {}
         self.code = user_facing.get("error_code")
         self.meta = user_facing.get("meta")
-        super().__init__(
-            message or user_facing.get("message") or "An error occurred while processing data."
-        )
+        super().__init__(message or user_facing.get("message") or "An error occurred while processing data.")
 
 
 class UniqueViolationError(DataError):
@@ -104,17 +102,13 @@ BY_SQLSTATE: dict[str, tuple[type[DataError], str]] = {
 }
 
 
-def describe(
-    message: str, code: str | None = None, meta: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def describe(message: str, code: str | None = None, meta: dict[str, Any] | None = None) -> dict[str, Any]:
     """The shape in which Prisma's engine reports a failure."""
     return {"user_facing_error": {"message": message, "error_code": code, "meta": meta or {}}}
 
 
 def unknown_field(model: str, field: str) -> FieldNotFoundError:
-    return FieldNotFoundError(
-        describe(f"Could not find field {field!r} on model {model!r}.", "P2009")
-    )
+    return FieldNotFoundError(describe(f"Could not find field {field!r} on model {model!r}.", "P2009"))
 
 
 def from_database(error: BaseException, *, raw: bool) -> PrismaError:

@@ -21,9 +21,7 @@ PATTERNS = {
     "ends_with": "%{}",
 }
 JSON_PATTERNS = {"string_contains": "%{}%", "string_starts_with": "{}%", "string_ends_with": "%{}"}
-JSON_OPERATIONS = frozenset(
-    {"path", "equals", "not", "array_contains", *JSON_PATTERNS, *COMPARISONS}
-)
+JSON_OPERATIONS = frozenset({"path", "equals", "not", "array_contains", *JSON_PATTERNS, *COMPARISONS})
 LIST_OPERATIONS = {
     "has": "has",
     "has_every": "every",
@@ -66,17 +64,11 @@ class Filters:
 
     def _entry(self, model: Model, key: str, value: Any, alias: str) -> str:
         if key in ("AND", "OR", "NOT"):
-            return self._group(
-                model, key, value if isinstance(value, (list, tuple)) else [value], alias
-            )
+            return self._group(model, key, value if isinstance(value, (list, tuple)) else [value], alias)
         if key in model.fields:
             field = model.fields[key]
             column = f"{alias}.{quote(field.column)}"
-            return (
-                self._json(column, value)
-                if field.type == "Json"
-                else self._scalar(field, column, value)
-            )
+            return self._json(column, value) if field.type == "Json" else self._scalar(field, column, value)
         if key in model.relations:
             return self._relation(model, model.relations[key], value, alias)
         if key in model.compound_keys:
@@ -98,17 +90,12 @@ class Filters:
         operations = dict(value)
         insensitive = operations.pop("mode", "default") == "insensitive"
         if field.is_list:
-            return self._all(
-                self._list(column, name, operand) for name, operand in operations.items()
-            )
+            return self._all(self._list(column, name, operand) for name, operand in operations.items())
         return self._all(
-            self._compare(field, column, name, operand, insensitive)
-            for name, operand in operations.items()
+            self._compare(field, column, name, operand, insensitive) for name, operand in operations.items()
         )
 
-    def _compare(
-        self, field: Field, column: str, name: str, operand: Any, insensitive: bool
-    ) -> str:
+    def _compare(self, field: Field, column: str, name: str, operand: Any, insensitive: bool) -> str:
         if name == "equals":
             if operand is None:
                 return f"{column} IS NULL"
@@ -130,16 +117,12 @@ class Filters:
             # Like Prisma, % and _ in the operand stay wildcards.
             operator = "ILIKE" if insensitive else "LIKE"
             return f"{column} {operator} {self._parameters.add(PATTERNS[name].format(operand))}"
-        raise UnsupportedByStandinError(
-            f"The prisma stand-in does not know the filter {name!r} on {field.name!r}."
-        )
+        raise UnsupportedByStandinError(f"The prisma stand-in does not know the filter {name!r} on {field.name!r}.")
 
     def _list(self, column: str, name: str, operand: Any) -> str:
         kind = LIST_OPERATIONS.get(name)
         if kind is None:
-            raise UnsupportedByStandinError(
-                f"The prisma stand-in does not know the list filter {name!r}."
-            )
+            raise UnsupportedByStandinError(f"The prisma stand-in does not know the list filter {name!r}.")
         if kind == "empty":
             empty = f"COALESCE(CARDINALITY({column}), 0) = 0"
             return empty if operand else f"NOT ({empty})"
@@ -156,9 +139,7 @@ class Filters:
         operations = dict(value)
         path = operations.pop("path", None)
         at = column if path is None else f"({column} #> {self._parameters.add(list(path))}::text[])"
-        return self._all(
-            self._json_compare(at, name, operand) for name, operand in operations.items()
-        )
+        return self._all(self._json_compare(at, name, operand) for name, operand in operations.items())
 
     def _json_compare(self, at: str, name: str, operand: Any) -> str:
         if name in JSON_PATTERNS:

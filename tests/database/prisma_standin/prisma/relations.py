@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from .actions import TableActions
 
 
-async def load_included(
-    actions: TableActions, records: list[Record], include: dict[str, Any] | None
-) -> None:
+async def load_included(actions: TableActions, records: list[Record], include: dict[str, Any] | None) -> None:
     """Fills the named relations of all records with one query a relation."""
     for name, wanted in (include or {}).items():
         if not wanted:
@@ -27,9 +25,7 @@ async def load_included(
         options = dict(wanted) if isinstance(wanted, dict) else {}
         take, skip = options.pop("take", None), options.pop("skip", None) or 0
         where = {"AND": [{other: {"in": keys}}, options.pop("where", None) or {}]}
-        found = (
-            await actions.sibling(relation.target).find_many(where=where, **options) if keys else []
-        )
+        found = await actions.sibling(relation.target).find_many(where=where, **options) if keys else []
         for record in records:
             mine = [row for row in found if getattr(row, other) == getattr(record, own)]
             page = mine[skip : None if take is None else skip + take]
@@ -50,18 +46,14 @@ async def write_owned(actions: TableActions, relations: dict[str, Any]) -> dict[
     return foreign_keys
 
 
-async def resolve(
-    actions: TableActions, relation: Relation, operation: str, operand: Any
-) -> Record | None:
+async def resolve(actions: TableActions, relation: Relation, operation: str, operand: Any) -> Record | None:
     target = actions.sibling(relation.target)
     if operation == "create":
         return await target.create(data=operand)
     if operation == "connect":
         return required(await target.find_unique(where=operand), relation)
     if operation == "connect_or_create":
-        return await target.find_unique(where=operand["where"]) or await target.create(
-            data=operand["create"]
-        )
+        return await target.find_unique(where=operand["where"]) or await target.create(data=operand["create"])
     if operation == "disconnect":
         return None
     raise unsupported(actions.model, relation, operation)
@@ -88,14 +80,11 @@ async def write_owning(actions: TableActions, record: Record, relations: dict[st
 
 def required(record: Record | None, relation: Relation) -> Record:
     if record is None:
-        raise RecordNotFoundError(
-            message=f"No {relation.target} record to connect {relation.name!r} to."
-        )
+        raise RecordNotFoundError(message=f"No {relation.target} record to connect {relation.name!r} to.")
     return record
 
 
 def unsupported(model: Model, relation: Relation, operation: str) -> UnsupportedByStandinError:
     return UnsupportedByStandinError(
-        f"The prisma stand-in does not know the nested write {operation!r} "
-        f"on {model.name}.{relation.name}."
+        f"The prisma stand-in does not know the nested write {operation!r} on {model.name}.{relation.name}."
     )

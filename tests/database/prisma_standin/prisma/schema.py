@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA_PATH_VARIABLE = "PRISMA_STANDIN_SCHEMA"
-SCALARS = frozenset(
-    {"String", "Boolean", "Int", "BigInt", "Float", "Decimal", "DateTime", "Json", "Bytes"}
-)
+SCALARS = frozenset({"String", "Boolean", "Int", "BigInt", "Float", "Decimal", "DateTime", "Json", "Bytes"})
 BLOCK = re.compile(r"^(model|enum)\s+(\w+)\s*\{\s*$")
 FIELD = re.compile(r"^(\w+)\s+(\w+)(\[\]|\?)?\s*(.*)$")
 GENERATED = frozenset({"uuid", "cuid", "now"})
@@ -73,18 +71,10 @@ class Schema:
 
     def opposite(self, model: Model, relation: Relation) -> Relation:
         """The other end of a relation: the same label, or the only one that points back."""
-        back = [
-            r for r in self.models[relation.target].relations.values() if r.target == model.name
-        ]
-        matching = [
-            r
-            for r in back
-            if r.label == relation.label and bool(r.own_fields) != bool(relation.own_fields)
-        ]
+        back = [r for r in self.models[relation.target].relations.values() if r.target == model.name]
+        matching = [r for r in back if r.label == relation.label and bool(r.own_fields) != bool(relation.own_fields)]
         if len(matching) != 1:
-            raise ValueError(
-                f"schema.prisma: {model.name}.{relation.name} has {len(matching)} opposites, not 1."
-            )
+            raise ValueError(f"schema.prisma: {model.name}.{relation.name} has {len(matching)} opposites, not 1.")
         return matching[0]
 
     def join_columns(self, model: Model, relation: Relation) -> tuple[str, str]:
@@ -95,9 +85,7 @@ class Schema:
             other = self.opposite(model, relation)
             pair = (other.target_fields, other.own_fields)
         if len(pair[0]) != 1:
-            raise ValueError(
-                f"{model.name}.{relation.name} joins by several columns, which the stand-in cannot."
-            )
+            raise ValueError(f"{model.name}.{relation.name} joins by several columns, which the stand-in cannot.")
         return pair[0][0], pair[1][0]
 
 
@@ -146,9 +134,7 @@ def parse_field(line: str, enums: frozenset[str]) -> Field | Relation:
     if type_name not in SCALARS and type_name not in enums:
         label = re.search(r'@relation\(\s*(?:name:\s*)?"(\w+)"', attributes)
         fields, references = bracket(attributes, "fields"), bracket(attributes, "references")
-        return Relation(
-            name, type_name, suffix == "[]", label and label.group(1), fields, references
-        )
+        return Relation(name, type_name, suffix == "[]", label and label.group(1), fields, references)
     generated, default = parse_default(default_expression(attributes), type_name)
     mapped = re.search(r'@map\("([^"]+)"\)', attributes)
     return Field(
@@ -197,13 +183,7 @@ def parse_schema(text: str) -> Schema:
         elif current is not None and line:
             current.append(line)
     enums = frozenset(name for kind, name in blocks if kind == "enum")
-    return Schema(
-        {
-            name: parse_model(name, body, enums)
-            for (kind, name), body in blocks.items()
-            if kind == "model"
-        }
-    )
+    return Schema({name: parse_model(name, body, enums) for (kind, name), body in blocks.items() if kind == "model"})
 
 
 def schema_path() -> Path:
@@ -213,9 +193,7 @@ def schema_path() -> Path:
         return Path(named)
     spec = importlib.util.find_spec("litellm")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(
-            f"LiteLLM is not installed and {SCHEMA_PATH_VARIABLE} is not set: no schema.prisma."
-        )
+        raise FileNotFoundError(f"LiteLLM is not installed and {SCHEMA_PATH_VARIABLE} is not set: no schema.prisma.")
     return Path(next(iter(spec.submodule_search_locations))) / "proxy" / "schema.prisma"
 
 

@@ -82,9 +82,7 @@ async def execute(connection: asyncpg.Connection, statement: str, values: Sequen
     """
     prepared = await connection.prepare(statement)
     types = prepared.get_parameters()
-    rows = await prepared.fetch(
-        *(to_parameter(v, t.name) for v, t in zip(values, types, strict=True))
-    )
+    rows = await prepared.fetch(*(to_parameter(v, t.name) for v, t in zip(values, types, strict=True)))
     column_types = {attribute.name: attribute.type.name for attribute in prepared.get_attributes()}
     return Result(rows, column_types, affected_rows(prepared.get_statusmsg()))
 

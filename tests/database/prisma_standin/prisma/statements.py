@@ -34,9 +34,7 @@ class Statements:
     def _where(self, where: Any, parameters: Parameters) -> str:
         return Filters(self._schema, parameters).compile(self._model, where, self._table)
 
-    def select(
-        self, *, where: Any, order: Any, take: int | None, skip: int | None, cursor: Any
-    ) -> Statement:
+    def select(self, *, where: Any, order: Any, take: int | None, skip: int | None, cursor: Any) -> Statement:
         parameters = Parameters()
         condition = self._where(where, parameters)
         if cursor:
@@ -57,45 +55,30 @@ class Statements:
         return f"{self.column(name)} {'<=' if descending else '>='} {parameters.add(value)}"
 
     def _order(self, order: Any) -> str:
-        parts = [
-            self._order_entry(name, how) for entry in as_list(order) for name, how in entry.items()
-        ]
+        parts = [self._order_entry(name, how) for entry in as_list(order) for name, how in entry.items()]
         return f" ORDER BY {', '.join(parts)}" if parts else ""
 
     def _order_entry(self, name: str, how: Any) -> str:
         if name.startswith("_") and isinstance(how, dict):
-            return ", ".join(
-                f"{self._aggregate(name[1:], field)} {direction(d)}" for field, d in how.items()
-            )
+            return ", ".join(f"{self._aggregate(name[1:], field)} {direction(d)}" for field, d in how.items())
         return f"{self.column(name)} {direction(how)}"
 
     @staticmethod
     def _page(take: int | None, skip: int | None) -> str:
         if take is not None and take < 0:
             raise UnsupportedByStandinError("The prisma stand-in does not know a negative take.")
-        return (f" LIMIT {int(take)}" if take is not None else "") + (
-            f" OFFSET {int(skip)}" if skip else ""
-        )
+        return (f" LIMIT {int(take)}" if take is not None else "") + (f" OFFSET {int(skip)}" if skip else "")
 
     def insert(self, rows: Sequence[dict[str, Any]], *, skip_duplicates: bool = False) -> Statement:
         parameters = Parameters()
         names = [name for name in self._model.fields if any(name in row for row in rows)]
-        lines = [
-            ", ".join(parameters.add(row[name]) if name in row else "DEFAULT" for name in names)
-            for row in rows
-        ]
+        lines = [", ".join(parameters.add(row[name]) if name in row else "DEFAULT" for name in names) for row in rows]
         columns = ", ".join(quote(self._model.fields[name].column) for name in names)
-        body = (
-            f"({columns}) VALUES {', '.join(f'({line})' for line in lines)}"
-            if names
-            else "DEFAULT VALUES"
-        )
+        body = f"({columns}) VALUES {', '.join(f'({line})' for line in lines)}" if names else "DEFAULT VALUES"
         conflict = " ON CONFLICT DO NOTHING" if skip_duplicates else ""
         return Statement(f"INSERT INTO {self._table} {body}{conflict}", parameters.values)
 
-    def insert_or_update(
-        self, row: dict[str, Any], keys: Iterable[str], updates: dict[str, Any]
-    ) -> Statement:
+    def insert_or_update(self, row: dict[str, Any], keys: Iterable[str], updates: dict[str, Any]) -> Statement:
         """An upsert in one statement; without updates it rewrites a key with itself, so that a row
         comes back.
         """
@@ -116,13 +99,9 @@ class Statements:
 
     def delete(self, where: Any) -> Statement:
         parameters = Parameters()
-        return Statement(
-            f"DELETE FROM {self._table} WHERE {self._where(where, parameters)}", parameters.values
-        )
+        return Statement(f"DELETE FROM {self._table} WHERE {self._where(where, parameters)}", parameters.values)
 
-    def count(
-        self, where: Any, take: int | None, skip: int | None, fields: Sequence[str]
-    ) -> Statement:
+    def count(self, where: Any, take: int | None, skip: int | None, fields: Sequence[str]) -> Statement:
         parameters = Parameters()
         condition = self._where(where, parameters)
         rows = f"SELECT * FROM {self._table} WHERE {condition}{self._page(take, skip)}"
@@ -166,6 +145,4 @@ def as_list(order: Any) -> list[dict[str, Any]]:
 
 def direction(how: Any) -> str:
     sort, nulls = (how["sort"], how.get("nulls")) if isinstance(how, dict) else (how, None)
-    return {"asc": "ASC", "desc": "DESC"}[sort] + (
-        f" NULLS {'FIRST' if nulls == 'first' else 'LAST'}" if nulls else ""
-    )
+    return {"asc": "ASC", "desc": "DESC"}[sort] + (f" NULLS {'FIRST' if nulls == 'first' else 'LAST'}" if nulls else "")

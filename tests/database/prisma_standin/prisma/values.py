@@ -106,9 +106,7 @@ def from_raw(value: Any, type_name: str) -> Any:
     if type_name in JSONS and isinstance(value, str):
         return json.loads(value)
     if isinstance(value, dt.datetime):
-        return as_datetime(value).isoformat(
-            timespec="milliseconds" if value.microsecond % 1000 == 0 else "auto"
-        )
+        return as_datetime(value).isoformat(timespec="milliseconds" if value.microsecond % 1000 == 0 else "auto")
     if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
     if isinstance(value, decimal.Decimal):

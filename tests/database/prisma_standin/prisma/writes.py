@@ -82,9 +82,7 @@ def expression(model: Model, field: Field, value: Any, parameters: Parameters) -
     if not isinstance(value, dict):
         return parameters.add(value)
     if len(value) != 1:
-        raise UnsupportedByStandinError(
-            f"{model.name}.{field.name}: expected one operation, got {sorted(value)}."
-        )
+        raise UnsupportedByStandinError(f"{model.name}.{field.name}: expected one operation, got {sorted(value)}.")
     operation, operand = next(iter(value.items()))
     current = f"{quote(model.table)}.{quote(field.column)}"
     if operation == "set":
@@ -96,6 +94,4 @@ def expression(model: Model, field: Field, value: Any, parameters: Parameters) -
     if operation == "push":
         items = list(operand) if isinstance(operand, (list, tuple)) else [operand]
         return f"COALESCE({current}, '{{}}') || {parameters.add(items)}"
-    raise UnsupportedByStandinError(
-        f"The prisma stand-in does not know the operation {operation!r} on {field.name!r}."
-    )
+    raise UnsupportedByStandinError(f"The prisma stand-in does not know the operation {operation!r} on {field.name!r}.")
