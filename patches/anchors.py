@@ -32,9 +32,12 @@ class AfterImport:
 
 @dataclass(frozen=True)
 class DecoratorOn:
-    """Directly above `async def`, below the decorators that are there already."""
+    """Directly above the `def`, below the decorators that are there already.
+
+    `only_async`: the decorator awaits what it decorates."""
 
     function: str
+    only_async: bool = True
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,9 @@ def _after_import(module: Module, anchor: AfterImport) -> Place:
 
 
 def _above_def(module: Module, anchor: DecoratorOn, function: Function) -> Place:
-    _require_async(module, anchor.function, function)
-    return _above(module, anchor.function, "`async def` on a line of its own", function, function.lineno)
+    if anchor.only_async:
+        _require_async(module, anchor.function, function)
+    return _above(module, anchor.function, "`def` on a line of its own", function, function.lineno)
 
 
 def _before_return(module: Module, anchor: BeforeReturn, function: Function) -> Place:

@@ -24,8 +24,10 @@ PROXY_SERVER = "litellm/proxy/proxy_server.py"
 _RUNTIME = f"{BRIDGE_FOLDER}/redis_session_patch".replace("/", ".")
 _HELPERS = TRANSFORMATION.removesuffix(".py").replace("/", ".")
 _CONFIG = "LiteLLMCompletionResponsesConfig"
-_HANDLER_FUNCTION = "LiteLLMCompletionTransformationHandler.async_response_api_handler"
-_EARLY_LOOKUP = "LiteLLMCompletionTransformationHandler._async_response_api_handler_after_earlier_searches"
+_HANDLER_CLASS = "LiteLLMCompletionTransformationHandler"
+_HANDLER_FUNCTION = f"{_HANDLER_CLASS}.async_response_api_handler"
+_OUTER_HANDLER_FUNCTION = f"{_HANDLER_CLASS}.response_api_handler"
+_EARLY_LOOKUP = f"{_HANDLER_CLASS}._async_response_api_handler_after_earlier_searches"
 _MEND_TOOL_CALLS = f"{_CONFIG}._ensure_tool_results_have_corresponding_tool_calls"
 _STORED_TURNS = "ResponsesSessionHandler.get_stored_turns_for_previous_response_id"
 _WEBSOCKET_HANDLER = "ManagedResponsesWebSocketHandler"
@@ -118,14 +120,14 @@ PATCHES: tuple[Patch, ...] = (
                 HANDLER,
                 AfterImport(_CONFIG),
                 "helper of the lookup",
-                _import(f"{_RUNTIME}.bridge", "remember_early_request as _patch_remember_early_request"),
+                _import(f"{_RUNTIME}.bridge", "remember_client_request as _patch_remember_client_request"),
                 when=(_HAS_EARLY_LOOKUP,),
             ),
             Edit(
                 HANDLER,
-                DecoratorOn(_EARLY_LOOKUP),
-                "who asks must be known to a lookup before the handler's call",
-                ("@_patch_remember_early_request",),
+                DecoratorOn(_OUTER_HANDLER_FUNCTION, only_async=False),
+                "a lookup before the inner handler's call must know who asks, and the store what the client sent",
+                ("@_patch_remember_client_request",),
                 when=(_HAS_EARLY_LOOKUP,),
             ),
             Edit(

@@ -63,7 +63,8 @@ def markdown(report: Mapping[str, Any], rows: Sequence[LiveRow]) -> str:
         "holds *before -> after* of how many: each scene is played in every format, plain and as a stream, each "
         "follow-up sent the moment its id is known, and holds when the provider received exactly the conversation. "
         f"Before: the same tree with `REDIS_SESSION_PATCH_ENABLED=false`. `{_FORGETS}` holds where nothing is "
-        "remembered, so also without any memory.",
+        "remembered, so also without any memory. An asterisk: what fails even when the client sends everything "
+        "itself is not counted. The last scenes are of steps that only newer releases have.",
         "",
         f"| release | environment | {' | '.join(SCENES)} | all |",
         "|---|---|" + "---|" * (len(SCENES) + 1),
@@ -85,7 +86,7 @@ def _line(row: LiveRow) -> str:
 def _shares(cells: Sequence[Cell]) -> str:
     kept = counted(cells)
     if not kept:
-        return "not served"
+        return "not served" if cells else "-"
     before, after = (sum(held) for held in zip(*((c.before == HELD, c.after == HELD) for c in kept), strict=True))
     note = "*" if len(kept) < len(cells) else ""
     return f"{before}/{len(kept)} -> {after}/{len(kept)}{note}"
@@ -99,14 +100,15 @@ def notes_of(row: LiveRow) -> list[str]:
     if row.dependencies_of:
         notes.append(f"- {row.release}: its own dependencies cannot be had ({row.install_problem})")
     for scene in SCENES:
-        refused = [cell for cell in row.cells if cell.scene == scene and cell.control != HELD]
+        cells = [cell for cell in row.cells if cell.scene == scene]
+        refused = [cell for cell in cells if cell.control != HELD]
         if refused:
             where = _where(refused)
             notes.append(
                 f"- {row.release}*: {scene}: upstream does not serve {where}, even when the client sends everything "
                 f"itself ({refused[0].control}); not counted"
             )
-        failed = [cell for cell in counted(row.cells) if cell.scene == scene and cell.after != HELD]
+        failed = [cell for cell in counted(cells) if cell.after != HELD]
         if failed:
             notes.append(f"- {row.release}: **{scene} failed** for {_where(failed)}: {failed[0].after}")
     if row.reverted:

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench.matrix.environments import Environment, NotInstallable, make_environment
-from bench.matrix.scenes import SCENES, SceneFailed, Talk
+from bench.matrix.scenes import SCENES, scenes_for
+from bench.matrix.talk import SceneFailed, Talk
 from tests.support.client import AsyncResponsesClient
 from tests.support.processes import ProcessFailed
 from tests.support.provider import Provider
@@ -116,14 +117,14 @@ def _play_on_two(environment: Environment, stage: Stage) -> tuple[Cell, ...]:
                 proxy.wait_until_ready(START_SECONDS)
             except ProcessFailed as error:
                 raise ProcessFailed(cause_of(proxy.log_text() or str(error))) from error
-        return asyncio.run(_play_all(*proxies, stage))
+        return asyncio.run(_play_all(*proxies, scenes_for(environment.patched_tree), stage))
     finally:
         for proxy in proxies:
             proxy.stop()
         stage.provider.clear()
 
 
-async def _play_all(off: Proxy, on: Proxy, stage: Stage) -> tuple[Cell, ...]:
+async def _play_all(off: Proxy, on: Proxy, scenes: Sequence[str], stage: Stage) -> tuple[Cell, ...]:
     places = asyncio.Semaphore(AT_ONCE)
     async with AsyncResponsesClient(off.url, off.key) as before, AsyncResponsesClient(on.url, on.key) as after:
 
@@ -143,7 +144,7 @@ async def _play_all(off: Proxy, on: Proxy, stage: Stage) -> tuple[Cell, ...]:
                 control = HELD if results[1] == HELD else await play(before, scene, model, stream, whole=True)
                 return Cell(scene, model, stream, *results, control)
 
-        wanted = [(scene, model, stream) for scene in SCENES for model in MODELS for stream in (False, True)]
+        wanted = [(scene, model, stream) for scene in scenes for model in MODELS for stream in (False, True)]
         return tuple(await asyncio.gather(*(cell(*each) for each in wanted)))
 
 

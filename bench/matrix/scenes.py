@@ -1,102 +1,26 @@
 """What is played on a running proxy: each scene once for each wire format, plain and as a stream.
 
-Every follow-up is sent the moment its id is known. A scene holds when the provider received,
-on each turn, what it would have received from a client that sends everything itself.
+Every follow-up is sent the moment its id is known. A scene holds when the provider received, on each turn, what it
+would have received from a client that sends everything itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
 
+from bench.matrix.talk import SceneFailed, Talk, tools_of
+from patches.catalogue import BRIDGE_FOLDER
 from tests.support.answers import Answer, ToolCall
-from tests.support.client import AsyncResponsesClient, Reply
-from tests.support.conversations import input_items_of
-from tests.support.proxy import FORMAT_OF_MODEL
-from tests.support.recording import ProviderState
-from tests.support.wire import conversation_from_chat
 
 LONG_CHARACTERS = 17_000
 TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
-
-
-class SceneFailed(Exception):
-    """What went wrong, in a line."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A response's id and, as OpenAI chat messages, the conversation up to and with its answer."""
-
-    id: str
-    messages: tuple[dict, ...]
-
-
-@dataclass
-class Talk:
-    """One model, plain or stream, on one proxy. `whole`: the client sends everything itself (the
-    control)."""
-
-    client: AsyncResponsesClient
-    provider: ProviderState
-    tags: Iterator[int]
-    model: str
-    stream: bool
-    whole: bool = False
-    as_text: bool = field(default=False)
-
-    async def say(
-        self,
-        *new: dict,
-        after: Turn | None = None,
-        forgotten: bool = False,
-        answer: Answer | None = None,
-        **params: object,
-    ) -> Turn:
-        """Raises SceneFailed unless the provider received the history of `after` (nothing, when
-        `forgotten`) and `new`."""
-        tag = next(self.tags)
-        answer = answer or Answer(text=f"answer number {tag}")
-        self.provider.script(answer, tag=tag)
-        history = () if after is None or forgotten else after.messages
-        messages = (*history, *new)
-        sent = messages if self.whole else new
-        reply = await self.client.responses(
-            self.model,
-            sent[0]["content"] if self.as_text and len(sent) == 1 else input_items_of(sent),
-            stream=self.stream,
-            tag=tag,
-            previous_response_id=None if self.whole or after is None else after.id,
-            **params,
-        )
-        self._compare(tag, messages, reply)
-        return Turn(reply.id, (*messages, _answered(reply)))
-
-    def _compare(self, tag: int, messages: tuple[dict, ...], reply: Reply) -> None:
-        if reply.status != 200 or reply.broken or "id" not in reply.body:
-            error = reply.body.get("error") or reply.body
-            text = error.get("message") if isinstance(error, dict) else error
-            said = " ".join(str(text).partition("Traceback (most")[0].split())  # what follows has paths of this machine
-            raise SceneFailed(f"HTTP {reply.status}: {said[:160]}")
-        got = self.provider.requests(tag=tag)
-        if len(got) != 1:
-            raise SceneFailed(f"the provider was asked {len(got)} times")
-        expected = conversation_from_chat(messages, FORMAT_OF_MODEL[self.model])
-        if got[0].conversation != expected:
-            raise SceneFailed(f"the provider got {len(got[0].conversation)} messages of {len(expected)}, or others")
-
-
-def _answered(reply: Reply) -> dict:
-    calls = [
-        {
-            "id": call["call_id"],
-            "type": "function",
-            "function": {"name": call["name"], "arguments": call["arguments"]},
-        }
-        for call in reply.calls
-    ]
-    return {"role": "assistant", "content": reply.text or None, **({"tool_calls": calls} if calls else {})}
+SEARCH = [{"type": "tool_search", "execution": "client"}]
+FOUND = {"type": "function", "name": "tell_weather", "parameters": {"type": "object", "properties": {}}}
+SUMMARY = "What was said so far, in short."
 
 
 def _user(text: str) -> dict:
@@ -145,6 +69,39 @@ async def play_unstored(talk: Talk) -> None:
     await talk.say(_user("What was that?"), after=turn, forgotten=True)
 
 
+async def play_tool_search(talk: Talk) -> None:
+    search = Answer(tool_calls=(ToolCall("tool_search", '{"query": "weather"}'),))
+    turn = await talk.tell(_user("What is the weather?"), answer=search, tools=SEARCH)
+    calls = [item for item in turn.reply.output if item["type"] == "tool_search_call"]
+    if not calls:
+        raise SceneFailed("the client was not asked to search")
+    found = {"type": "tool_search_output", "execution": "client", "call_id": calls[0]["call_id"], "tools": [FOUND]}
+    turn = await talk.tell(found, after=turn, tools=SEARCH)
+    turn = await talk.tell(_user("And tomorrow?"), after=turn, tools=SEARCH)
+    if FOUND["name"] not in tools_of(turn.asked):
+        raise SceneFailed("the provider was not given the tool that was found")
+
+
+async def play_compaction(talk: Talk) -> None:
+    turn = await talk.tell(_user("A long story."))
+    turn = await talk.tell(_user("Go on."), after=turn, answer=Answer(text="On it goes.", compaction=SUMMARY))
+    for each in (talk, replace(talk, model="chat-model")):  # another maker's model is given text
+        told = await each.tell(_user("And then?"), after=turn)
+        sent = json.dumps(told.asked.body)
+        if SUMMARY not in sent or "A long story." in sent:
+            raise SceneFailed("the provider was not given the summary alone")
+
+
+async def play_count(talk: Talk) -> None:
+    turn = await talk.tell(_user("How long is this?"))
+    new = _user("And with this?")
+    whole, alone = await talk.count([*turn.items, new]), await talk.count([new])
+    if whole <= alone:
+        raise SceneFailed("the count does not grow with the conversation")
+    if not talk.whole and (counted := await talk.count([new], after=turn)) != whole:
+        raise SceneFailed(f"counted {counted} tokens, not {whole}")
+
+
 Scene = Callable[[Talk], Awaitable[None]]
 SCENES: dict[str, Scene] = {
     "string input": play_string,
@@ -153,4 +110,19 @@ SCENES: dict[str, Scene] = {
     "branches": play_branch,
     "long message": play_long,
     "store: false": play_unstored,
+    "tool search": play_tool_search,
+    "compaction": play_compaction,
+    "token count": play_count,
 }
+
+# Steps that newer releases put between a history and its use, by the file that has the step.
+STEP_OF = {
+    "tool search": f"{BRIDGE_FOLDER}/client_tool_search.py",
+    "compaction": f"{BRIDGE_FOLDER}/compaction_items.py",
+    "token count": f"{BRIDGE_FOLDER}/count_request.py",
+}
+
+
+def scenes_for(tree: Path) -> list[str]:
+    """Those that the release in `tree` can play at all."""
+    return [scene for scene in SCENES if scene not in STEP_OF or (tree / STEP_OF[scene]).is_file()]

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.matrix import live_report, report
 from bench.matrix.journal import Journal
 from bench.matrix.live_run import Cell, LiveRow, cause_of
-from bench.matrix.scenes import SCENES
+from bench.matrix.scenes import SCENES, STEP_OF, scenes_for
 from bench.matrix.trial import EXACT, UNFIT, Trial
 
 HEAD = {"command": "make", "date": "2026-01-01", "python": "3.11", "fork": "abc", "selection": "final releases"}
@@ -69,16 +69,34 @@ def cells(before: str, after: str, control: str = "") -> tuple[Cell, ...]:
 def test_the_live_table_has_before_and_after_side_by_side() -> None:
     table = live_report.markdown(HEAD, [LiveRow("1.85.7", cells=cells("lost", ""), reverted="")])
     assert line_of(table, "1.85.7")[1:3] == ["its own", "0/6 -> 6/6"]
-    assert line_of(table, "1.85.7")[-1] == "0/36 -> 36/36"
-    assert "1 of the 1 releases that run remember everything: 36 of 36 scenes" in table
+    everything = 6 * len(SCENES)
+    assert line_of(table, "1.85.7")[-1] == f"0/{everything} -> {everything}/{everything}"
+    assert f"1 of the 1 releases that run remember everything: {everything} of {everything} scenes" in table
+
+
+def test_a_step_that_a_release_does_not_have_is_neither_held_nor_lost() -> None:
+    played = tuple(cell for cell in cells("lost", "") if cell.scene not in STEP_OF)
+    row = LiveRow("1.85.7", cells=played, reverted="")
+    line = line_of(live_report.markdown(HEAD, [row]), "1.85.7")
+    assert line.count("-") == len(STEP_OF) and line[-1] == f"0/{len(played)} -> {len(played)}/{len(played)}"
+    assert live_report.remembers_everything(row)
+
+
+def test_a_scene_of_a_step_is_played_where_the_release_has_its_file(tmp_path: Path) -> None:
+    assert set(scenes_for(tmp_path)) == set(SCENES) - set(STEP_OF)
+    for scene, path in STEP_OF.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+        assert scene in scenes_for(tmp_path)
 
 
 def test_what_upstream_does_not_serve_is_not_counted_but_told() -> None:
-    refused = Cell("store: false", "chat-model", True, "x", "x", "HTTP 500")
+    last, others = list(SCENES)[-1], 6 * len(SCENES) - 1
+    refused = Cell(last, "chat-model", True, "x", "x", "HTTP 500")
     row = LiveRow("1.74.15", cells=(*cells("lost", "")[:-1], refused))
     table = live_report.markdown(HEAD, [row])
-    assert line_of(table, "1.74.15")[-2:] == ["0/5 -> 5/5*", "0/35 -> 35/35*"]
-    assert "- 1.74.15*: store: false: upstream does not serve OpenAI chat stream" in table
+    assert line_of(table, "1.74.15")[-2:] == ["0/5 -> 5/5*", f"0/{others} -> {others}/{others}*"]
+    assert f"- 1.74.15*: {last}: upstream does not serve OpenAI chat stream" in table
     assert live_report.remembers_everything(row)
 
 

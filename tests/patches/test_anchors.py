@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,9 @@ def test_a_release_with_stored_turns_is_patched_there(tmp_path: Path) -> None:
         "    # <<< PATCH redis-session-lookup\n    async def get_stored" in text
     )
     assert "get_session_from_redis" not in text
+    handler = (tmp_path / HANDLER).read_text()
+    decorated = r"@_patch_remember_client_request\n    # <<< PATCH redis-session-lookup\n    def response_api_handler\("
+    assert re.search(decorated, handler)
     revert_patches(target, OWN)
     assert snapshot(tmp_path) == before
 

@@ -27,6 +27,7 @@ class ToolCall:
 class Answer:
     """One answer of the model, independent of the wire format.
 
+    compaction: Claude's summary of what came before; the other formats have none.
     finish: one of FINISHES, or None for what fits (`tool_calls` with calls, else `stop`).
     id: the completion's id; None makes a unique one in the format's style.
     status: an HTTP status other than 200 answers with the format's error body.
@@ -42,6 +43,7 @@ class Answer:
     tool_calls: tuple[ToolCall, ...] = ()
     thinking: str | None = None
     signature: str | None = None
+    compaction: str | None = None
     finish: str | None = None
     id: str | None = None
     status: int = 200

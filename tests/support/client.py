@@ -204,6 +204,9 @@ class AsyncResponsesClient:
                 for event in reader.feed(piece):
                     yield event
 
+    async def post(self, path: str, payload: dict) -> Reply:
+        return parse_reply(await self.http.post(path, **sent(payload, self.key)))
+
     async def __aenter__(self) -> AsyncResponsesClient:
         return self
 

@@ -21,6 +21,7 @@ from .answers import Answer, answer_from_dict
 from .formats import FORMATS
 from .http_server import CutConnection, Handler, Request, Response, reply_json, start_server
 from .recording import ProviderState, Recorded
+from .wire import tidy
 
 
 def format_of(path: str) -> tuple[str, bool] | None:
@@ -62,6 +63,14 @@ async def answer_model_request(state: ProviderState, request: Request, format: s
     return reply_json(FORMATS[format].render(recorded.body, answer))
 
 
+def answer_count_request(request: Request) -> Response:
+    """A number that grows with the conversation, under the names that Anthropic and Gemini have for it."""
+    body = request.json()
+    format = "gemini" if "contents" in body or "generateContentRequest" in body else "anthropic"
+    count = len(repr(tidy(FORMATS[format].parse(body.get("generateContentRequest", body)))))
+    return reply_json({"input_tokens": count, "totalTokens": count})
+
+
 def answer_control_request(state: ProviderState, request: Request) -> Response:
     verb = request.path.removeprefix("/_control/")
     fields = request.json()
@@ -85,6 +94,8 @@ def handler_for(state: ProviderState) -> Handler:
     async def handle(request: Request) -> Response:
         if request.path.startswith("/_control/"):
             return answer_control_request(state, request)
+        if request.path.endswith(("/messages/count_tokens", ":countTokens")):
+            return answer_count_request(request)
         if (known := format_of(request.path)) is None:
             return reply_json({"error": f"the stand-in does not serve {request.path}"}, 404)
         return await answer_model_request(state, request, *known)

@@ -43,6 +43,25 @@ def test_every_format_carries_text_calls_and_thinking(provider, path, stream):
     assert all(piece in text for piece in cut_in_pieces("let me think", 3 if stream else 1))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_claude_may_say_a_summary_first(provider, stream):
+    provider.script(Answer(text="on", compaction="in short"))
+    reply = post(provider, "/v1/messages", stream=stream)
+    assert '"type": "compaction"' in json.dumps(reply.json()) if not stream else '"compaction_delta"' in reply.text
+    assert "in short" in reply.text
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1beta/models/gemini-x:generateContent"])
+def test_a_count_grows_with_the_conversation(provider, path):
+    def count(text: str) -> int:
+        body = json.loads(json.dumps(BODIES[path]).replace("hello", text))
+        counting = path.replace(":generateContent", ":countTokens").replace("/messages", "/messages/count_tokens")
+        counted = post(provider, counting, body).json()
+        return counted["totalTokens"] if "gemini" in path else counted["input_tokens"]
+
+    assert count("hello") == count("howdy") < count("hello, everybody")
+
+
 @paths
 def test_requests_are_found_by_tag_and_by_what_is_asked(provider, path):
     post(provider, path)

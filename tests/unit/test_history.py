@@ -111,6 +111,15 @@ def test_as_rows_of_the_database_turns_have_input_instructions_and_answer():
     assert "thinking_blocks" not in foreign["response"]["choices"][0]["message"]
 
 
+def test_in_rows_a_summary_of_claude_stays_for_upstream_to_make_text_of():
+    summaries = [{"type": "compaction", "content": "in short"}]
+    fields = {"compaction_blocks": summaries, "citations": []}
+    answer = assistant("on", thinking_blocks=[{"thinking": "hm"}], provider_specific_fields=fields)
+    (row,) = spend_log_rows([turn("a", answer, maker="claude")], None, "gemini")
+    message = assistant("on", provider_specific_fields={"compaction_blocks": summaries})
+    assert row["response"]["choices"][0]["message"] == message
+
+
 @pytest.mark.parametrize(
     "model, provider, maker",
     [

@@ -64,6 +64,8 @@ def tag_of(body: dict) -> int | None:
 
 def content_of(answer: Answer) -> list[dict]:
     blocks: list[dict] = []
+    if answer.compaction is not None:
+        blocks.append({"type": "compaction", "content": answer.compaction})
     if answer.thinking is not None:
         blocks.append({"type": "thinking", "thinking": answer.thinking, "signature": answer.signature or ""})
     if answer.text:
@@ -127,6 +129,9 @@ def stream_block(index: int, block: dict, pieces: int) -> Iterator[bytes]:
         deltas = [delta("thinking_delta", "thinking", piece) for piece in cut_in_pieces(block["thinking"], pieces)]
         if block["signature"]:
             deltas.append(delta("signature_delta", "signature", block["signature"]))
+    elif block["type"] == "compaction":
+        empty = {"type": "compaction", "content": ""}
+        deltas = [delta("compaction_delta", "content", block["content"])]
     elif block["type"] == "text":
         empty = {"type": "text", "text": ""}
         deltas = [delta("text_delta", "text", piece) for piece in cut_in_pieces(block["text"], pieces)]

@@ -5,6 +5,7 @@ for it (``REDIS_SESSION_PATCH_ON_MISS=error``).
 """
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -30,7 +31,7 @@ __all__ = [
     "note_websocket_call",
     "refused_over_websocket",
     "remember_caller",
-    "remember_early_request",
+    "remember_client_request",
     "remember_request",
     "store_session_in_redis",
     "store_stream_in_redis",
@@ -49,8 +50,7 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
     async def handle(*args: Any, **call: Any) -> Any:
         if runtimes.current() is None:
             return await handler(*args, **call)
-        request = requests.request_from_call(call)
-        request.take_over(CURRENT.get())
+        request = requests.request_from_call(call, CURRENT.get())
         before = CURRENT.set(request)
         try:
             reply = await handler(*args, **call)
@@ -121,20 +121,29 @@ def get_request_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
     return look_up
 
 
-def remember_early_request(handler: AsyncFunction) -> AsyncFunction:
-    """Decorates the step of releases from 1.109 on that looks up turns before the bridge's handler is called."""
+def remember_client_request(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates the bridge's outer handler of releases from 1.109 on, whose coroutine calls the inner one.
+
+    Between them upstream may look up turns, and it changes the input: of the tools that a client's search found, which
+    later turns need, only the names remain.
+    """
 
     @functools.wraps(handler)
-    async def handle(*args: Any, **call: Any) -> Any:
-        if runtimes.current() is None:
-            return await handler(*args, **call)
-        before = CURRENT.set(requests.early_request_from_call(call))
-        try:
-            return await handler(*args, **call)
-        finally:
-            CURRENT.reset(before)
+    def handle(*args: Any, **call: Any) -> Any:
+        reply = handler(*args, **call)
+        if runtimes.current() is None or not inspect.iscoroutine(reply):
+            return reply
+        return _within(requests.early_request_from_call(call), reply)
 
     return handle
+
+
+async def _within(request: requests.Request, reply: Awaitable[Any]) -> Any:
+    before = CURRENT.set(request)
+    try:
+        return await reply
+    finally:
+        CURRENT.reset(before)
 
 
 def get_stored_turns_from_redis(lookup: AsyncFunction) -> AsyncFunction:

@@ -7,6 +7,9 @@ from .conversation import Turn
 
 Message = dict[str, Any]
 
+# Claude's summaries of what came before. In rows they are for upstream: it makes text of them for other makers.
+_SUMMARIES = "compaction_blocks"
+
 # Responses items that carry a tool call of their own, as upstream's transformation reads them.
 _CALL_ITEMS = ("function_call", "custom_tool_call")
 
@@ -48,7 +51,7 @@ def spend_log_rows(turns: Sequence[Turn], session_id: str | None, maker: str | N
             "call_type": "aresponses",
             "status": "success",
             "proxy_server_request": {"input": turn.input, "instructions": turn.instructions},
-            "response": {"choices": [{"index": 0, "message": message} for message in _answer_for(turn, maker)]},
+            "response": {"choices": [{"index": 0, "message": message} for message in _row_answer(turn, maker)]},
         }
         for turn in turns
     )
@@ -105,6 +108,15 @@ def _answer_message(message: Any) -> Message:
 
 def _answer_for(turn: Turn, maker: str | None) -> list[Message]:
     return [message if turn.maker == maker else _for_another_maker(message) for message in turn.answer]
+
+
+def _row_answer(turn: Turn, maker: str | None) -> list[Message]:
+    return [
+        {**sent, "provider_specific_fields": {_SUMMARIES: summaries}}
+        if turn.maker != maker and (summaries := _field(_field(kept, "provider_specific_fields") or {}, _SUMMARIES))
+        else sent
+        for sent, kept in zip(_answer_for(turn, maker), turn.answer, strict=True)
+    ]
 
 
 def _for_another_maker(message: Message) -> Message:

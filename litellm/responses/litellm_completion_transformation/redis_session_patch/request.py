@@ -37,11 +37,6 @@ class Request:
     found: Chain | Miss | None = None
     provider_stream: Any = None
 
-    def take_over(self, early: "Request | None") -> None:
-        """Keeps what a lookup before the handler's call has found."""
-        if early is not None and early.is_early:
-            self.parent, self.history_is_whole, self.may_store = early.parent, early.history_is_whole, early.may_store
-
     def may_continue(self, owner: Owner) -> bool:
         return may_continue(self.owner, owner)
 
@@ -72,8 +67,11 @@ class Request:
 CURRENT: ContextVar[Request | None] = ContextVar("redis_session_patch_request", default=None)
 
 
-def request_from_call(call: Mapping[str, Any]) -> Request:
-    """The request from the keyword arguments of ``async_response_api_handler``."""
+def request_from_call(call: Mapping[str, Any], around: Request | None = None) -> Request:
+    """The request from the keyword arguments of ``async_response_api_handler``.
+
+    ``around``: an early one has the client's own input, and what was looked up before this call.
+    """
     request = Request(
         owner=owner_of(call.get("litellm_metadata")),
         input=None,
@@ -81,21 +79,27 @@ def request_from_call(call: Mapping[str, Any]) -> Request:
         completion=call["litellm_completion_request"],
         call=call,
     )
+    client_input = call["request_input"]
+    if around is not None and around.is_early:
+        client_input = around.input
+        request.parent, request.history_is_whole, request.may_store = (
+            around.parent,
+            around.history_is_whole,
+            around.may_store,
+        )
     try:
         # Providers' transformations change nested values in place.
-        request.input = copy.deepcopy(call["request_input"])
+        request.input = copy.deepcopy(client_input)
     except Exception:  # Nested too deeply, or not a value at all: upstream may know what to do with it, we do not.
         request.may_store = False
     return request
 
 
 def early_request_from_call(call: Mapping[str, Any]) -> Request:
-    """The request of a step that is called with its keyword arguments apart, in ``request_kwargs``."""
-    inner = call.get("request_kwargs") or {}
-    params = call.get("responses_api_request") or {}
+    """The request from the keyword arguments of ``response_api_handler``, before there is a completion request."""
     completion = {"model": call.get("model"), "custom_llm_provider": call.get("custom_llm_provider")}
-    owner = owner_of(inner.get("litellm_metadata"))
-    return Request(owner, call.get("caller_input"), params, completion, inner, is_early=True)
+    params = call.get("responses_api_request") or {}
+    return Request(owner_of(call.get("litellm_metadata")), call.get("input"), params, completion, call, is_early=True)
 
 
 def is_unlogged(call: Mapping[str, Any]) -> bool:
