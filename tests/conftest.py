@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.client import ResponsesClient
 from tests.support.conversations import tags
@@ -22,6 +23,11 @@ from tests.support.redis_server import GivenRedis, RedisServer, given_redis_url
 from tests.support.trees import TreeFailed, installed_release, tree
 
 PROXY_FIXTURES = {"proxy", "proxies", "client"}
+
+
+# Two cores run many processes at once: how long an example takes to make or to try says nothing.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 def put_tree_on_path() -> None:

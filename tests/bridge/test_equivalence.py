@@ -54,9 +54,7 @@ def servers() -> Iterator[tuple[Provider, RedisServer]]:
         yield provider, redis
 
 
-@settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(steps=conversation_trees(thinking=REPLAYS_THINKING))
 def test_the_provider_receives_what_it_gets_from_a_client_that_sends_everything(
     servers: tuple[Provider, RedisServer], steps: list[Step]

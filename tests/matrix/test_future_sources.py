@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patches import PatchError, Target, apply_patches, revert_patches
@@ -89,7 +89,7 @@ def test_a_file_that_is_gone(path: str, version: str, tmp_path: Path) -> None:
     assert is_refused(make_tree(tmp_path, {**RELEASES[version], path: None}, version))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     version=st.sampled_from(sorted(RELEASES)),
     changes=st.lists(st.tuples(st.sampled_from(FILES), st.sampled_from([*HARMLESS, *CHANGES])), min_size=1, max_size=5),

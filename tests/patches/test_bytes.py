@@ -73,7 +73,7 @@ def _with_odd_lines(lines: list[str], dice: random.Random) -> list[str]:
     return out
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(dressed_sources(), st.sampled_from(["1.74.15", "1.80.0", "1.85.7", "1.106.2"]))
 def test_taking_the_blocks_out_gives_the_same_bytes(sources: dict[str, bytes], version: str) -> None:
     if version == "1.74.15":
@@ -88,7 +88,7 @@ def test_taking_the_blocks_out_gives_the_same_bytes(sources: dict[str, bytes], v
     assert len(plan.edits) == sum(len(read_blocks(text)) for text in plan.texts.values())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(dressed_sources(), st.booleans())
 def test_apply_and_revert_on_disk_give_the_same_bytes(sources: dict[str, bytes], with_record: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +102,7 @@ def test_apply_and_revert_on_disk_give_the_same_bytes(sources: dict[str, bytes],
         assert snapshot(root) == before
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(dressed_sources())
 def test_blocks_use_the_line_endings_of_their_neighbours(sources: dict[str, bytes]) -> None:
     for path, patched in plan_edits(sources, "1.106.2").texts.items():
@@ -115,7 +115,7 @@ def _endings(data: bytes) -> list[bytes]:
     return [line[len(line.rstrip(b"\r\n")) :] for line in data.splitlines(keepends=True) if line[-1:] in b"\r\n"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(dressed_sources())
 def test_the_patched_program_is_the_old_one_with_calls_of_ours(sources: dict[str, bytes]) -> None:
     for path, patched in plan_edits(sources, "1.106.2").texts.items():
@@ -125,7 +125,7 @@ def test_the_patched_program_is_the_old_one_with_calls_of_ours(sources: dict[str
         assert not any("_patch_" in line for line in before)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from([b"x = 1", b"", b"\xef\xbb\xbf", b"\n", b"\r\n", b"\r", b"\x0c", b"# \xe2\x80\xa8"])))
 def test_a_block_at_the_end_of_any_text_comes_out_again(pieces: list[bytes]) -> None:
     data = b"".join(pieces)

@@ -11,16 +11,11 @@ from typing import Any
 import fakeredis
 import pytest
 import pytest_asyncio
-from hypothesis import settings
 from redis.asyncio import Redis
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch import startup, writing
 from tests.support.redis_server import RedisServer
-
-# Two cores run many processes at once: how long an example takes says nothing.
-settings.register_profile("unit", deadline=None)
-settings.load_profile("unit")
 
 
 @pytest.fixture(scope="session")
