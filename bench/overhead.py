@@ -57,8 +57,8 @@ async def one_conversation(
 
 async def one_round(
     client: AsyncResponsesClient, patched: bool, conversations: int, numbers: Iterator[int]
-) -> tuple[list[float], float]:
-    """All latencies, and the seconds the round took."""
+) -> tuple[list[float], list[float], float]:
+    """The latencies of plain requests and of streams, and the seconds the round took."""
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(number: int) -> list[float]:
@@ -67,13 +67,16 @@ async def one_round(
 
     started = time.perf_counter()
     done = await asyncio.gather(*(one(number) for number in range(conversations)))
-    return [seconds for each in done for seconds in each], time.perf_counter() - started
+    took = time.perf_counter() - started
+    plain, streams = ([seconds for each in done[first::2] for seconds in each] for first in (1, 0))
+    return plain, streams, took
 
 
 async def compare(patched: Proxy, pristine: Proxy, requests: int) -> dict:
     numbers = tags()
     per_round = max(1, requests // 2 // ROUNDS)
-    latencies: dict[bool, list[float]] = {True: [], False: []}
+    plain: dict[bool, list[float]] = {True: [], False: []}
+    streams: dict[bool, list[float]] = {True: [], False: []}
     rates: dict[bool, list[float]] = {True: [], False: []}
     async with (
         AsyncResponsesClient(patched.url, patched.key, AT_ONCE) as with_patch,
@@ -84,20 +87,24 @@ async def compare(patched: Proxy, pristine: Proxy, requests: int) -> dict:
             await one_round(client, side, AT_ONCE, numbers)  # warm
         for number in range(ROUNDS):
             for side, client in sides if number % 2 else sides[::-1]:
-                seconds, took = await one_round(client, side, per_round, numbers)
-                latencies[side] += seconds
-                rates[side].append(len(seconds) / took)
-    return {name: numbers_of(latencies[side], rates[side]) for name, side in (("on", True), ("off", False))}
-
-
-def numbers_of(latencies: list[float], rates: list[float]) -> dict:
-    hundredths = statistics.quantiles(latencies, n=100)
+                of_plain, of_streams, took = await one_round(client, side, per_round, numbers)
+                plain[side] += of_plain
+                streams[side] += of_streams
+                rates[side].append((len(of_plain) + len(of_streams)) / took)
     return {
-        "requests": len(latencies),
-        "requests_per_second": round(statistics.median(rates), 1),
-        "p50_ms": round(1000 * hundredths[49], 1),
-        "p99_ms": round(1000 * hundredths[98], 1),
+        name: {
+            "requests": len(plain[side]) + len(streams[side]),
+            "requests_per_second": round(statistics.median(rates[side]), 1),
+            **{f"plain_{name}": value for name, value in numbers_of(plain[side]).items()},
+            **{f"stream_{name}": value for name, value in numbers_of(streams[side]).items()},
+        }
+        for name, side in (("on", True), ("off", False))
     }
+
+
+def numbers_of(latencies: list[float]) -> dict[str, float]:
+    hundredths = statistics.quantiles(latencies, n=100)
+    return {"p50_ms": round(1000 * hundredths[49], 1), "p99_ms": round(1000 * hundredths[98], 1)}
 
 
 async def bytes_by_turn(proxy: Proxy, redis: Redis) -> list[int]:
@@ -116,7 +123,13 @@ def table(result: dict) -> str:
     on, off, sizes = result["on"], result["off"], result["bytes_by_turn"]
     rows = [
         f"| {label} | {off[name]} | {on[name]} | {on[name] / off[name]:.2f} |"
-        for label, name in (("requests a second", "requests_per_second"), ("p50, ms", "p50_ms"), ("p99, ms", "p99_ms"))
+        for label, name in (
+            ("requests a second", "requests_per_second"),
+            ("plain, p50, ms", "plain_p50_ms"),
+            ("plain, p99, ms", "plain_p99_ms"),
+            ("stream, p50, ms", "stream_p50_ms"),
+            ("stream, p99, ms", "stream_p99_ms"),
+        )
     ]
     turns = " / ".join(f"{turn}: {sizes[turn - 1]:,}" for turn in (1, 10, 20, 30, 40, 50))
     return (
