@@ -118,6 +118,8 @@ def test_in_rows_a_summary_of_claude_stays_for_upstream_to_make_text_of():
     (row,) = spend_log_rows([turn("a", answer, maker="claude")], None, "gemini")
     message = assistant("on", provider_specific_fields={"compaction_blocks": summaries})
     assert row["response"]["choices"][0]["message"] == message
+    (own_row,) = spend_log_rows([turn("a", answer, maker="claude")], None, "claude")
+    assert own_row["response"]["choices"][0]["message"] == answer
 
 
 @pytest.mark.parametrize(
