@@ -95,16 +95,16 @@ async def compare(patched: Proxy, pristine: Proxy, requests: int) -> dict:
         name: {
             "requests": len(plain[side]) + len(streams[side]),
             "requests_per_second": round(statistics.median(rates[side]), 1),
-            **{f"plain_{name}": value for name, value in numbers_of(plain[side]).items()},
-            **{f"stream_{name}": value for name, value in numbers_of(streams[side]).items()},
+            **numbers_of("plain", plain[side]),
+            **numbers_of("stream", streams[side]),
         }
         for name, side in (("on", True), ("off", False))
     }
 
 
-def numbers_of(latencies: list[float]) -> dict[str, float]:
+def numbers_of(kind: str, latencies: list[float]) -> dict[str, float]:
     hundredths = statistics.quantiles(latencies, n=100)
-    return {"p50_ms": round(1000 * hundredths[49], 1), "p99_ms": round(1000 * hundredths[98], 1)}
+    return {f"{kind}_p50_ms": round(1000 * hundredths[49], 1), f"{kind}_p99_ms": round(1000 * hundredths[98], 1)}
 
 
 async def bytes_by_turn(proxy: Proxy, redis: Redis) -> list[int]:
