@@ -34,7 +34,7 @@ test-others: $(ALSO_TESTED:%=test-%) ## all that a proxy can show, on the other 
 PYTEST = -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 CORE = tests/bridge tests/e2e/test_remembers.py tests/e2e/test_stays_out_of_the_way.py
 WHOLE = tests/bridge tests/e2e
-ON_BASE = tests/unit tests/support_tests tests/patches tests/matrix tests/docs
+ON_BASE = tests/unit tests/lab tests/patches tests/compatibility tests/docs
 
 $(RELEASES:%=test-%): test-%: .build/%/venv/ready .build/%/trees ## the tests on one release
 	@.build/$*/venv/bin/python $(PYTEST) $(if $(filter $*,$(UPSTREAM)),$(ON_BASE)) $(WHOLE)
@@ -44,7 +44,7 @@ $(ALSO_TESTED:%=core-%): core-%: .build/%/venv/ready .build/%/trees
 
 .build/%/trees: .build/%/venv/ready FORCE
 	@echo "== litellm $*"
-	@.build/$*/venv/bin/python -m tests.support.trees
+	@.build/$*/venv/bin/python -m lab.trees
 
 FORCE:
 
@@ -63,10 +63,10 @@ test-long: $(RELEASES:%=.build/%/venv/ready) ## everything that is recorded, 1,0
 MATRIX_RELEASES = $(if $(filter command,$(firstword $(origin RELEASES))),--releases $(RELEASES))
 
 matrix: .build/$(UPSTREAM)/venv/ready ## apply and revert on many releases, proved by their RECORDs
-	@.build/$(UPSTREAM)/venv/bin/python -m bench.matrix $(MATRIX_RELEASES)
+	@.build/$(UPSTREAM)/venv/bin/python -m compatibility $(MATRIX_RELEASES)
 
 matrix-live: .build/$(UPSTREAM)/venv/ready ## the real proxy of several releases, before and after
-	@.build/$(UPSTREAM)/venv/bin/python -m bench.matrix.live $(MATRIX_RELEASES)
+	@.build/$(UPSTREAM)/venv/bin/python -m compatibility.live $(MATRIX_RELEASES)
 
 before-after: .build/$(UPSTREAM)/venv/ready ## the table at the top of the README, measured anew (20 minutes)
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.before_after --releases $(MEASURED)

@@ -17,13 +17,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
-from tests.database.postgres import postgres
-from tests.database.proxy_env import with_database
-from tests.support.client import AsyncResponsesClient
-from tests.support.provider import Provider
-from tests.support.proxy import Proxy, ProxyOptions
-from tests.support.redis_server import RedisServer
-from tests.support.trees import installed_release, tree
+from lab.client import AsyncResponsesClient
+from lab.database.postgres import postgres
+from lab.database.proxy_env import with_database
+from lab.provider import Provider
+from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import RedisServer
+from lab.trees import installed_release, tree
 
 MODEL = "chat-model"
 UPSTREAMS_WRITE_SECONDS = 10  # its default; it adds up to 5 s of chance

@@ -21,12 +21,12 @@ from collections.abc import Iterator
 
 from redis import Redis
 
-from tests.support.client import AsyncResponsesClient
-from tests.support.conversations import tags
-from tests.support.provider import Provider
-from tests.support.proxy import Proxy, ProxyOptions
-from tests.support.redis_server import RedisServer
-from tests.support.trees import installed_release, tree
+from lab.client import AsyncResponsesClient
+from lab.conversations import tags
+from lab.provider import Provider
+from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import RedisServer
+from lab.trees import installed_release, tree
 
 from .before_after import RESULTS
 

@@ -9,16 +9,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.database.postgres import postgres
-from tests.database.proxy_env import with_database
-from tests.database.spend_logs import wait_for_spend_logs
-from tests.support.answers import Answer, ToolCall
-from tests.support.client import ResponsesClient
-from tests.support.provider import Provider
-from tests.support.proxy import Proxy, ProxyOptions
-from tests.support.recording import Recorded
-from tests.support.redis_server import RedisServer
-from tests.support.trees import installed_release, tree
+from lab.answers import Answer, ToolCall
+from lab.client import ResponsesClient
+from lab.database.postgres import postgres
+from lab.database.proxy_env import with_database
+from lab.database.spend_logs import wait_for_spend_logs
+from lab.provider import Provider
+from lab.proxy import Proxy, ProxyOptions
+from lab.recording import Recorded
+from lab.redis_server import RedisServer
+from lab.trees import installed_release, tree
 
 LONG = "".join(f"{number} " for number in range(3_500))
 TOOL = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}

@@ -11,10 +11,10 @@ from __future__ import annotations
 import itertools
 from contextlib import ExitStack
 
-from tests.support.provider import Provider
-from tests.support.proxy import MODELS, Proxy, ProxyOptions
-from tests.support.redis_server import GivenRedis, RedisServer
-from tests.support.trees import installed_release
+from lab.provider import Provider
+from lab.proxy import MODELS, Proxy, ProxyOptions
+from lab.redis_server import GivenRedis, RedisServer
+from lab.trees import installed_release
 
 from .check import check
 from .running import a_redis, progress, run, say

@@ -13,7 +13,7 @@ import random
 import sys
 from dataclasses import dataclass
 
-from tests.support.proxy import MASTER_KEY, MODELS
+from lab.proxy import MASTER_KEY, MODELS
 
 from .curl import CurlFailed, Said, ask
 

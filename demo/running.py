@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from types import FrameType
 
-from tests.support.redis_server import GivenRedis, RedisServer, given_redis_url
+from lab.redis_server import GivenRedis, RedisServer, given_redis_url
 
 PROGRESS_SECONDS = 5
 

@@ -9,9 +9,9 @@ import socket
 import time
 from contextlib import ExitStack
 
-from tests.support.provider import Provider
-from tests.support.proxy import MASTER_KEY, Proxy, ProxyOptions, stand_in_models
-from tests.support.trees import installed_release
+from lab.provider import Provider
+from lab.proxy import MASTER_KEY, Proxy, ProxyOptions, stand_in_models
+from lab.trees import installed_release
 
 from .running import a_redis, progress, run, say
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.client import ResponsesClient
-from tests.support.conversations import tags
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import Proxy, ProxyOptions
-from tests.support.redis_server import GivenRedis, RedisServer, given_redis_url
-from tests.support.trees import TreeFailed, installed_release, tree
+from lab.client import ResponsesClient
+from lab.conversations import tags
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import GivenRedis, RedisServer, given_redis_url
+from lab.trees import TreeFailed, installed_release, tree
 
 PROXY_FIXTURES = {"proxy", "proxies", "client"}
 

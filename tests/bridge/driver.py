@@ -11,13 +11,13 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 from redis.asyncio import Redis
 
 import litellm
+from lab.answers import Answer
+from lab.provider import Provider
+from lab.proxy import gemini_base
+from lab.recording import Recorded
+from lab.trees import installed_release
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
-from tests.support.answers import Answer
-from tests.support.provider import Provider
-from tests.support.proxy import gemini_base
-from tests.support.recording import Recorded
-from tests.support.trees import installed_release
 
 FORMATS = ("chat", "anthropic", "gemini")
 

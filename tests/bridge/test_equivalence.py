@@ -16,8 +16,8 @@ from litellm.responses.litellm_completion_transformation.transformation import (
     LiteLLMCompletionResponsesConfig,
 )
 
-from tests.support.provider import Provider
-from tests.support.redis_server import RedisServer
+from lab.provider import Provider
+from lab.redis_server import RedisServer
 
 from .driver import Bridge, Refused
 from .trees import TOOLS, Step, conversation_trees

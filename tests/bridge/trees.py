@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.support.answers import Answer, ToolCall
+from lab.answers import Answer, ToolCall
 
 from .driver import FORMATS
 

@@ -11,8 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from .postgres import Databases, postgres
-from .proxy_env import STANDIN
+from lab.database.postgres import Databases, postgres
+from lab.database.proxy_env import STANDIN
 
 # Not `prisma`: nothing else in this process may find the stand-in by that name.
 STANDIN_NAME = "prisma_standin_under_test"

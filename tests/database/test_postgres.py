@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from . import postgres as module
-from .postgres import Databases, PostgresServer, installed_migrations, postgres
-from .queries import MigrationFailed, can_connect, fetch, run_statement
+from lab.database import postgres as module
+from lab.database.postgres import Databases, PostgresServer, installed_migrations, postgres
+from lab.database.queries import MigrationFailed, can_connect, fetch, run_statement
 
 
 def names(url: str) -> list[str]:

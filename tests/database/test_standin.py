@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
-from ..support.client import ResponsesClient
-from ..support.processes import wait_until
-from ..support.provider import Provider
-from ..support.proxy import Proxy, ProxyOptions
-from .postgres import Databases
-from .proxy_env import with_database
-from .queries import fetch
-from .spend_logs import wait_for_spend_logs
+from lab.client import ResponsesClient
+from lab.database.postgres import Databases
+from lab.database.proxy_env import with_database
+from lab.database.queries import fetch
+from lab.database.spend_logs import wait_for_spend_logs
+from lab.processes import wait_until
+from lab.provider import Provider
+from lab.proxy import Proxy, ProxyOptions
 
 pytestmark = pytest.mark.slow
 

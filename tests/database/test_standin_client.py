@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from .postgres import Databases, PostgresServer
-from .queries import wait_for
+from lab.database.postgres import Databases, PostgresServer
+from lab.database.queries import wait_for
 
 BY = {"created_by": "a test", "updated_by": "a test"}
 Query = Callable[[Any], Awaitable[Any]]

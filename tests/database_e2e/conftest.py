@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from lab.client import ResponsesClient
+from lab.database.postgres import Databases
+from lab.database.proxy_env import with_database
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import Proxy, ProxyOptions, stand_in_models
+from lab.redis_server import RedisServer
 from tests.database.conftest import databases
-from tests.database.postgres import Databases
-from tests.database.proxy_env import with_database
-from tests.support.client import ResponsesClient
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import Proxy, ProxyOptions, stand_in_models
-from tests.support.redis_server import RedisServer
 
 from .talks import Talk, wait_until_redis_serves
 from .upstream import Continues, continues

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from tests.support.client import ResponsesClient
+from lab.client import ResponsesClient
 
 _NUMBERS = itertools.count(1)
 

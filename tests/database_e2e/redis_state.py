@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from redis import Redis
 
-from tests.support.redis_server import RedisServer
+from lab.redis_server import RedisServer
 
 SESSIONS = "litellm_patch:session:*"
 TURNS = "litellm_patch:turns:*"

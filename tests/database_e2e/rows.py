@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tests.database.spend_logs import spend_logs, wait_for_spend_logs
+from lab.database.spend_logs import spend_logs, wait_for_spend_logs
 
 Row = dict[str, Any]
 

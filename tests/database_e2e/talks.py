@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tests.support.client import ResponsesClient
-from tests.support.processes import wait_until
-from tests.support.recording import ProviderState
+from lab.client import ResponsesClient
+from lab.processes import wait_until
+from lab.recording import ProviderState
 
 from .rows import Row, wait_for_rows
 

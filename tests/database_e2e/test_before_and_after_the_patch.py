@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.client import ResponsesClient
+from lab.client import ResponsesClient
 
 from .talks import Talk
 from .upstream import continues

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.client import ResponsesClient
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import ProxyOptions
-from tests.support.redis_server import RedisServer
-from tests.support.trees import tree
+from lab.client import ResponsesClient
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import ProxyOptions
+from lab.redis_server import RedisServer
+from lab.trees import tree
 
 from .conftest import serving_client
 from .redis_state import flush

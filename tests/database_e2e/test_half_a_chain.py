@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from tests.support.client import ResponsesClient
-from tests.support.redis_server import RedisServer
+from lab.client import ResponsesClient
+from lab.redis_server import RedisServer
 
 from .redis_state import SESSIONS, TURNS, connect, keys, only_new_key
 from .talks import Talk

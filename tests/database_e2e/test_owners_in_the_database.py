@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.client import ResponsesClient
-from tests.support.redis_server import RedisServer
+from lab.client import ResponsesClient
+from lab.redis_server import RedisServer
 
 from .identities import Management
 from .redis_state import SESSIONS, only_new_key

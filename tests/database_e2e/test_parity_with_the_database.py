@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import pytest
 
+from lab.client import ResponsesClient
+from lab.conversations import PLAIN_WORDS, generated_dialogue
+from lab.processes import wait_until
+from lab.proxy import MODELS
+from lab.redis_server import RedisServer
+from lab.wire import Conversation, Message
 from tests.e2e.sizes import LONG
-from tests.support.client import ResponsesClient
-from tests.support.conversations import PLAIN_WORDS, generated_dialogue
-from tests.support.processes import wait_until
-from tests.support.proxy import MODELS
-from tests.support.redis_server import RedisServer
-from tests.support.wire import Conversation, Message
 
 from .redis_state import flush
 from .talks import CUT_BY_THE_DATABASE, Talk

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from lab.client import AsyncResponsesClient, ResponsesClient
+from lab.provider import Provider
+from lab.redis_server import RedisServer
 from tests.e2e.sizes import LONG
-from tests.support.client import AsyncResponsesClient, ResponsesClient
-from tests.support.provider import Provider
-from tests.support.redis_server import RedisServer
 
 from .rows import wait_for_rows
 from .talks import texts_received

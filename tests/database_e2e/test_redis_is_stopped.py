@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.support.client import ResponsesClient
-from tests.support.provider import Provider
-from tests.support.redis_server import RedisServer
+from lab.client import ResponsesClient
+from lab.provider import Provider
+from lab.redis_server import RedisServer
 
 from .redis_state import flush, stopped
 from .talks import Talk, wait_until_redis_serves

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from httpx import Headers
 
-from tests.support.client import ResponsesClient
+from lab.client import ResponsesClient
 
 REQUESTS = 6
 HEADER = "x-ratelimit-remaining-requests"

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Any
 
-from tests.support.answers import Answer
-from tests.support.client import ResponsesClient
-from tests.support.provider import Provider
+from lab.answers import Answer
+from lab.client import ResponsesClient
+from lab.provider import Provider
 
 from .rows import Row, rows_now, wait_for_rows
 from .talks import Talk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tests.support.processes import wait_until
+from lab.processes import wait_until
 
 from .talks import Talk
 

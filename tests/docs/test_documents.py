@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from demo.serve import curl_commands
+from lab.proxy import Proxy
+from lab.redis_server import RedisServer
+from lab.trees import ROOT, installed_release, link_tree, tree
 from tests.docs.blocks import COMMAND_LANGUAGES, Block, blocks_of, output_pattern
-from tests.support.proxy import Proxy
-from tests.support.redis_server import RedisServer
-from tests.support.trees import ROOT, installed_release, link_tree, tree
 
 DOCUMENTS = ("README.md", "ROLLBACK.md")
 BLOCKS = {name: blocks_of(ROOT / name) for name in DOCUMENTS}

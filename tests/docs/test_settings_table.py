@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.trees import ROOT
+from lab.trees import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLE = dict(re.findall(r"^\| `(REDIS_SESSION_PATCH_\w+)` \| (.+?) \|", README, re.MULTILINE))

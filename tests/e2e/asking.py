@@ -10,12 +10,12 @@ from typing import Any
 
 from redis import Redis
 
-from tests.support.answers import Answer
-from tests.support.client import Reply, ResponsesClient
-from tests.support.proxy import Proxy
-from tests.support.recording import ProviderState, Recorded
-from tests.support.replay import Setting
-from tests.support.wire import Conversation
+from lab.answers import Answer
+from lab.client import Reply, ResponsesClient
+from lab.proxy import Proxy
+from lab.recording import ProviderState, Recorded
+from lab.replay import Setting
+from lab.wire import Conversation
 
 QUESTION = "What did I say?"
 CHAT = Setting("chat-model")

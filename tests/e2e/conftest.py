@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.support.client import ResponsesClient
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import Proxy, ProxyOptions
-from tests.support.redis_server import GivenRedis, RedisServer
-from tests.support.replay import Setting
+from lab.client import ResponsesClient
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import GivenRedis, RedisServer
+from lab.replay import Setting
 
 from . import mcp_tools
 from .asking import Asker
@@ -39,7 +39,7 @@ def redis(redis_server: RedisServer | GivenRedis) -> Iterator[Redis]:
 
 @pytest.fixture(scope="session")
 def identity_options(plain_options: ProxyOptions) -> ProxyOptions:
-    """The bearer token says who asks (`tests.support.custom_auth.bearer`)."""
+    """The bearer token says who asks (`lab.custom_auth.bearer`)."""
     return replace(plain_options, custom_auth=True)
 
 

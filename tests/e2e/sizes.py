@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import pytest
 
-from tests.support.proxy import MODELS
-from tests.support.replay import Setting
+from lab.proxy import MODELS
+from lab.replay import Setting
 
 T = TypeVar("T")
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.client import AsyncResponsesClient
-from tests.support.provider import Provider
-from tests.support.proxy import Proxy
-from tests.support.replay import Setting
+from lab.client import AsyncResponsesClient
+from lab.provider import Provider
+from lab.proxy import Proxy
+from lab.replay import Setting
 
 from .asking import texts_of
 from .sizes import LONG, SETTINGS

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 import pytest
 from redis import Redis
 
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import ProxyOptions
-from tests.support.replay import Setting
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import ProxyOptions
+from lab.replay import Setting
 
 from .asking import Asker, asking, check_remembers, marker, patch_values, redis_holds
 from .sizes import IDENTITIES

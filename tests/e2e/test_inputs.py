@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.answers import Answer
-from tests.support.replay import Setting
+from lab.answers import Answer
+from lab.replay import Setting
 
 from .asking import Asker, Exchange, check_is_unknown
 from .upstream import CARRIES_INSTRUCTIONS

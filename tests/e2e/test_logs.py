@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.answers import Answer, ToolCall
-from tests.support.client import ResponsesClient
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import Proxy, ProxyOptions
-from tests.support.redis_server import RedisServer
+from lab.answers import Answer, ToolCall
+from lab.client import ResponsesClient
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import RedisServer
 
 from .asking import Asker, check_remembers, marker
 from .sizes import IDENTITIES

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.answers import Answer, ToolCall
-from tests.support.client import Reply, ResponsesClient
-from tests.support.provider import Provider
-from tests.support.proxy import Proxy
-from tests.support.recording import Recorded
-from tests.support.replay import Setting
-from tests.support.wire import Message
+from lab.answers import Answer, ToolCall
+from lab.client import Reply, ResponsesClient
+from lab.provider import Provider
+from lab.proxy import Proxy
+from lab.recording import Recorded
+from lab.replay import Setting
+from lab.wire import Message
 
 from .asking import texts_of
 

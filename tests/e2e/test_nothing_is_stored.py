@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
-from tests.support.custom_auth import bearer
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import Proxy, ProxyOptions
-from tests.support.replay import Setting
+from lab.custom_auth import bearer
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import Proxy, ProxyOptions
+from lab.replay import Setting
 
 from .asking import Asker, Exchange, asking, check_is_unknown, check_remembers, marker, redis_holds
 from .sizes import IDENTITIES

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import pytest
 from redis import Redis
 
-from tests.support.answers import Answer
-from tests.support.custom_auth import bearer
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import MASTER_KEY, Proxy, ProxyOptions
-from tests.support.replay import Setting
+from lab.answers import Answer
+from lab.custom_auth import bearer
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import MASTER_KEY, Proxy, ProxyOptions
+from lab.replay import Setting
 
 from .asking import Asker, Exchange, asking, check_remembers, forgotten_id, marker, outcome, unknown_id
 from .sizes import IDENTITIES

@@ -10,10 +10,10 @@ import openai
 import pytest
 from openai.types.responses import Response
 
-from tests.support.answers import Answer, ToolCall
-from tests.support.provider import Provider
-from tests.support.proxy import Proxy
-from tests.support.replay import Setting
+from lab.answers import Answer, ToolCall
+from lab.provider import Provider
+from lab.proxy import Proxy
+from lab.replay import Setting
 
 from .asking import texts_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.answers import Answer, ToolCall
+from lab.answers import Answer, ToolCall
 
 from .asking import Asker, Exchange, marker
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.support.client import ResponsesClient
-from tests.support.conversations import ChatConversation, generated_dialogue, generated_trajectory, recorded
-from tests.support.provider import Provider
-from tests.support.proxy import MODELS, Proxy
-from tests.support.replay import Played, play_all
+from lab.client import ResponsesClient
+from lab.conversations import ChatConversation, generated_dialogue, generated_trajectory, recorded
+from lab.provider import Provider
+from lab.proxy import MODELS, Proxy
+from lab.replay import Played, play_all
 
 from .sizes import SETTINGS, some_of
 

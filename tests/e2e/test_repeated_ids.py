@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.answers import Answer
-from tests.support.custom_auth import bearer
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import Proxy, ProxyOptions
-from tests.support.redis_server import GivenRedis, RedisServer
-from tests.support.replay import Setting
+from lab.answers import Answer
+from lab.custom_auth import bearer
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import GivenRedis, RedisServer
+from lab.replay import Setting
 
 from .asking import Asker, Exchange, asking, check_remembers, marker
 from .sizes import IDENTITIES

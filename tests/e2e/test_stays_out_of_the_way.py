@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.client import ResponsesClient
-from tests.support.processes import ProcessFailed
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import MODELS, Proxy, ProxyOptions
+from lab.client import ResponsesClient
+from lab.processes import ProcessFailed
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import MODELS, Proxy, ProxyOptions
 
 TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
 

@@ -12,12 +12,12 @@ import httpx
 import pytest
 from redis import Redis
 
-from tests.support.answers import Answer, cut_in_pieces
-from tests.support.client import reply_of_events
-from tests.support.formats import FORMATS
-from tests.support.processes import wait_until
-from tests.support.proxy import FORMAT_OF_MODEL, MODELS
-from tests.support.replay import Setting
+from lab.answers import Answer, cut_in_pieces
+from lab.client import reply_of_events
+from lab.formats import FORMATS
+from lab.processes import wait_until
+from lab.proxy import FORMAT_OF_MODEL, MODELS
+from lab.replay import Setting
 
 from .asking import Asker, Exchange, check_is_unknown, check_remembers, marker, redis_holds
 

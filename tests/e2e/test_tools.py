@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.answers import Answer, ToolCall
-from tests.support.provider import Provider
-from tests.support.proxy import Proxy
-from tests.support.replay import Setting
-from tests.support.wire import Call, Result
+from lab.answers import Answer, ToolCall
+from lab.provider import Provider
+from lab.proxy import Proxy
+from lab.replay import Setting
+from lab.wire import Call, Result
 
 from .asking import Asker, Exchange, asking
 from .upstream import HAS_CUSTOM_TOOLS

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from tests.support.custom_auth import bearer
-from tests.support.processes import wait_until
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import Proxy, ProxyOptions
-from tests.support.replay import Setting
+from lab.custom_auth import bearer
+from lab.processes import wait_until
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import Proxy, ProxyOptions
+from lab.replay import Setting
 
 from .asking import Asker, Exchange, asking, check_remembers, unknown_id
 from .sizes import IDENTITIES

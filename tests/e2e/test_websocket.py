@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from tests.support.answers import Answer, ToolCall
-from tests.support.custom_auth import bearer
-from tests.support.provider import Provider
-from tests.support.proxies import ProxyPool
-from tests.support.proxy import MODELS, Proxy, ProxyOptions
-from tests.support.wire import Call, Conversation, Result
+from lab.answers import Answer, ToolCall
+from lab.custom_auth import bearer
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import MODELS, Proxy, ProxyOptions
+from lab.wire import Call, Conversation, Result
 
 from .asking import Asker, texts_of, unknown_id
 from .sizes import IDENTITIES

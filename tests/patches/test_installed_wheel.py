@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.trees import installed_release, link_tree, tree
 from patches import apply_patches, open_target, read_own_files, revert_patches, survey_tree
 from patches.tree import read_tree
 from tests.patches.trees import OWN, RUNTIME, make_tree, snapshot, wrong_hashes
-from tests.support.trees import installed_release, link_tree, tree
 
 
 def installed_copy(folder: Path) -> Path:

@@ -13,9 +13,9 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from lab.redis_server import RedisServer
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch import startup, writing
-from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")

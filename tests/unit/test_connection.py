@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lab.redis_server import RedisServer
 from litellm.responses.litellm_completion_transformation.redis_session_patch.connection import (
     Connection,
     find_connection,
@@ -14,7 +15,6 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.con
 from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import StoreUnavailable
-from tests.support.redis_server import RedisServer
 
 from .support.bridge import pretend_a_proxy_runs
 from .support.stores import inputs_of, say

@@ -11,9 +11,9 @@ from redis.asyncio.cluster import ClusterNode
 from redis.crc import key_slot
 from redis.utils import str_if_bytes
 
+from lab.processes import free_port
+from lab.redis_server import RedisServer
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import Miss
-from tests.support.processes import free_port
-from tests.support.redis_server import RedisServer
 
 from .support.clients import RoundTrips, monitored
 from .support.stores import BOB, SESSION, TURNS, chain_of, follow, inputs_of, load, say, store_on, talk

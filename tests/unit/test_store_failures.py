@@ -11,8 +11,8 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from lab.redis_server import RedisServer
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import Reservation, StoreUnavailable
-from tests.support.redis_server import RedisServer
 
 from .support.clients import Interposed
 from .support.stores import SESSION, TURNS, chain_of, inputs_of, load, say, store_on, talk

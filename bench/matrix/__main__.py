@@ -1,5 +1,0 @@
-import sys
-
-from bench.matrix.cli import main
-
-sys.exit(main())

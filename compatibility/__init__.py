@@ -1,0 +1,2 @@
+"""Which LiteLLM releases the fork fits: the wheels (`python -m compatibility`) and running proxies
+(`python -m compatibility.live`)."""

@@ -1,0 +1,5 @@
+import sys
+
+from compatibility.cli import main
+
+sys.exit(main())

@@ -1,0 +1,165 @@
+"""One release: its environment, two real proxies (the patch off and on), and all scenes on both."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from compatibility.environments import Environment, NotInstallable, make_environment
+from compatibility.scenes import SCENES, scenes_for
+from compatibility.talk import SceneFailed, Talk
+from lab.client import AsyncResponsesClient
+from lab.processes import ProcessFailed
+from lab.provider import Provider
+from lab.proxy import MODELS, Proxy, ProxyOptions
+from lab.redis_server import RedisServer
+from lab.trees import TreeFailed, files_that_differ_from_record, make_patched, run_patches
+
+START_SECONDS = 900
+SCENE_SECONDS = 300
+AT_ONCE = 4
+HELD = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One scene in one format. `before` and `after`: "" when it held, else what went wrong.
+
+    `control`: "" unless `after` failed and so does the same scene, the patch off, with the client
+    sending everything itself; such a cell says nothing about the fork and is not counted.
+    """
+
+    scene: str
+    model: str
+    stream: bool
+    before: str
+    after: str
+    control: str = ""
+
+
+@dataclass(frozen=True)
+class LiveRow:
+    """`dependencies_of`: see Environment. `problem`: why there are no cells. `reverted`: "" when the
+    tree, after it ran, went back to the wheel's RECORD; None when that was not tried."""
+
+    release: str
+    dependencies_of: str = ""
+    install_problem: str = ""
+    install_seconds: float | None = None
+    problem: str = ""
+    cells: tuple[Cell, ...] = ()
+    reverted: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> LiveRow:
+        return cls(**{**row, "cells": tuple(Cell(**cell) for cell in row["cells"])})
+
+
+@dataclass
+class Stage:
+    """What the releases share: the provider, Redis, request numbers."""
+
+    provider: Provider
+    redis: RedisServer
+    tags: Iterator[int]
+    keep: bool = field(default=False)
+
+
+class ReleaseProxy(Proxy):
+    """The proxy of another environment than this one's."""
+
+    def __init__(self, options: ProxyOptions, environment: Environment) -> None:
+        super().__init__(options, environment.release)
+        self._script = environment.python.with_name("litellm")
+
+    def command(self) -> list[str]:
+        return [str(self._script), *super().command()[1:]]
+
+
+def run_release(release: str, older: Sequence[str], stage: Stage) -> LiveRow:
+    """Never raises for what a release does: the row tells."""
+    try:
+        environment = make_environment(release, older)
+    except NotInstallable as error:
+        return LiveRow(release, problem=f"does not install: {error}")
+    about = (release, environment.dependencies_of, environment.problem, environment.install_seconds)
+    try:
+        make_patched(environment.site_packages, release, environment.patched_tree)
+        cells = _play_on_two(environment, stage)
+        return LiveRow(*about, cells=cells, reverted=_revert(environment))
+    except TreeFailed as error:
+        return LiveRow(*about, problem=f"is not patched: {' '.join(str(error).split())[-300:]}")
+    except ProcessFailed as error:
+        return LiveRow(*about, problem=f"the proxy does not start: {error}")
+    finally:
+        if not stage.keep:
+            environment.remove()
+
+
+def _play_on_two(environment: Environment, stage: Stage) -> tuple[Cell, ...]:
+    on = dict(stage.redis.environment)
+    off = {**on, "REDIS_SESSION_PATCH_ENABLED": "false"}
+    proxies = [
+        ReleaseProxy(ProxyOptions(stage.provider.url, environment.patched_tree, each), environment)
+        for each in (off, on)
+    ]
+    try:
+        for proxy in proxies:
+            proxy.start()
+        for proxy in proxies:
+            try:
+                proxy.wait_until_ready(START_SECONDS)
+            except ProcessFailed as error:
+                raise ProcessFailed(cause_of(proxy.log_text() or str(error))) from error
+        return asyncio.run(_play_all(*proxies, scenes_for(environment.patched_tree), stage))
+    finally:
+        for proxy in proxies:
+            proxy.stop()
+        stage.provider.clear()
+
+
+async def _play_all(off: Proxy, on: Proxy, scenes: Sequence[str], stage: Stage) -> tuple[Cell, ...]:
+    places = asyncio.Semaphore(AT_ONCE)
+    async with AsyncResponsesClient(off.url, off.key) as before, AsyncResponsesClient(on.url, on.key) as after:
+
+        async def play(client: AsyncResponsesClient, scene: str, model: str, stream: bool, whole: bool = False) -> str:
+            talk = Talk(client, stage.provider, stage.tags, model, stream, whole)
+            try:
+                await asyncio.wait_for(SCENES[scene](talk), SCENE_SECONDS)
+            except SceneFailed as error:
+                return str(error)
+            except Exception as error:  # a broken connection, a late answer: the cell tells
+                return f"{type(error).__name__}: {error}"
+            return HELD
+
+        async def cell(scene: str, model: str, stream: bool) -> Cell:
+            async with places:
+                results = [await play(client, scene, model, stream) for client in (before, after)]
+                control = HELD if results[1] == HELD else await play(before, scene, model, stream, whole=True)
+                return Cell(scene, model, stream, *results, control)
+
+        wanted = [(scene, model, stream) for scene in scenes for model in MODELS for stream in (False, True)]
+        return tuple(await asyncio.gather(*(cell(*each) for each in wanted)))
+
+
+def _revert(environment: Environment) -> str:
+    done = run_patches("revert", "--target", str(environment.patched_tree))
+    if done.returncode:
+        return done.stderr.strip().splitlines()[0]
+    wrong = files_that_differ_from_record(environment.patched_tree, environment.release)
+    return f"{', '.join(wrong[:3])} differ from RECORD" if wrong else ""
+
+
+def cause_of(log: str) -> str:
+    """The line that names the error a proxy died of: of a chain of errors the first, which the
+    others only followed."""
+    first = log.split("During handling of the above exception", 1)[0]
+    errors = [line.strip() for line in first.splitlines() if re.match(r"\s*(\w+\.)*\w*(Error|Exception)\b", line)]
+    found = (errors or first.strip().splitlines() or ["no message"])[-1]
+    return re.sub(r" \(/[^)]*\)$", "", found)[:300]  # the file is one of this machine

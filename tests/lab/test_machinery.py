@@ -1,0 +1,114 @@
+"""Redis, trees, processes and conversations of the test support."""
+
+import os
+import socket
+import sys
+
+import pytest
+
+from lab import conversations
+from lab.custom_auth import bearer, fields_of, metadata_of
+from lab.processes import Child, ProcessFailed, wait_until
+from lab.redis_server import RedisServer
+from lab.trees import files_that_differ_from_record, installed_site_packages, tree
+
+
+def test_redis_starts_crashes_empty_and_starts_again_on_its_port():
+    import redis
+
+    with RedisServer(password="secret", maxmemory="20mb") as server:
+        client = redis.Redis.from_url(server.url)
+        client.set("a", 1)
+        assert client.config_get("maxmemory") == {"maxmemory": str(20 * 1024 * 1024)}
+        server.crash()
+        with pytest.raises(redis.ConnectionError):
+            client.get("a")
+        server.start()
+        assert client.get("a") is None
+    with pytest.raises(OSError):
+        socket.create_connection((server.host, server.port), timeout=1)
+
+
+def test_a_paused_redis_answers_nothing_until_it_is_resumed():
+    import redis
+
+    with RedisServer() as server:
+        client = redis.Redis.from_url(server.url, socket_timeout=0.2, retry=None)
+        server.pause()
+        with pytest.raises(redis.TimeoutError):
+            client.ping()
+        server.resume()
+        assert client.ping()
+
+
+def test_the_pristine_tree_is_the_wheel_and_costs_no_disk(pristine_tree, release):
+    assert files_that_differ_from_record(pristine_tree, release) == []
+    name = "litellm/responses/main.py"
+    assert os.path.samefile(pristine_tree / name, installed_site_packages() / name)
+
+
+def test_a_tree_is_made_once():
+    first = tree("pristine").stat().st_ino
+    tree.cache_clear()
+    assert tree("pristine").stat().st_ino == first
+
+
+def test_the_tests_import_the_tree_under_test():
+    import litellm
+
+    if os.environ.get("LITELLM_TREE", "patched") != "installed":
+        assert litellm.__file__.startswith(str(tree(os.environ.get("LITELLM_TREE", "patched"))))
+
+
+def test_a_child_that_ends_early_shows_its_last_words(tmp_path):
+    child = Child([sys.executable, "-c", "print('last words'); raise SystemExit(3)"], tmp_path / "log")
+    with pytest.raises(ProcessFailed, match=r"(?s)exit code 3.*last words"):
+        wait_until(lambda: False, 10, "it", process=child)
+    child.stop()
+
+
+def test_stopping_a_child_ends_its_children(tmp_path):
+    code = "import subprocess; child = subprocess.Popen(['sleep', '600']);print(child.pid, flush=True); child.wait()"
+    child = Child([sys.executable, "-c", code], tmp_path / "log")
+    wait_until(lambda: child.log_text().endswith("\n"), 10, "it", process=child)
+    grandchild = int(child.log_text())
+    child.stop()
+    wait_until(lambda: is_gone(grandchild), 10, "the end of the grandchild")
+
+
+def is_gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    with open(f"/proc/{pid}/stat") as status:
+        return status.read().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_generated_conversations_repeat_by_seed_and_are_unique_otherwise():
+    for generate in (conversations.generated_dialogue, conversations.generated_trajectory):
+        assert generate(5) == generate(5)
+        assert generate(5) != generate(6)
+    trajectory = conversations.generated_trajectory(5)
+    assert [turn.answered["role"] for turn in trajectory.turns] == ["assistant"] * len(trajectory.turns)
+    assert trajectory.turns[-1].history == trajectory.messages[:-1]
+
+
+def test_recorded_conversations_are_all_played_where_they_are_present():
+    if conversations.recorded_folder() is None:
+        assert conversations.recorded("dialogues") == []
+        return
+    assert len(conversations.recorded("dialogues")) == 694
+    for each in conversations.recorded("agent_trajectories"):
+        assert all(turn.sent for turn in each.turns[:1])
+
+
+def test_a_bearer_token_names_who_is_calling():
+    fields = fields_of(bearer(user="alice", team="red", metadata={"a": [1]}))
+    assert (fields["user"], fields["team"], fields["key"], metadata_of(fields)) == (
+        "alice",
+        "red",
+        "k1",
+        {"a": [1]},
+    )
+    assert "team" not in fields_of(bearer(user="alice"))

@@ -1,0 +1,56 @@
+"""A real proxy in front of the stand-in: whatever is patched, these hold on upstream too."""
+
+import pytest
+
+from lab.answers import Answer, ToolCall
+from lab.conversations import generated_dialogue, generated_trajectory
+from lab.proxy import FORMAT_OF_MODEL, MODELS
+from lab.replay import Setting, play_all
+
+models = pytest.mark.parametrize("model", MODELS)
+streams = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
+
+
+@models
+@streams
+def test_a_text_goes_both_ways(client, provider, next_tag, model, stream):
+    tag = next(next_tag)
+    provider.script(Answer(text="fine, \u2028 thanks"), tag=tag)
+    reply = client.responses(model, "how are \u2028 you?", stream, tag=tag, instructions="Be kind.")
+    assert (reply.status, reply.text) == (200, "fine, \u2028 thanks")
+    (request,) = provider.requests(tag=tag)
+    assert request.format == FORMAT_OF_MODEL[model]
+    assert [(each.role, each.text) for each in request.conversation] == [
+        ("system", "Be kind."),
+        ("user", "how are \u2028 you?"),
+    ]
+    if stream:
+        assert reply.streamed_text == reply.text
+        assert reply.ids["completed"] == reply.id
+
+
+@models
+@streams
+def test_parallel_calls_arrive_in_order(client, provider, next_tag, model, stream):
+    tag = next(next_tag)
+    calls = (ToolCall("look_up", '{"city": "Rome"}'), ToolCall("look_up", '{"city": "Oslo"}'))
+    provider.script(Answer(tool_calls=calls), tag=tag)
+    reply = client.responses(model, "weather?", stream, tag=tag, tools=TOOLS)
+    assert [call["arguments"] for call in reply.calls] == [call.arguments for call in calls]
+
+
+@models
+@pytest.mark.parametrize("generate", [generated_dialogue, generated_trajectory])
+async def test_a_client_that_sends_everything_itself_is_heard_exactly(proxy, provider, next_tag, model, generate):
+    """The oracle of all replays: if this fails, the normal form or the stand-in is wrong."""
+    settings = [Setting(model, stream=stream, whole=True) for stream in (False, True)]
+    played = await play_all(proxy.url, proxy.key, provider, [generate(n) for n in (1, 2)], settings, next_tag)
+    for turn in played:
+        assert (turn.status, turn.received) == (200, turn.expected)
+
+
+def test_a_failure_of_the_provider_is_a_failure_of_the_reply(client, provider, next_tag):
+    tag = next(next_tag)
+    provider.script(Answer(status=500), tag=tag)
+    assert client.responses("chat-model", "hello", tag=tag).status == 500
