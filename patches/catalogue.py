@@ -246,34 +246,23 @@ PATCHES: tuple[Patch, ...] = (
     ),
     Patch(
         slug="redis-session-websocket",
-        description="A conversation that began before a WebSocket connection is continued from Redis, whole.",
+        description="A turn over a WebSocket is looked up and stored as over HTTP: once, and beyond its connection.",
         remove_when="upstream's WebSocket handler looks up the history that its connection does not have, every time",
         edits=(
             Edit(
                 WEBSOCKET,
-                TopOfBody(f"{_WEBSOCKET_HANDLER}._apply_history", needs=("call_kwargs",)),
-                "remember whether the connection knows the history",
-                (
-                    f"from {_RUNTIME}.bridge import note_websocket_call as _patch_note_websocket_call",
-                    "",
-                    "_patch_note_websocket_call(self, call_kwargs)",
+                TopOfBody(
+                    f"{_WEBSOCKET_HANDLER}._apply_history",
+                    needs=("call_kwargs", "previous_response_id", "prior_history"),
                 ),
-                when=(_websocket("_apply_history"),),
-            ),
-            Edit(
-                WEBSOCKET,
-                TopOfBody(f"{_WEBSOCKET_HANDLER}._save_turn_history"),
-                "the connection must not keep a history without its beginning",
+                "each turn is looked up and stored as over HTTP; the connection's memory is for when Redis fails",
                 (
-                    *_import(
-                        f"{_RUNTIME}.bridge",
-                        "websocket_history_is_elsewhere as _patch_websocket_history_is_elsewhere",
-                    ),
+                    f"from {_RUNTIME}.bridge import leave_history_to_redis as _patch_leave_history_to_redis",
                     "",
-                    "if _patch_websocket_history_is_elsewhere(self):",
+                    "if _patch_leave_history_to_redis(call_kwargs, previous_response_id, prior_history):",
                     "    return",
                 ),
-                when=(_websocket("_save_turn_history"),),
+                when=(_websocket("_apply_history"),),
             ),
             Edit(
                 WEBSOCKET,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 FAILURES_TO_OPEN = 3
-PROBE_AFTER_SECONDS = 5.0
+PROBE_AFTER_SECONDS = 2.0
 
 
 class Breaker:
@@ -17,6 +17,11 @@ class Breaker:
         self._on_change = on_change
         self._failures = 0
         self._probe_at: float | None = None
+        self.last_reason = ""
+
+    @property
+    def is_open(self) -> bool:
+        return self._probe_at is not None
 
     def allows(self) -> bool:
         if self._probe_at is None:
@@ -36,6 +41,7 @@ class Breaker:
 
     def failed(self, reason: str) -> None:
         self._failures += 1
+        self.last_reason = reason
         if self._probe_at is None and self._failures >= FAILURES_TO_OPEN:
             self._probe_at = self._clock() + PROBE_AFTER_SECONDS
             self._on_change(True, reason)

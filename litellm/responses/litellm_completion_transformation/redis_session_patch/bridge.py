@@ -1,7 +1,7 @@
 """Where the patch meets LiteLLM's bridge: what its marked lines call.
 
-A failure here never reaches the client; the one exception is the answer to an unknown id, where the operator asked
-for it (``REDIS_SESSION_PATCH_ON_MISS=error``).
+A failure here never reaches the client; the one exception is the answer to an id that is unknown or cannot be asked
+for, where the operator wants it (``REDIS_SESSION_PATCH_ON_MISS=error``).
 """
 
 import functools
@@ -11,14 +11,15 @@ from typing import Any
 
 from . import request as requests
 from . import runtime as runtimes
-from .reading import read_session, read_stored_turns
-from .request import CURRENT
+from .header import set_history_header
+from .lookup import read_session, read_stored_turns
+from .request import CURRENT, Source
 from .response_cache import is_cached_as_chat
 from .router_usage import mark_as_counted
-from .streams import next_event_of
+from .saving import store_answer
+from .streams import StreamKeeper
 from .token_count import count_with_redis, remember_caller
-from .websockets import note_websocket_call, refused_over_websocket, websocket_history_is_elsewhere
-from .writing import store_answer
+from .websockets import leave_history_to_redis, refused_over_websocket, remembered_by_the_connection
 
 __all__ = [
     "count_with_redis",
@@ -27,20 +28,21 @@ __all__ = [
     "get_stored_turns_from_redis",
     "history_is_whole",
     "is_cached_as_chat",
+    "leave_history_to_redis",
     "note_provider_reply",
-    "note_websocket_call",
     "refused_over_websocket",
     "remember_caller",
     "remember_client_request",
     "remember_request",
     "store_session_in_redis",
     "store_stream_in_redis",
-    "websocket_history_is_elsewhere",
     "with_one_trace_id",
     "without_known_calls",
 ]
 
 AsyncFunction = Callable[..., Awaitable[Any]]
+
+_HEADERS = {source: source.value for source in (Source.REDIS, Source.DATABASE, Source.UNAVAILABLE)}
 
 
 def remember_request(handler: AsyncFunction) -> AsyncFunction:
@@ -48,16 +50,18 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
 
     @functools.wraps(handler)
     async def handle(*args: Any, **call: Any) -> Any:
-        if runtimes.current() is None:
+        runtime = runtimes.current()
+        if runtime is None:
             return await handler(*args, **call)
-        request = requests.request_from_call(call, CURRENT.get())
+        request = requests.request_from_call(call, CURRENT.get(), remembered_by_the_connection())
         before = CURRENT.set(request)
         try:
             reply = await handler(*args, **call)
         finally:
             CURRENT.reset(before)
         if hasattr(reply, "__anext__"):
-            requests.attach(reply, request)
+            StreamKeeper(runtime, request).attach(reply)
+        set_history_header(reply, _HEADERS.get(request.history.source if request.history else None, "none"))
         return reply
 
     return handle
@@ -113,7 +117,7 @@ def get_request_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
             return {"messages": messages[: len(messages) - len(new)]}
 
         session = await read_session(runtime, request, previous_response_id, ask_upstream)
-        if request.history_is_whole:
+        if history_is_whole():
             litellm_completion_request["messages"] = session["messages"] + litellm_completion_request["messages"]
             litellm_completion_request["litellm_trace_id"] = session["litellm_session_id"]
         return litellm_completion_request
@@ -133,7 +137,7 @@ def remember_client_request(handler: Callable[..., Any]) -> Callable[..., Any]:
         reply = handler(*args, **call)
         if runtimes.current() is None or not inspect.iscoroutine(reply):
             return reply
-        return _within(requests.early_request_from_call(call), reply)
+        return _within(requests.early_request_from_call(call, remembered_by_the_connection()), reply)
 
     return handle
 
@@ -174,10 +178,8 @@ def store_stream_in_redis(anext_: AsyncFunction) -> AsyncFunction:
 
     @functools.wraps(anext_)
     async def next_event(stream: Any) -> Any:
-        runtime, request = runtimes.current(), requests.attached(stream)
-        if runtime is None or request is None:
-            return await anext_(stream)
-        return await next_event_of(runtime, request, stream, lambda: anext_(stream))
+        keeper = StreamKeeper.of(stream)
+        return await (anext_(stream) if keeper is None else keeper.next_event(stream, anext_))
 
     return next_event
 
@@ -191,9 +193,9 @@ def note_provider_reply(reply: Any) -> None:
 
 
 def history_is_whole() -> bool:
-    """Whether the running request has its history from Redis."""
+    """Whether the running request has a history that holds its tool calls already."""
     request = CURRENT.get()
-    return request is not None and request.history_is_whole
+    return request is not None and request.history is not None and request.history.is_ours
 
 
 def without_known_calls(cache: Any) -> Any:

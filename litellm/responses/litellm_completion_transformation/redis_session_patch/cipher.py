@@ -4,22 +4,26 @@ import hashlib
 import os
 from collections.abc import Sequence
 
-PLAIN = b"J"
+PLAIN = b"P"
 SEALED = b"E"
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
 
 
-class WrongKey(ValueError):
-    """A value cannot be opened: no key for it, or it was altered or moved."""
+class CannotOpen(ValueError):
+    """No key for a value, a plain one where none may be, or one that was altered or moved."""
 
 
 class Cipher:
-    """Seals and opens values. ``place`` is the Redis key: a value moved to another key does not open."""
+    """Seals and opens values: ``P`` + the value, or ``E`` + key id (4 bytes) + nonce (12) + AES-GCM's output.
 
-    def __init__(self, keys: Sequence[bytes] = ()):
+    ``place`` says where a value belongs; one that was moved does not open. ``required``: plain values are refused.
+    """
+
+    def __init__(self, keys: Sequence[bytes] = (), *, required: bool = False):
+        self._required = required
         self._keys = {}
-        self._first_id = None
+        self._first_id = b""
         if keys:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -27,26 +31,25 @@ class Cipher:
             self._keys = {key_id: AESGCM(key) for key_id, key in zip(ids, keys, strict=True)}
             self._first_id = ids[0]
 
-    def seal(self, data: bytes, place: str) -> bytes:
-        if self._first_id is None:
+    def seal(self, data: bytes, place: bytes) -> bytes:
+        if not self._keys:
             return PLAIN + data
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._keys[self._first_id].encrypt(nonce, data, place.encode())
-        return SEALED + self._first_id + nonce + sealed
+        return SEALED + self._first_id + nonce + self._keys[self._first_id].encrypt(nonce, data, place)
 
-    def open(self, value: bytes, place: str) -> bytes:
-        """The bytes given to ``seal``. Raises WrongKey."""
+    def open(self, value: bytes, place: bytes) -> bytes:
+        """The bytes given to ``seal``. Raises CannotOpen."""
         if value[:1] == PLAIN:
+            if self._required:
+                raise CannotOpen("A stored value is not encrypted.")
             return value[1:]
-        if value[:1] != SEALED:
-            raise WrongKey("A stored value has an unknown form.")
-        key = self._keys.get(value[1 : 1 + _KEY_ID_BYTES])
+        key = self._keys.get(value[1 : 1 + _KEY_ID_BYTES]) if value[:1] == SEALED else None
         if key is None:
-            raise WrongKey("A stored value is encrypted with a key that is not configured.")
+            raise CannotOpen("A stored value is encrypted with a key that is not configured, or damaged.")
         from cryptography.exceptions import InvalidTag
 
         body = value[1 + _KEY_ID_BYTES :]
         try:
-            return key.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], place.encode())
+            return key.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], place)
         except (InvalidTag, ValueError) as error:
-            raise WrongKey("A stored value was altered or belongs elsewhere.") from error
+            raise CannotOpen("A stored value was altered or belongs elsewhere.") from error

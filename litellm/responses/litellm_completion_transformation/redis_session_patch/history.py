@@ -16,7 +16,7 @@ _CALL_ITEMS = ("function_call", "custom_tool_call")
 
 def answer_messages(choices: Iterable[Any]) -> tuple[Message, ...]:
     """The chat messages of a provider's answer: every field that has a value, so nothing a follow-up needs is lost."""
-    return tuple(_answer_message(choice.message) for choice in choices if getattr(choice, "message", None) is not None)
+    return tuple(answer_message(choice.message) for choice in choices if getattr(choice, "message", None) is not None)
 
 
 def maker_of(model: str | None, provider: str | None) -> str | None:
@@ -34,7 +34,6 @@ def history_messages(
     """
     messages: list[Any] = []
     for turn in turns:
-        messages += turn.earlier
         if with_instructions and turn.instructions:
             messages.append({"role": "system", "content": turn.instructions})
         messages += to_messages(turn.input)
@@ -46,14 +45,14 @@ def spend_log_rows(turns: Sequence[Turn], session_id: str | None, maker: str | N
     """``turns`` as the rows of ``LiteLLM_SpendLogs`` that upstream would read, as far as it reads them."""
     return tuple(
         {
-            "request_id": turn.id,
+            "request_id": f"{session_id}-{number}",
             "session_id": session_id,
             "call_type": "aresponses",
             "status": "success",
             "proxy_server_request": {"input": turn.input, "instructions": turn.instructions},
             "response": {"choices": [{"index": 0, "message": message} for message in _row_answer(turn, maker)]},
         }
-        for turn in turns
+        for number, turn in enumerate(turns)
     )
 
 
@@ -67,7 +66,7 @@ def without_repeated_calls(messages: Sequence[Any], request_input: Any, history:
     Such a call is an assistant message with nothing but calls that ``history`` already holds and that the client
     did not send itself.
     """
-    sent = {item.get("call_id") or item.get("id") for item in _items(request_input) if item.get("type") in _CALL_ITEMS}
+    sent = {_call_id(item) for item in _items(request_input) if item.get("type") in _CALL_ITEMS}
     known = {call_id for message in history for call_id in call_ids(message)} - sent
     return [message for message in messages if not _only_repeats(message, known)]
 
@@ -83,22 +82,28 @@ def new_after_restating(turn: Turn, request_input: Any) -> list[dict[str, Any]] 
     if not calls or new[: len(old)] != old:
         return None
     rest = _items(request_input)[len(old) :]
-    repeated = [item for item in rest if _is_of_answer(item, calls)]
-    if {item.get("call_id") for item in repeated if item.get("type") in _CALL_ITEMS} != calls:
+    texts = {message.get("content") for message in turn.answer if isinstance(message.get("content"), str)}
+    if not calls <= {_call_id(item) for item in rest if item.get("type") in _CALL_ITEMS}:
         return None
-    return [item for item in rest if not _is_of_answer(item, calls)]
+    return [item for item in rest if not _is_of_answer(item, calls, texts)]
 
 
 def call_ids(message: Any) -> list[str]:
-    return [call_id for call in _field(message, "tool_calls") or () if (call_id := _field(call, "id"))]
+    return [call_id for call in _field(message, "tool_calls") or () if isinstance(call_id := _field(call, "id"), str)]
 
 
-def _answer_message(message: Any) -> Message:
+def _call_id(item: dict[str, Any]) -> str | None:
+    call_id = item.get("call_id") or item.get("id")
+    return call_id if isinstance(call_id, str) else None  # A client may send anything.
+
+
+def answer_message(message: Any) -> Message:
+    """A message of LiteLLM's, or a dictionary, as one: fields without a value say nothing."""
     fields = message if isinstance(message, dict) else message.model_dump(exclude_none=True)
-    # An empty list or object says nothing, and strict providers refuse fields that they do not know.
+    # Strict providers refuse fields that they do not know.
     kept = {name: value for name, value in fields.items() if value not in (None, [], {})}
     extra = kept.pop("provider_specific_fields", None) or {}
-    # Some releases say a field here once more.
+    # Up to 1.10x a field may stand here and beside it too.
     if extra := {name: value for name, value in extra.items() if value is not None and kept.get(name) != value}:
         kept["provider_specific_fields"] = extra
     if kept.get("tool_calls") and not kept.get("content"):
@@ -144,10 +149,18 @@ def _only_repeats(message: Any, known: set[str]) -> bool:
     )
 
 
-def _is_of_answer(item: dict[str, Any], calls: set[str]) -> bool:
+def _is_of_answer(item: dict[str, Any], calls: set[str], texts: set[str]) -> bool:
     if item.get("type") in _CALL_ITEMS:
-        return item.get("call_id") in calls
-    return item.get("type") == "reasoning" or item.get("role") == "assistant"
+        return _call_id(item) in calls
+    # A text of the assistant's that is not the answer's is the client's own, and new.
+    return item.get("type") == "reasoning" or (item.get("role") == "assistant" and _text_of(item) in texts)
+
+
+def _text_of(item: dict[str, Any]) -> str:
+    content = item.get("content")
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text") or "" for part in content or () if isinstance(part, dict))
 
 
 def _comparable(request_input: Any) -> list[dict[str, Any]]:

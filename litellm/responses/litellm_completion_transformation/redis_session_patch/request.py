@@ -1,27 +1,48 @@
 """What the patch knows of one bridged request, from its start to the end of its answer."""
 
-import copy
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-from .conversation import Chain
+from .conversation import NO_TURNS, Chain, JsonText, dump_json
 from .history import maker_of
 from .owner import Owner, may_continue, owner_of
-from .store import Miss
+
+
+class Source(Enum):
+    """Where a request's history came from."""
+
+    REDIS = "redis"
+    CONNECTION = "connection"
+    DATABASE = "database"
+    NONE = "none"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True)
+class History:
+    """What the provider is sent before the request's own input: found once, and stored with the answer."""
+
+    source: Source
+    chain: Chain = NO_TURNS
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it holds its tool calls already, so that upstream's repairs must stay away."""
+        return self.source in (Source.REDIS, Source.CONNECTION)
 
 
 @dataclass
 class Request:
     """One call of the bridge's handler.
 
-    ``completion``: the chat completion request, whose messages may still be changed before it is sent.
-    ``parent``: the stored chain that this request continues. ``earlier``: chat messages that upstream's own lookup
-    gave instead. ``history_is_whole``: the history is the stored one, so upstream's repairs must stay away.
-    ``may_store``: ``False`` once storing this turn could later serve a conversation shorter than it is.
-    ``found``: what a lookup ahead of upstream's own has found. ``provider_stream``: aiohttp's side of the
-    provider's answer, where upstream hides that it broke off.
+    ``completion``: the chat completion request, whose messages may still be changed before it is sent. ``snapshot``:
+    the input as JSON before anybody could change it; ``None``: it has a form that is not stored. ``history``: ``None``
+    before it was looked up, and for a first turn. ``connection_turns``: Responses items that a WebSocket connection
+    remembers of the conversation. ``provider_stream``: aiohttp's side of the provider's answer, where upstream hides
+    that it broke off.
     """
 
     owner: Owner
@@ -29,16 +50,22 @@ class Request:
     params: Mapping[str, Any]
     completion: dict[str, Any]
     call: Mapping[str, Any]
-    parent: Chain | None = None
-    earlier: tuple[Any, ...] = ()
-    history_is_whole: bool = False
-    may_store: bool = True
+    snapshot: JsonText | None = None
+    history: History | None = None
+    connection_turns: tuple[Any, ...] = ()
     is_early: bool = False
-    found: Chain | Miss | None = None
     provider_stream: Any = None
 
     def may_continue(self, owner: Owner) -> bool:
         return may_continue(self.owner, owner)
+
+    def take_input(self, client_input: Any) -> None:
+        """Providers' transformations change nested values in place, so what is stored is taken down at once."""
+        self.input = client_input
+        try:
+            self.snapshot = JsonText(dump_json(client_input))
+        except (TypeError, ValueError, RecursionError):  # Upstream may know what to do with it.
+            self.snapshot = None
 
     @property
     def instructions(self) -> str | None:
@@ -67,7 +94,9 @@ class Request:
 CURRENT: ContextVar[Request | None] = ContextVar("redis_session_patch_request", default=None)
 
 
-def request_from_call(call: Mapping[str, Any], around: Request | None = None) -> Request:
+def request_from_call(
+    call: Mapping[str, Any], around: Request | None = None, connection_turns: tuple[Any, ...] = ()
+) -> Request:
     """The request from the keyword arguments of ``async_response_api_handler``.
 
     ``around``: an early one has the client's own input, and what was looked up before this call.
@@ -78,47 +107,37 @@ def request_from_call(call: Mapping[str, Any], around: Request | None = None) ->
         params=call["responses_api_request"],
         completion=call["litellm_completion_request"],
         call=call,
+        connection_turns=connection_turns,
     )
-    client_input = call["request_input"]
     if around is not None and around.is_early:
-        client_input = around.input
-        request.parent, request.history_is_whole, request.may_store = (
-            around.parent,
-            around.history_is_whole,
-            around.may_store,
-        )
-    try:
-        # Providers' transformations change nested values in place.
-        request.input = copy.deepcopy(client_input)
-    except Exception:  # Nested too deeply, or not a value at all: upstream may know what to do with it, we do not.
-        request.may_store = False
+        request.input, request.snapshot, request.history = around.input, around.snapshot, around.history
+    else:
+        request.take_input(call["request_input"])
     return request
 
 
-def early_request_from_call(call: Mapping[str, Any]) -> Request:
+def early_request_from_call(call: Mapping[str, Any], connection_turns: tuple[Any, ...] = ()) -> Request:
     """The request from the keyword arguments of ``response_api_handler``, before there is a completion request."""
     completion = {"model": call.get("model"), "custom_llm_provider": call.get("custom_llm_provider")}
-    params = call.get("responses_api_request") or {}
-    return Request(owner_of(call.get("litellm_metadata")), call.get("input"), params, completion, call, is_early=True)
+    request = Request(
+        owner=owner_of(call.get("litellm_metadata")),
+        input=None,
+        params=call.get("responses_api_request") or {},
+        completion=completion,
+        call=call,
+        connection_turns=connection_turns,
+        is_early=True,
+    )
+    request.take_input(call.get("input"))
+    return request
 
 
 def is_unlogged(call: Mapping[str, Any]) -> bool:
     """Whether the operator, the key or the request turned message logging off."""
     from litellm.litellm_core_utils.redact_messages import should_redact_message_logging
 
+    # A key's own setting comes this way; older releases do not ask for it below.
     if str(call.get("turn_off_message_logging")).lower() == "true":
-        return True  # Of a key's own settings; older releases do not ask for it below.
+        return True
     details = getattr(call.get("litellm_logging_obj"), "model_call_details", None)
     return bool(should_redact_message_logging(details if isinstance(details, dict) else {}))
-
-
-# The attribute under which a stream carries its request from the handler to the iterator.
-_ATTRIBUTE = "redis_session_patch_request"
-
-
-def attach(stream: Any, request: Request) -> None:
-    setattr(stream, _ATTRIBUTE, request)
-
-
-def attached(stream: Any) -> Request | None:
-    return getattr(stream, _ATTRIBUTE, None)

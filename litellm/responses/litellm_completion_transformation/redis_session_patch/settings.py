@@ -22,19 +22,23 @@ class SettingError(ValueError):
 class Settings:
     """What the operator chose.
 
-    ``ttl_seconds``: life of a conversation after its last use. ``timeout_seconds``: budget of one Redis
-    operation. ``on_miss``: ``continue`` or ``error``. ``encryption_keys``: 32 bytes each, the first encrypts,
-    all decrypt. ``max_turn_bytes`` bounds one encoded turn, ``max_turns`` the length of a chain.
+    ``ttl_seconds``: life of a response after its last use, ``max_age_seconds`` of a conversation after its first turn.
+    ``timeout_seconds``: what reading, and what storing, may delay a request. ``on_miss``: ``continue`` or ``error``.
+    ``encryption_keys``: 32 bytes each, the first encrypts, all decrypt. ``max_turn_bytes`` bounds the JSON of a turn,
+    ``max_conversation_bytes`` what a response and all turns before it take in Redis, ``max_turns`` their number.
     """
 
     enabled: bool = True
     ttl_seconds: int = 86_400
+    max_age_seconds: int | None = None
     url: str | None = None
     timeout_seconds: float = 0.5
     on_miss: str = "continue"
     encryption_keys: tuple[bytes, ...] = ()
+    encryption_required: bool = False
     store_unlogged: bool = False
     max_turn_bytes: int = 16 * 1024 * 1024
+    max_conversation_bytes: int = 64 * 1024 * 1024
     max_turns: int = 2_000
 
 
@@ -48,7 +52,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         for name, (field, parse) in _READERS.items()
         if environ.get(name, "").strip()
     }
-    return Settings(**values)
+    settings = Settings(**values)
+    if settings.encryption_required and not settings.encryption_keys:
+        raise SettingError(f"{PREFIX}ENCRYPTION_REQUIRED=true: expected a key in {PREFIX}ENCRYPTION_KEY too.")
+    return settings
 
 
 def unknown_settings(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -121,12 +128,15 @@ def _from_base64(text: str) -> bytes:
 _READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     f"{PREFIX}ENABLED": ("enabled", _boolean),
     f"{PREFIX}TTL": ("ttl_seconds", _whole_number),
+    f"{PREFIX}MAX_AGE": ("max_age_seconds", _whole_number),
     f"{PREFIX}URL": ("url", _redis_url),
     f"{PREFIX}TIMEOUT": ("timeout_seconds", _seconds),
     f"{PREFIX}ON_MISS": ("on_miss", _on_miss),
     f"{PREFIX}ENCRYPTION_KEY": ("encryption_keys", _encryption_keys),
+    f"{PREFIX}ENCRYPTION_REQUIRED": ("encryption_required", _boolean),
     f"{PREFIX}STORE_UNLOGGED": ("store_unlogged", _boolean),
     f"{PREFIX}MAX_TURN_BYTES": ("max_turn_bytes", _whole_number),
+    f"{PREFIX}MAX_CONVERSATION_BYTES": ("max_conversation_bytes", _whole_number),
     f"{PREFIX}MAX_TURNS": ("max_turns", _whole_number),
 }
 assert {field for field, _ in _READERS.values()} == {field.name for field in fields(Settings)}

@@ -10,10 +10,11 @@ from typing import Any
 
 from . import runtime as runtimes
 from .connection import Connection
-from .misses import CODE, error_body
-from .runtime import OPERATIONS_AT_ONCE, logger
+from .refusals import error_body, headers_of, is_refusal, status_of
+from .results import StoreError
+from .runtime import logger
 from .settings import SettingError, Settings, read_settings, unknown_settings
-from .store import StoreUnavailable
+from .version import FORK_VERSION
 
 NAME = "Redis session patch"
 
@@ -38,16 +39,18 @@ def announce_at_startup(app: Any) -> None:
 
 
 def _answer_refusals(app: Any) -> None:
-    """Makes the error body for an unknown response OpenAI's: LiteLLM's own has the HTTP status as ``code``."""
+    """Makes the error bodies of our refusals OpenAI's: LiteLLM's own have the HTTP status as ``code``."""
     from litellm.proxy._types import ProxyException
     from starlette.responses import JSONResponse
 
     upstreams_handler = app.exception_handlers[ProxyException]
 
     async def handle(request: Any, error: Any) -> Any:
-        if error.openai_code != CODE:
+        code = error.openai_code
+        if not is_refusal(code):
             return await upstreams_handler(request, error)
-        return JSONResponse(error_body(error.message), status_code=400, headers=error.headers)
+        headers = {**(error.headers or {}), **headers_of(code)}
+        return JSONResponse(error_body(code, error.message), status_code=status_of(code), headers=headers)
 
     app.add_exception_handler(ProxyException, handle)
 
@@ -73,17 +76,17 @@ async def _problem_with_redis() -> str:
     runtime = runtimes.current()
     try:
         if runtime is not None:
-            await runtime.read(lambda store: store.ping())
-            # As many at once as there may be, so that the first requests find the connections open.
-            await asyncio.gather(*(runtime.read(lambda store: store.ping()) for _ in range(OPERATIONS_AT_ONCE)))
-    except StoreUnavailable as error:
+            await runtime.read(lambda store, _: store.ping())
+            # So that the first requests find the connections open.
+            await asyncio.gather(*(runtime.read(lambda store, _: store.ping()) for _ in range(runtime.places)))
+    except StoreError as error:
         return f" Redis does not answer now ({error}); until it does, conversations are not stored."
     return ""
 
 
 def describe(settings: Settings, connection: Connection) -> str:
     parts = [
-        f"{NAME}: active, Redis {connection.describe()}",
+        f"{NAME} {FORK_VERSION}: active, Redis {connection.describe()}",
         f"time to live {settings.ttl_seconds} s",
         "values encrypted" if settings.encryption_keys else "values not encrypted",
     ]

@@ -1,252 +1,253 @@
 """Turns and records in Redis.
 
-``{prefix}session:{response id}`` holds a record, ``{prefix}turns:{conversation}`` the list of its turns. Reading
-takes two round trips for a chain of any length, writing a turn takes two. Every command has one key, so Redis
-Cluster serves it; nothing is read, changed and written back.
+``{prefix}session:{response id}`` holds a record; ``{prefix}{{conversation}}:turns``, ``:tree`` and ``:lives`` hold the
+conversation (see ``scripts``), in one slot of a Cluster. Reading takes two round trips for a chain of any length,
+writing a turn takes two. Nothing is read, changed and written back.
 """
 
 import asyncio
-import re
 import secrets
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from . import conversation as conv
-from .cipher import Cipher, WrongKey
+from . import scripts
+from .cipher import CannotOpen, Cipher
 from .conversation import Chain, Record, Turn
 from .owner import Owner
+from .packing import WINDOW_BYTES, Unpackable, pack, unpack
+from .results import Miss, NotStored, OddValue
+from .settings import Settings
+
+Call = Callable[[Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
 
 KEY_PREFIX = "litellm_patch:"
 
 # Turns outlive the records that lead to them, so that a record never points at expired turns.
-TURNS_GRACE_SECONDS = 60
+GRACE_SECONDS = 60
 
 # A reservation lives as long as a stream may last; one that ended is replaced or given up.
 RESERVATION_TTL_SECONDS = 900
-
-# A new connection takes some ten turns of the event loop, and a busy loop may need a while for each.
-_PARTS_OF_TIMEOUT = 25
-
-# Puts a record in the place of our own reservation, or where nothing is any more. KEYS: session. ARGV: reservation,
-# record, seconds.
-_COMMIT_RESERVED = """
-local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
-return 1
-"""
-_RELEASE_RESERVED = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
 _RESERVED = b"R"
 
-# The error codes of Redis that tell an operator what to do.
-_CODES = (
-    "OOM",
-    "READONLY",
-    "NOAUTH",
-    "WRONGPASS",
-    "NOPERM",
-    "LOADING",
-    "MISCONF",
-    "CLUSTERDOWN",
-    "WRONGTYPE",
-    "MASTERDOWN",
-)
+_OFF_THE_LOOP_BYTES = 1 << 18  # more is packed and unpacked in a thread, so that other requests go on
 
 
-class StoreUnavailable(Exception):
-    """Redis did not do what was asked; the message says why, without values or passwords."""
+class Budget(Protocol):
+    """What an operation may take; it grows with the bytes to move."""
+
+    def add_bytes(self, size_bytes: int) -> None: ...
 
 
-class Skipped(Exception):
-    """A turn is not stored because of a limit; the message names it."""
-
-
-class Miss(Enum):
-    """Why a response is not served from Redis."""
-
-    UNKNOWN = "unknown"
-    DENIED = "denied"
-    INCOMPLETE = "incomplete"
-    UNREADABLE = "unreadable"
-
-
-@dataclass(frozen=True)
 class Reservation:
     """A response id that is ours before its turn is stored."""
 
-    response_id: str
-    token: bytes
+    def __init__(self, response_id: str):
+        self.response_id = response_id
+        self.token = _RESERVED + secrets.token_bytes(16)
 
 
 class SessionStore:
-    """Saves and loads turns through one asyncio Redis client, which the caller owns.
+    """Saves and loads turns through ``call``, which gives each command a Redis client, twice if a connection broke.
 
-    Every method raises StoreUnavailable within about ``timeout_seconds`` a round trip when Redis does not answer.
+    What ``call`` raises goes through (see ``results``), but for an odd value: to a reader that is a miss.
     """
 
     def __init__(
         self,
-        client: Any,
-        *,
-        ttl_seconds: int,
-        timeout_seconds: float,
-        max_turn_bytes: int,
-        max_turns: int,
+        call: Call,
+        settings: Settings,
         cipher: Cipher,
+        *,
         namespace: str | None = None,
+        clock: Callable[[], float] = time.time,
     ):
-        self._client = client
-        self._ttl_seconds = ttl_seconds
-        self._timeout_seconds = timeout_seconds
-        self._max_turn_bytes = max_turn_bytes
-        self._max_turns = max_turns
+        self._call = call
+        self._settings = settings
         self._cipher = cipher
         self._prefix = f"{namespace}:{KEY_PREFIX}" if namespace else KEY_PREFIX
+        self._clock = clock
 
     async def ping(self) -> None:
-        await self._ask(self._client.ping)
+        await self._call(lambda client: client.ping())
 
-    async def load(self, response_id: str, may_continue: Callable[[Owner], bool]) -> Chain | Miss:
-        """The chain of a response, its life and that of its turns renewed; or why there is none."""
-        session_key = self._session_key(response_id)
-        value = await self._ask(lambda: self._client.get(session_key))
-        if value is None or value[:1] == _RESERVED:
-            return Miss.UNKNOWN
+    async def load(self, response_id: str, may_continue: Callable[[Owner], bool], budget: Budget) -> Chain | Miss:
+        """The turns of a response, its life renewed; or why there are none."""
         try:
-            record = conv.decode_record(self._cipher.open(value, session_key))
-        except (WrongKey, conv.Unreadable):
+            record = await self._load_record(response_id)
+            if isinstance(record, Miss):
+                return record
+            if not may_continue(record.owner):
+                return Miss.DENIED
+            life = self._life(record.started)
+            if life < 1:
+                return Miss.UNKNOWN
+            if self._is_too_large(record):
+                return Miss.TOO_LARGE
+            budget.add_bytes(record.bytes)
+            path = await self._call(partial(self._read_path, record, self._session_key(response_id), life))
+            if not path:
+                return Miss.INCOMPLETE
+            return await _off_the_loop(record.bytes, self._open_chain, record, path)
+        except (CannotOpen, Unpackable, conv.Unreadable, OddValue):
             return Miss.UNREADABLE
-        if not may_continue(record.owner):
-            return Miss.DENIED
-        turns_key = self._turns_key(record.conversation)
-        pipeline = self._client.pipeline(transaction=False)
-        for first, last in record.path:
-            pipeline.lrange(turns_key, first, last)
-        pipeline.expire(turns_key, self._turns_life(record))
-        pipeline.expire(session_key, self._ttl_seconds)
-        ranges = (await self._ask(pipeline.execute))[: len(record.path)]
-        try:
-            turns = tuple(
-                conv.decode_turn(self._cipher.open(sealed, turns_key))
-                for sealed_turns in ranges
-                for sealed in sealed_turns
-            )
-        except (WrongKey, conv.Unreadable):
-            return Miss.UNREADABLE
-        return Chain(record, turns) if conv.is_whole(record, turns) else Miss.INCOMPLETE
-
-    async def reserve(self, response_id: str) -> Reservation:
-        """Takes ``response_id`` for a turn to come, or where another response has it, a new id made from it."""
-        token = _RESERVED + secrets.token_bytes(16)
-        while True:
-            key = self._session_key(response_id)
-            if await self._ask(partial(self._client.set, key, token, ex=RESERVATION_TTL_SECONDS, nx=True)):
-                return Reservation(response_id, token)
-            response_id = different_id(response_id)
-
-    async def release(self, reservation: Reservation) -> None:
-        key = self._session_key(reservation.response_id)
-        await self._ask(lambda: self._client.eval(_RELEASE_RESERVED, 1, key, reservation.token))
 
     async def save(
         self,
         response_id: str,
         turn: Turn,
+        chain: Chain,
+        budget: Budget,
         *,
-        parent: Chain | None,
         owner: Owner,
         session_id: str | None,
-        id_is_out: bool = False,
         reservation: Reservation | None = None,
+        id_is_out: bool = False,
     ) -> str:
-        """Stores ``turn`` after ``parent`` and returns the response id it can be continued by.
+        """Stores ``turn`` after ``chain`` and returns the response id it can be continued by.
 
         That is ``response_id``, or where another response has that id, a new one made from it. ``id_is_out``: the
-        client has seen the id, so it stays. Raises Skipped when a limit is exceeded or an id that is out is taken.
+        client has seen the id, so it stays. Raises NotStored when a limit is exceeded or an id that is out is taken.
         """
-        record = await self._push(turn, parent, owner, session_id)
-        while not await self._commit(response_id, record, reservation):
+        record = await self._append(turn, chain, owner, session_id, budget)
+        life = self._life(record.started)
+        while True:
+            key = self._session_key(response_id)
+            head, rest = conv.encode_record(record)
+            value = head + b"\n" + self._cipher.seal(rest, key.encode() + head)
+            held = reservation.token if reservation is not None else b""
+            if await self._run(scripts.COMMIT, (key,), held, value, life):
+                return response_id
             if id_is_out:
-                raise Skipped("Another response has the id that the client already knows.")
-            response_id = different_id(response_id)
-        return response_id
+                raise NotStored("Another response has the id that the client already knows.")
+            response_id, reservation = different_id(response_id), None
 
-    async def _push(self, turn: Turn, parent: Chain | None, owner: Owner, session_id: str | None) -> Record:
-        if parent is not None and conv.path_length(parent.record.path) >= self._max_turns:
-            raise Skipped(f"The conversation has {self._max_turns} turns, the limit of REDIS_SESSION_PATCH_MAX_TURNS.")
-        encoded = conv.encode_turn(turn)
-        if len(encoded) > self._max_turn_bytes:
-            raise Skipped(
-                f"The turn has {len(encoded)} bytes, over REDIS_SESSION_PATCH_MAX_TURN_BYTES={self._max_turn_bytes}."
-            )
-        life = max(self._ttl_seconds, parent.record.turns_ttl_seconds if parent else 0)
-        blank = Record("", (), turn.id, owner, session_id, turn.created, life)
-        if parent is not None:
-            name, path = parent.record.conversation, parent.record.path
-            # Only onto the list that holds the ancestors: a new list of that name would not hold them.
-            length = await self._append(name, [encoded], life, only_if_it_exists=True)
-            if length > path[-1][1] + 1:
-                return replace(blank, conversation=name, path=conv.extend_path(path, length - 1))
-        # A first turn, or one whose ancestors went away since they were read: written with them.
-        earlier = [conv.encode_turn(ancestor) for ancestor in parent.turns] if parent is not None else []
-        name = conv.new_id()
-        await self._append(name, [*earlier, encoded], life, only_if_it_exists=False)
-        return replace(blank, conversation=name, path=((0, len(earlier)),))
+    async def reserve(self, reservation: Reservation) -> bool:
+        """Takes an id for a turn to come; ``False`` where another response has it."""
+        key = self._session_key(reservation.response_id)
+        return bool(await self._run(scripts.COMMIT, (key,), b"", reservation.token, RESERVATION_TTL_SECONDS))
 
-    async def _append(self, name: str, encoded: list[bytes], life: int, *, only_if_it_exists: bool) -> int:
-        key = self._turns_key(name)
-        sealed = [self._cipher.seal(data, key) for data in encoded]
-        pipeline = self._client.pipeline(transaction=False)
-        (pipeline.rpushx if only_if_it_exists else pipeline.rpush)(key, *sealed)
-        pipeline.expire(key, life + TURNS_GRACE_SECONDS)
-        return int((await self._ask(pipeline.execute))[0])
+    async def release(self, reservation: Reservation) -> None:
+        await self._run(scripts.RELEASE, (self._session_key(reservation.response_id),), reservation.token)
 
-    async def _commit(self, response_id: str, record: Record, reservation: Reservation | None) -> bool:
+    async def is_taken(self, response_id: str) -> bool:
+        """Whether a response is stored under this id."""
+        return bool(await self._call(lambda client: client.exists(self._session_key(response_id))))
+
+    async def _load_record(self, response_id: str) -> Record | Miss:
         key = self._session_key(response_id)
-        value = self._cipher.seal(conv.encode_record(record), key)
-        if reservation is None:
-            return bool(await self._ask(lambda: self._client.set(key, value, ex=self._ttl_seconds, nx=True)))
-        arguments = (key, reservation.token, value, self._ttl_seconds)
-        return bool(await self._ask(lambda: self._client.eval(_COMMIT_RESERVED, 1, *arguments)))
+        value = await self._call(lambda client: client.get(key))
+        if value is None or value[:1] == _RESERVED:
+            return Miss.UNKNOWN
+        head, _, sealed = value.partition(b"\n")
+        return conv.decode_record(head, self._cipher.open(sealed, key.encode() + head))
 
-    async def _ask(self, operation: Callable[[], Awaitable[Any]]) -> Any:
-        from redis.exceptions import RedisError
+    def _is_too_large(self, record: Record) -> bool:
+        return record.turns > self._settings.max_turns or record.bytes > self._settings.max_conversation_bytes
 
-        asked = asyncio.ensure_future(operation())
-        # Given up, it may still fail: that is known, and its text is not for the log.
-        asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+    async def _read_path(self, record: Record, session_key: str, life: int, client: Any) -> list[bytes] | None:
+        pipeline = client.pipeline(transaction=False)
+        keys = self._conversation_keys(record.conversation)
+        pipeline.eval(scripts.READ, len(keys), *keys, record.turn, record.turns, record.bytes, life + GRACE_SECONDS)
+        pipeline.eval(scripts.PROLONG, 1, session_key, life)
+        path, _ = await pipeline.execute()
+        return path
+
+    def _open_chain(self, record: Record, path: list[bytes]) -> Chain:
+        key = self._conversation_keys(record.conversation)[0]
+        turns, tail, before = [], b"", conv.NO_TURN
+        for turn_id, sealed in zip(map(bytes.decode, path[::2]), path[1::2], strict=True):
+            packed = self._cipher.open(sealed, _place(key, before, turn_id))
+            before = turn_id
+            data = unpack(packed, tail, self._settings.max_turn_bytes)
+            turns.append(conv.decode_turn(data))
+            tail = (tail + data)[-WINDOW_BYTES:]
+        return Chain(tuple(turns), record, tail)
+
+    async def _append(self, turn: Turn, chain: Chain, owner: Owner, session_id: str | None, budget: Budget) -> Record:
+        now = int(self._clock())
+        if chain.record is not None:
+            known = replace(chain.record, owner=owner, session_id=session_id)
+            if record := await self._append_to(known, [turn], chain.tail, budget):
+                return record
+        # A first turn, or one whose turns before it are not in Redis (any more): written with them.
+        started = chain.record.started if chain.record is not None else now
+        blank = Record(conv.new_conversation(), conv.NO_TURN, 0, 0, started, owner, session_id)
+        record = await self._append_to(blank, [*chain.turns, turn], b"", budget)
+        if record is None:
+            raise AssertionError("A new conversation has nothing to follow.")
+        return record
+
+    async def _append_to(self, record: Record, turns: list[Turn], tail: bytes, budget: Budget) -> Record | None:
+        """The record of the last one of ``turns``; ``None`` when the turn that they follow has gone."""
+        keys = self._conversation_keys(record.conversation)
+        follows, arguments = record.turn, []
+        for turn in turns:
+            data = self._encode(turn)
+            packed = await _off_the_loop(len(data), pack, data, tail)
+            turn_id = conv.new_turn_id()
+            sealed = self._cipher.seal(packed, _place(keys[0], record.turn, turn_id))
+            tail = (tail + data)[-WINDOW_BYTES:]
+            record = replace(record, turn=turn_id, turns=record.turns + 1, bytes=record.bytes + len(sealed))
+            arguments += [turn_id, sealed]
+        self._check_limits(record)
+        budget.add_bytes(sum(map(len, arguments)))
+        life = self._life(record.started)
+        if life < 1:
+            raise NotStored("The conversation has reached its longest life (REDIS_SESSION_PATCH_MAX_AGE).")
+        leading = (life + GRACE_SECONDS, record.owner.tag, follows)
+        return record if await self._run(scripts.APPEND, keys, *leading, *arguments) else None
+
+    async def _run(self, script: str, keys: tuple[str, ...], *arguments: Any) -> Any:
+        return await self._call(lambda client: client.eval(script, len(keys), *keys, *arguments))
+
+    def _encode(self, turn: Turn) -> bytes:
         try:
-            # In parts: after a standstill of the busy event loop, an answer that is there still counts.
-            for _ in range(_PARTS_OF_TIMEOUT):
-                if (await asyncio.wait({asked}, timeout=self._timeout_seconds / _PARTS_OF_TIMEOUT))[0]:
-                    return asked.result()
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(_reason(error)) from error
-        finally:
-            asked.cancel()
-        raise StoreUnavailable(f"no answer within {self._timeout_seconds:g} s")
+            if not isinstance(turn.input, conv.JsonText):
+                conv.check_turn(turn)
+            data = conv.encode_turn(turn)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise NotStored(f"The turn has a form that cannot be stored ({type(error).__name__}).") from error
+        if len(data) > self._settings.max_turn_bytes:
+            limit = f"REDIS_SESSION_PATCH_MAX_TURN_BYTES={self._settings.max_turn_bytes}"
+            raise NotStored(f"The turn has {len(data)} bytes, over {limit}.")
+        return data
 
-    def _turns_life(self, record: Record) -> int:
-        return max(self._ttl_seconds, record.turns_ttl_seconds) + TURNS_GRACE_SECONDS
+    def _check_limits(self, record: Record) -> None:
+        if record.turns > self._settings.max_turns:
+            limit = f"REDIS_SESSION_PATCH_MAX_TURNS={self._settings.max_turns}"
+            raise NotStored(f"The conversation has {record.turns} turns, over {limit}.")
+        if record.bytes > self._settings.max_conversation_bytes:
+            limit = f"REDIS_SESSION_PATCH_MAX_CONVERSATION_BYTES={self._settings.max_conversation_bytes}"
+            raise NotStored(f"The conversation has {record.bytes} bytes, over {limit}.")
+
+    def _life(self, started: int) -> int:
+        """Seconds that a response of a conversation may live from now on."""
+        if self._settings.max_age_seconds is None:
+            return self._settings.ttl_seconds
+        return min(self._settings.ttl_seconds, started + self._settings.max_age_seconds - int(self._clock()))
 
     def _session_key(self, response_id: str) -> str:
         return f"{self._prefix}session:{response_id}"
 
-    def _turns_key(self, name: str) -> str:
-        return f"{self._prefix}turns:{name}"
+    def _conversation_keys(self, conversation: str) -> tuple[str, str, str]:
+        head = f"{self._prefix}{{{conversation}}}:"
+        return f"{head}turns", f"{head}tree", f"{head}lives"
+
+
+def _place(turns_key: str, before: str, turn_id: str) -> bytes:
+    return f"{turns_key}/{before}/{turn_id}".encode()
 
 
 def different_id(response_id: str) -> str:
     """A response id of its own for an answer whose provider repeated an id."""
-    return f"{response_id}-{conv.new_id()}"
+    return f"{response_id}-{secrets.token_hex(8)}"
 
 
-def _reason(error: Exception) -> str:
-    # A code, never the text: redis-py quotes the failed command there, which holds messages.
-    return next((code for code in _CODES if re.search(rf"\b{code}\b", str(error))), type(error).__name__)
+async def _off_the_loop(size_bytes: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    if size_bytes < _OFF_THE_LOOP_BYTES:
+        return function(*arguments)
+    return await asyncio.to_thread(function, *arguments)

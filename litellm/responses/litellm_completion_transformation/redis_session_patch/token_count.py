@@ -7,8 +7,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from . import runtime as runtimes
+from .lookup import look_ahead
 from .owner import Owner, owner_of
-from .reading import look_ahead
 from .request import CURRENT, Request
 
 # Upstream does not tell the counting step who asks.

@@ -1,3 +1,3 @@
-"""The fork's version, the one place: the proxy's start line, the tool, the image and the changelog take it from here."""
+"""The fork's version, for the proxy's start line, the tool, the image and the changelog."""
 
 FORK_VERSION = "0.2.0"

@@ -1,34 +1,44 @@
 """The WebSocket form of ``/v1/responses``, where upstream keeps the history of a connection in its memory.
 
-That history begins with the connection. A turn that continues a response from before it is therefore left to the
-store, and so are the turns after it: upstream would continue them with the part it knows.
+Each turn is looked up and stored as over HTTP; the connection's memory is what helps where Redis does not have it.
 """
 
 import json
 import sys
+from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from . import runtime as runtimes
-from .misses import CODE, error_body
+from .refusals import error_body, is_refusal, status_of
 
-_ATTRIBUTE = "redis_session_patch_call"
-
-
-def note_websocket_call(handler: Any, call: dict[str, Any]) -> None:
-    """Before upstream puts a history into ``call``: where it has none, it leaves ``previous_response_id`` there."""
-    setattr(handler, _ATTRIBUTE, call)
+_REMEMBERED: ContextVar[tuple[Any, ...]] = ContextVar("redis_session_patch_connection", default=())
 
 
-def websocket_history_is_elsewhere(handler: Any) -> bool:
-    """Whether the turn that just ended began before the connection, so that upstream must not keep it as a whole."""
-    call = getattr(handler, _ATTRIBUTE, None) or {}
-    return runtimes.current() is not None and bool(call.get("previous_response_id"))
+def leave_history_to_redis(call: dict[str, Any], previous_response_id: str | None, remembered: Sequence[Any]) -> bool:
+    """Whether the turn's ``call`` keeps its input and names the response before it, as over HTTP.
+
+    ``remembered``: what upstream would put before the input. Where it has nothing, it leaves the id there itself.
+    """
+    if runtimes.current() is None or not previous_response_id or not remembered:
+        _REMEMBERED.set(())
+        return False
+    _REMEMBERED.set(tuple(remembered))
+    call["previous_response_id"] = previous_response_id
+    return True
+
+
+def remembered_by_the_connection() -> tuple[Any, ...]:
+    """What the running turn's connection knows of its conversation, as Responses items."""
+    return _REMEMBERED.get()
 
 
 async def refused_over_websocket(websocket: Any) -> bool:
-    """Sends OpenAI's error event if the exception being handled is our refusal of an unknown response."""
-    error = sys.exc_info()[1]
-    if getattr(error, "code", None) != CODE:
+    """Sends OpenAI's error event if the exception being handled is one of our refusals."""
+    error: Any = sys.exc_info()[1]
+    code = getattr(error, "code", None)
+    if not is_refusal(code):
         return False
-    await websocket.send_text(json.dumps({"type": "error", "status": 400, **error_body(str(error.message))}))
+    event = {"type": "error", "status": status_of(code), **error_body(code, str(error.message))}
+    await websocket.send_text(json.dumps(event))
     return True

@@ -1,0 +1,110 @@
+"""What must happen together, as Lua scripts on the keys of one slot; each may be run again after a lost reply.
+
+A conversation is three keys: ``turns``, a hash from turn to sealed bytes; ``tree``, a sorted set of the turns whose
+score is the turn before (0: none); ``lives``, a sorted set of the turns whose score is when the response of that
+turn ends, in seconds of Redis' own clock. A turn stays as long as its response lives or a turn after it stays.
+"""
+
+# Written for Redis 5 and newer. Limits of one run keep Redis free for others.
+_COLLECTED_AT_ONCE = 100
+
+_LIBRARY = f"""
+local turns, tree, lives = KEYS[1], KEYS[2], KEYS[3]
+local now = tonumber(redis.call('TIME')[1])
+
+-- Takes out a turn that nothing needs, then the turns before it that only it needed.
+local function drop(turn)
+  while turn and turn ~= '0' and not redis.call('ZSCORE', lives, turn)
+      and #redis.call('ZRANGEBYSCORE', tree, turn, turn, 'LIMIT', 0, 1) == 0 do
+    local before = redis.call('ZSCORE', tree, turn)
+    redis.call('HDEL', turns, turn, 'r' .. turn)
+    redis.call('ZREM', tree, turn)
+    turn = before
+  end
+  if redis.call('ZCARD', tree) == 0 then redis.call('DEL', turns, tree, lives) end
+end
+
+-- Makes the life of a turn's response, and that of the keys, at least `seconds`; then takes out what has ended.
+-- A full Redis and a replica refuse the life, and still serve what they have.
+local function renew(turn, seconds)
+  local ends = now + seconds
+  if tonumber(redis.call('ZSCORE', lives, turn) or 0) >= ends then return end
+  local refused = type(redis.pcall('ZADD', lives, ends, turn)) == 'table'
+  for _, key in ipairs(KEYS) do
+    if redis.call('TTL', key) < seconds then redis.pcall('EXPIRE', key, seconds) end
+  end
+  if refused then return end
+  for _, ended in ipairs(redis.call('ZRANGEBYSCORE', lives, '-inf', '(' .. now, 'LIMIT', 0, {_COLLECTED_AT_ONCE})) do
+    redis.call('ZREM', lives, ended)
+    drop(ended)
+  end
+end
+"""
+
+# Adds turns, each after the one before. KEYS: turns, tree, lives. ARGV: seconds to live, owner tag, the turn to
+# follow (0: none), then pairs of turn and sealed bytes. Gives 1; 0 when the turn to follow is not there (any more).
+APPEND = f"""
+{_LIBRARY}
+local before = ARGV[3]
+if before ~= '0' and not (redis.call('ZSCORE', tree, before) and redis.call('HEXISTS', turns, before) == 1) then
+  return 0
+end
+redis.call('HSET', turns, 'o' .. ARGV[2], '')
+for i = 4, #ARGV, 2 do
+  redis.call('HSET', turns, ARGV[i], ARGV[i + 1])
+  redis.call('ZADD', tree, before, ARGV[i])
+  before = ARGV[i]
+end
+renew(before, tonumber(ARGV[1]))
+return 1
+"""
+
+# A turn and all before it, oldest first, as turn, sealed bytes, turn, …; the life of its response renewed. KEYS:
+# turns, tree, lives. ARGV: turn, how many turns, how many bytes in all, seconds to live. Gives nothing unless there
+# are just so many.
+READ = f"""
+{_LIBRARY}
+local path, turn, bytes = {{}}, ARGV[1], 0
+for i = tonumber(ARGV[2]), 1, -1 do
+  path[2 * i - 1] = turn
+  bytes = bytes + redis.call('HSTRLEN', turns, turn)
+  turn = redis.call('ZSCORE', tree, turn)
+  if not turn then return nil end
+end
+if turn ~= '0' or bytes ~= tonumber(ARGV[3]) then return nil end
+for i = 1, 2 * tonumber(ARGV[2]), 2 do path[i + 1] = redis.call('HGET', turns, path[i]) end
+renew(ARGV[1], tonumber(ARGV[4]))
+return path
+"""
+
+# Ends the life of a turn's response. KEYS: turns, tree, lives. ARGV: turn.
+END = f"""
+{_LIBRARY}
+redis.call('ZREM', lives, ARGV[1])
+drop(ARGV[1])
+return 1
+"""
+
+# Puts a value where nothing is, or in the place of our reservation. KEYS: session. ARGV: reservation, value, seconds
+# to live. Gives 1; 0 when the place is taken. In two commands: beside LiteLLM's own scripts, Redis 6.2.14 crashed at
+# a script's SET with EX.
+COMMIT = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] and held ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+
+# Takes out a value that is still the one we know. KEYS: session. ARGV: value.
+RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+
+# A life is only ever made longer. KEYS: session. ARGV: seconds to live.
+PROLONG = """
+local left = redis.call('TTL', KEYS[1])
+if left >= 0 and left < tonumber(ARGV[1]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return 1
+"""
