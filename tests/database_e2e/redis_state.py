@@ -9,9 +9,6 @@ from redis import Redis
 
 from lab.redis_server import RedisServer
 
-SESSIONS = "litellm_patch:session:*"
-TURNS = "litellm_patch:turns:*"
-
 
 def connect(server: RedisServer) -> Redis:
     return Redis.from_url(server.url)

@@ -9,8 +9,9 @@ from redis import Redis
 
 from lab.client import ResponsesClient
 from lab.redis_server import RedisServer
+from lab.stored import SESSIONS, TURNS, turns_of
 
-from .redis_state import SESSIONS, TURNS, connect, keys, only_new_key
+from .redis_state import connect, keys, only_new_key
 from .talks import Talk
 from .upstream import continues
 
@@ -22,25 +23,33 @@ def lose_all_turns(redis: Redis, turns: bytes, records: list[bytes]) -> None:
 
 
 def lose_the_first_turn(redis: Redis, turns: bytes, records: list[bytes]) -> None:
-    redis.lpop(turns)
+    redis.hdel(turns, in_order(redis, turns)[0])
 
 
 def lose_the_last_turn(redis: Redis, turns: bytes, records: list[bytes]) -> None:
-    redis.rpop(turns)
+    redis.hdel(turns, in_order(redis, turns)[-1])
 
 
 def overwrite_a_turn_in_the_middle(redis: Redis, turns: bytes, records: list[bytes]) -> None:
-    redis.lset(turns, 1, b"J{}")
+    redis.hset(turns, in_order(redis, turns)[1], b"Pj{}")
 
 
 def swap_two_turns(redis: Redis, turns: bytes, records: list[bytes]) -> None:
-    first, second = redis.lrange(turns, 0, 1)
-    redis.lset(turns, 0, second)
-    redis.lset(turns, 1, first)
+    first, second = in_order(redis, turns)[:2]
+    one, two = redis.hmget(turns, first, second)
+    redis.hset(turns, mapping={first: two, second: one})
+
+
+def lose_the_order_of_turns(redis: Redis, turns: bytes, records: list[bytes]) -> None:
+    redis.delete(turns.removesuffix(b":turns") + b":tree")
 
 
 def lose_the_last_record(redis: Redis, turns: bytes, records: list[bytes]) -> None:
     redis.delete(records[-1])
+
+
+def in_order(redis: Redis, turns: bytes) -> list[bytes]:
+    return list(turns_of(redis, turns))
 
 
 LOSSES = (
@@ -49,6 +58,7 @@ LOSSES = (
     lose_the_last_turn,
     overwrite_a_turn_in_the_middle,
     swap_two_turns,
+    lose_the_order_of_turns,
     lose_the_last_record,
 )
 

@@ -9,10 +9,11 @@ import pytest
 
 from lab.client import ResponsesClient
 from lab.redis_server import RedisServer
+from lab.stored import SESSIONS
 
 from .identities import Management
-from .redis_state import SESSIONS, only_new_key
 from .redis_state import keys as redis_keys
+from .redis_state import only_new_key
 from .talks import Talk, texts_received
 
 

@@ -15,6 +15,7 @@ from lab.client import Reply, ResponsesClient
 from lab.proxy import Proxy
 from lab.recording import ProviderState, Recorded
 from lab.replay import Setting
+from lab.stored import stored_texts
 from lab.wire import Conversation
 
 QUESTION = "What did I say?"
@@ -130,9 +131,4 @@ def marker() -> str:
 
 def redis_holds(redis: Redis, text: str) -> bool:
     """Whether any value that the patch keeps holds ``text``."""
-    return any(text.encode() in value for value in patch_values(redis))
-
-
-def patch_values(redis: Redis) -> Iterator[bytes]:
-    for key in redis.scan_iter("litellm_patch:*", count=1_000):
-        yield from redis.lrange(key, 0, -1) if b":turns:" in key else [redis.get(key) or b""]
+    return any(text.encode() in value for value in stored_texts(redis))

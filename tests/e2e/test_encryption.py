@@ -12,8 +12,9 @@ from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import ProxyOptions
 from lab.replay import Setting
+from lab.stored import stored_texts
 
-from .asking import Asker, asking, check_remembers, marker, patch_values, redis_holds
+from .asking import Asker, asking, check_remembers, marker, redis_holds
 from .sizes import IDENTITIES
 
 pytestmark = IDENTITIES
@@ -37,10 +38,10 @@ def keyed(
 
 def test_values_are_unreadable_in_redis(keyed: dict[str, Asker], redis: Redis) -> None:
     secret = marker()
-    before = set(patch_values(redis))
+    before = set(stored_texts(redis))
     first = keyed["old"].ask(secret, instructions=f"be {secret}")
     second = check_remembers(keyed["old"], first, [f"be {secret}", secret])
-    written = set(patch_values(redis)) - before
+    written = set(stored_texts(redis)) - before
     assert len(written) == 4, "two records and two turns"
     assert not redis_holds(redis, secret)
     readable = [first.reply.text, second.reply.text, "And then?", "default_user_id", "content", "user"]

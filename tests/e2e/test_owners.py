@@ -15,6 +15,7 @@ from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import MASTER_KEY, Proxy, ProxyOptions
 from lab.replay import Setting
+from lab.stored import SESSIONS, TURNS, turns_of
 
 from .asking import Asker, Exchange, asking, check_remembers, forgotten_id, marker, outcome, unknown_id
 from .sizes import IDENTITIES
@@ -68,11 +69,9 @@ def anyone(guarded: Guarded, provider: Provider) -> Iterator[Asker]:
 
 def inner_ids(redis: Redis, first: Exchange, text: str) -> set[str]:
     """Every other form of the response's id: of the store, of the provider, and what is inside the client's."""
-    turns = [
-        key for key in redis.scan_iter("litellm_patch:turns:*") if text.encode() in b"".join(redis.lrange(key, 0, -1))
-    ]
-    (conversation,) = (key.rpartition(b":")[2] for key in turns)
-    sessions = [key for key in redis.scan_iter("litellm_patch:session:*") if conversation in (redis.get(key) or b"")]
+    (turns,) = [key for key in redis.scan_iter(TURNS) if text.encode() in b"".join(turns_of(redis, key).values())]
+    conversation = turns.partition(b"{")[2].partition(b"}")[0]
+    sessions = [key for key in redis.scan_iter(SESSIONS) if conversation in (redis.get(key) or b"")]
     return {key.decode().partition("session:")[2] for key in sessions} | {unwrapped(first.id)} - {first.id}
 
 

@@ -110,6 +110,6 @@ def test_an_unreachable_redis_is_one_line_and_the_proxy_serves(
 
 
 def test_the_start_line_tells_what_is_active(proxy: Proxy) -> None:
-    (line,) = [line for line in proxy.log_text().splitlines() if "Redis session patch:" in line]
+    (line,) = [line for line in proxy.log_text().splitlines() if "Redis session patch " in line]
     assert "active, Redis 127.0.0.1:" in line or "active, Redis redis://" in line
     assert "time to live 86400 s, values not encrypted" in line

@@ -13,6 +13,7 @@ from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
 from lab.replay import Setting
+from lab.stored import SESSIONS, TURNS
 
 from .asking import Asker, Exchange, asking, check_remembers, unknown_id
 from .sizes import IDENTITIES
@@ -65,18 +66,18 @@ def test_a_known_id_is_not_refused(strict: Asker) -> None:
 
 
 def test_an_expired_response_is_refused(strict: Asker, redis: Redis) -> None:
-    before = set(redis.scan_iter("litellm_patch:session:*"))
+    before = set(redis.scan_iter(SESSIONS))
     first = strict.ask("hello")
-    (key,) = set(redis.scan_iter("litellm_patch:session:*")) - before
+    (key,) = set(redis.scan_iter(SESSIONS)) - before
     assert redis.pexpire(key, 1)
     wait_until(lambda: not redis.exists(key), 30, "the end of the response's life")
     check_is_refused(strict.ask("And?", first))
 
 
 def test_a_response_whose_turns_are_gone_is_refused(strict: Asker, redis: Redis) -> None:
-    before = set(redis.scan_iter("litellm_patch:turns:*"))
+    before = set(redis.scan_iter(TURNS))
     first = strict.ask("hello")
-    redis.delete(*set(redis.scan_iter("litellm_patch:turns:*")) - before)
+    redis.delete(*set(redis.scan_iter(TURNS)) - before)
     check_is_refused(strict.ask("And?", first))
 
 

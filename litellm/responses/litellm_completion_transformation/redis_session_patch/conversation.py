@@ -37,37 +37,40 @@ class Turn:
     """One request and its answer, whole and provider-neutral.
 
     ``input``: the client's input, a string or Responses items, as sent. ``answer``: chat messages, one a choice.
-    ``maker``: whose model answered. A history that was given by the database is kept as such turns too.
+    ``maker``: whose model answered. ``session_id``: under which upstream logs the conversation. A history that was
+    given by the database is kept as such turns too.
     """
 
     input: Any
     answer: tuple[dict[str, Any], ...] = ()
     instructions: str | None = None
     maker: str | None = None
+    session_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Record:
-    """Where a response's turns are, and whose they are.
+    """Where a response's turns are, and who may read them.
 
-    ``turn``: its own. ``turns``, ``bytes``: how many there are with all before it, and what they take in Redis.
-    ``started``: when the conversation began, in seconds since the epoch.
+    ``turn``: its own. With all turns before it: ``turns``, their number; ``bytes``, what they take in Redis; ``size``
+    and ``crc``, bytes and CRC-32 of their text. ``started``: when the conversation began, in seconds since the epoch.
     """
 
     conversation: str
     turn: str
     turns: int
     bytes: int
+    size: int
+    crc: int
     started: int
     owner: Owner
-    session_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Chain:
     """A response's turns, oldest first. ``record``: ``None`` for turns that are not in Redis.
 
-    ``tail``: the end of their JSON, against which the next turn is compressed.
+    ``tail``: the end of their text, against which the next turn is compressed.
     """
 
     turns: tuple[Turn, ...]
@@ -86,21 +89,33 @@ def new_turn_id() -> str:
     return str(1 + secrets.randbits(_TURN_BITS))
 
 
-def encode_turn(turn: Turn) -> bytes:
-    """UTF-8 JSON; NUL characters and lone surrogates survive. Raises TypeError or ValueError for what JSON lacks."""
-    text = turn.input.text if isinstance(turn.input, JsonText) else dump_json(turn.input)
-    # The instructions last: where the next turn repeats them, they are near.
-    rest = dump_json({"answer": turn.answer, "maker": turn.maker, "instructions": turn.instructions})
-    return f'{{"v":{FORMAT},"input":{text},{rest[1:]}'.encode("utf-8", "surrogatepass")
+def encode_turn(turn: Turn, before: Turn | None) -> bytes:
+    """The turn's part of its conversation's text: a JSON object and a comma. NUL and lone surrogates survive.
+
+    Instructions that are those of the turn ``before`` are ``true``. Raises TypeError or ValueError for what JSON lacks.
+    """
+    client_input = turn.input.text if isinstance(turn.input, JsonText) else dump_json(turn.input)
+    is_as_before = before is not None and turn.instructions is not None and turn.instructions == before.instructions
+    rest = {"answer": turn.answer, "maker": turn.maker, "session": turn.session_id}
+    rest["instructions"] = True if is_as_before else turn.instructions
+    said = {name: value for name, value in rest.items() if value is not None}
+    return f'{{"v":{FORMAT},"input":{client_input},{dump_json(said)[1:]},'.encode("utf-8", "surrogatepass")
 
 
-def decode_turn(data: bytes) -> Turn:
+def decode_turns(text: bytes) -> tuple[Turn, ...]:
     """Raises Unreadable."""
-    fields = _decode(data)
-    answer = tuple(_list(fields, "answer"))
-    turn = Turn(fields.get("input"), answer, _text(fields, "instructions"), _text(fields, "maker"))
-    check_turn(turn)
-    return turn
+    turns: list[Turn] = []
+    for fields in _load_json(b"[%s]" % text[:-1]):
+        _check(isinstance(fields, dict) and fields.get("v") == FORMAT, "a turn")
+        if fields.get("instructions") is True:
+            fields["instructions"] = turns[-1].instructions if turns else None
+        answer = fields.get("answer", [])
+        _check(isinstance(answer, list), "an answer")
+        texts = [fields.get(name) for name in ("instructions", "maker", "session")]
+        _check(all(each is None or isinstance(each, str) for each in texts), "a text")
+        turns.append(Turn(fields.get("input"), tuple(answer), *texts))
+        check_turn(turns[-1])
+    return tuple(turns)
 
 
 def check_turn(turn: Turn) -> None:
@@ -110,38 +125,36 @@ def check_turn(turn: Turn) -> None:
     _check(all(map(_is_message, turn.answer)), "an answer")
 
 
-def encode_record(record: Record) -> tuple[bytes, bytes]:
-    """A part that anybody may read, and one to be sealed."""
+def encode_record(record: Record) -> bytes:
+    """A JSON object on one line: format, conversation, turn; number, bytes, size and CRC of the turns; start, owner."""
     owner = record.owner
-    fields = {
-        "v": FORMAT,
-        "conversation": record.conversation,
-        "turn": record.turn,
-        "turns": record.turns,
-        "bytes": record.bytes,
-        "started": record.started,
-        "owner": [owner.user, owner.team, owner.key, owner.end_user],
-    }
-    return dump_json(fields).encode(), dump_json({"session": record.session_id}).encode("utf-8", "surrogatepass")
+    return dump_json(
+        {
+            "v": FORMAT,
+            "c": record.conversation,
+            "t": record.turn,
+            "n": record.turns,
+            "b": record.bytes,
+            "s": record.size,
+            "k": record.crc,
+            "a": record.started,
+            "o": [owner.user, owner.team] if owner.user or owner.team else [None, None, owner.key],
+        }
+    ).encode()
 
 
-def decode_record(head: bytes, sealed: bytes) -> Record:
+def decode_record(data: bytes) -> Record:
     """Raises Unreadable."""
-    fields, rest = _decode(head), _decode(sealed, is_versioned=False)
-    conversation, turn = fields.get("conversation"), fields.get("turn")
+    fields = _load_json(data)
+    _check(isinstance(fields, dict) and fields.get("v") == FORMAT, "a format")
+    conversation, turn, owner = fields.get("c"), fields.get("t"), fields.get("o")
     _check(isinstance(conversation, str) and re.fullmatch(r"[\w-]{1,32}", conversation, re.ASCII), "a conversation")
     _check(isinstance(turn, str) and re.fullmatch(r"[1-9][0-9]{0,14}", turn), "a turn")
-    owner = _list(fields, "owner")
-    _check(len(owner) >= 4 and all(part is None or isinstance(part, str) for part in owner), "an owner")
-    return Record(
-        conversation,
-        turn,
-        _whole(fields, "turns", 1),
-        _whole(fields, "bytes", 1),
-        _whole(fields, "started", 0),
-        Owner(*owner[:4]),
-        _text(rest, "session"),
-    )
+    _check(isinstance(owner, list) and len(owner) >= 2, "an owner")
+    _check(all(part is None or isinstance(part, str) for part in owner), "an owner")
+    numbers = [fields.get(name) for name in "nbska"]
+    _check(all(type(number) is int and 0 <= number < 1 << 48 for number in numbers) and numbers[0] > 0, "a number")
+    return Record(conversation, turn, *numbers, Owner(*owner[:3]))
 
 
 def dump_json(value: object) -> str:
@@ -155,41 +168,23 @@ def _plain(value: object) -> object:
     return dump(exclude_none=True)
 
 
-def _decode(data: bytes, *, is_versioned: bool = True) -> dict[str, Any]:
+def _load_json(data: bytes) -> Any:
     try:
-        fields = json.loads(data.decode("utf-8", "surrogatepass"), parse_constant=_refuse)
+        return _JSON.decode(data.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise Unreadable("A stored value is not JSON.") from error
-    _check(isinstance(fields, dict), "a value")
-    _check(not is_versioned or fields.get("v") == FORMAT, "a format")
-    return fields
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
+_JSON = json.JSONDecoder(parse_constant=_refuse)
+
+
 def _check(is_right: object, what: str) -> None:
     if not is_right:
         raise Unreadable(f"A stored value has {what} that cannot be.")
-
-
-def _list(fields: dict[str, Any], name: str) -> list[Any]:
-    value = fields.get(name, [])
-    _check(isinstance(value, list), name)
-    return value
-
-
-def _text(fields: dict[str, Any], name: str) -> str | None:
-    value = fields.get(name)
-    _check(value is None or isinstance(value, str), name)
-    return value
-
-
-def _whole(fields: dict[str, Any], name: str, least: int) -> int:
-    value = fields.get(name)
-    _check(type(value) is int and least <= value < 1 << 48, name)
-    return value
 
 
 def _is_item(item: Any) -> bool:

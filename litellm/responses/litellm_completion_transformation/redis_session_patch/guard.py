@@ -79,7 +79,11 @@ class Guard:
         return await end
 
     async def _end_of(self, attempt: "asyncio.Task[T]", budget: Budget) -> T:
-        await budget.wait_for(attempt)
+        try:
+            await budget.wait_for(attempt)
+        finally:  # Its request may have been left by the client.
+            if not attempt.done():
+                asyncio.get_running_loop().call_later(_GO_ON_SECONDS, attempt.cancel)
         if attempt.done():
             return attempt.result()
         if not budget.has_place:
@@ -96,8 +100,6 @@ class Guard:
         async with link.places:
             budget.has_place = True
             started = time.monotonic()
-            task = asyncio.current_task()
-            end = asyncio.get_running_loop().call_later(_GO_ON_SECONDS, task.cancel) if task is not None else None
             try:
                 result = await operation(store, budget)
             except asyncio.CancelledError:
@@ -115,9 +117,6 @@ class Guard:
                     f"A defect of the fork ({kind} at {_last_frame_of_ours(error)}): a conversation was not kept."
                 )
                 raise StoreUnavailable(kind) from error
-            finally:
-                if end is not None:
-                    end.cancel()
             self._observe(time.monotonic() - started)
             self._judge(budget, "")
             return result

@@ -84,8 +84,9 @@ async def _look_up(
     result, history = await _find(runtime, request, response_id)
     if history is not None:
         before = request.history, request.completion.get("messages")
+        request.history = history  # known while upstream's transformation makes messages of it
         try:
-            request.history, served = history, serve(history)
+            served = serve(history)
         except Exception:  # Upstream's transformation of what no client sent.
             request.history, request.completion["messages"] = before
             result = Miss.UNREADABLE.value
@@ -162,7 +163,7 @@ def _rows(request: Request, history: History) -> tuple[dict[str, Any], ...]:
 
 
 def _session_id(history: History) -> str | None:
-    return history.chain.record.session_id if history.chain.record is not None else None
+    return history.chain.turns[-1].session_id
 
 
 def _without_restated_turn(request: Request, history: History) -> Sequence[Turn]:

@@ -1,54 +1,37 @@
-"""How a turn's JSON becomes few bytes: compressed against the turns before it.
+"""How the JSON of a conversation becomes few bytes: one deflate stream (RFC 1951), of which each turn is a piece.
 
-What a conversation says again in every turn (instructions, tools, a client's own copy of what came before) costs
-next to nothing so. ``earlier`` is the JSON of the turns before, oldest first; its end alone is used.
-
-Packed: ``j`` + the JSON, or ``z`` + the number of bytes of ``earlier`` that were used (2 bytes, big-endian) + zlib
-(RFC 1950), whose header holds a checksum of those bytes.
+A piece is compressed against the end of the text before it, so what a conversation says again in every turn costs
+next to nothing. It ends at a byte, with the mark that a flush writes; the mark is left out (as in RFC 7692).
 """
 
 import zlib
+from collections.abc import Iterable
 
 WINDOW_BYTES = 16_384
-_WINDOW_BITS = 14  # 2 ** 14 bytes
-_PLAIN, _COMPRESSED = b"j", b"z"
-_LEAST_BYTES = 100  # less does not pay
+_WINDOW_BITS = 14  # 2 ** 14 bytes; a reader allows the format's largest
+_MARK = b"\x00\x00\xff\xff"
 _LARGE_BYTES = 1 << 20  # from here on speed matters more than the last few percent
 
 
 class Unpackable(ValueError):
-    """Bytes that ``pack`` did not make, that were made after other turns, or that are too large unpacked."""
+    """Pieces that are damaged, or not those that were packed one after the other."""
 
 
-def pack(data: bytes, earlier: bytes = b"") -> bytes:
-    if len(data) < _LEAST_BYTES:
-        return _PLAIN + data
-    window = earlier[-min(WINDOW_BYTES, 4 * len(data)) :]
+def pack(data: bytes, before: bytes) -> bytes:
+    """The piece of ``data`` after ``before``, of whose text the end is enough."""
+    window = before[-min(WINDOW_BYTES, 16 * len(data)) :]
     level = 1 if len(data) > _LARGE_BYTES else 6
-    options = (level, zlib.DEFLATED, _WINDOW_BITS, zlib.DEF_MEM_LEVEL, zlib.Z_DEFAULT_STRATEGY)
+    options = (level, zlib.DEFLATED, -_WINDOW_BITS, zlib.DEF_MEM_LEVEL, zlib.Z_DEFAULT_STRATEGY)
     compressor = zlib.compressobj(*options, window) if window else zlib.compressobj(*options)
-    packed = compressor.compress(data) + compressor.flush()
-    if len(packed) + 3 > len(data):
-        return _PLAIN + data
-    return _COMPRESSED + len(window).to_bytes(2, "big") + packed
+    return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_MARK)
 
 
-def unpack(packed: bytes, earlier: bytes, max_bytes: int) -> bytes:
-    """The JSON that was packed after ``earlier``. Raises Unpackable, also for more than ``max_bytes``."""
-    if packed[:1] == _PLAIN:
-        data = packed[1:]
-    elif packed[:1] == _COMPRESSED:
-        size = int.from_bytes(packed[1:3], "big")
-        window = earlier[-size:] if size else b""
-        try:
-            decompressor = zlib.decompressobj(_WINDOW_BITS, window) if window else zlib.decompressobj(_WINDOW_BITS)
-            data = decompressor.decompress(packed[3:], max_bytes + 1)
-        except zlib.error as error:
-            raise Unpackable("A stored turn was made after other turns, or is damaged.") from error
-        if not decompressor.eof and len(data) <= max_bytes:
-            raise Unpackable("A stored turn ends early.")
-    else:
-        raise Unpackable("A stored turn has an unknown form.")
-    if len(data) > max_bytes:
-        raise Unpackable(f"A stored turn has more than {max_bytes} bytes.")
+def unpack(pieces: Iterable[bytes], size_bytes: int, crc: int) -> bytes:
+    """The text of all pieces, which has so many bytes and this CRC-32. Raises Unpackable; never unpacks more."""
+    try:
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(_MARK.join([*pieces, b""]), size_bytes + 1)
+    except zlib.error as error:
+        raise Unpackable("Stored turns are damaged.") from error
+    if len(data) != size_bytes or zlib.crc32(data) != crc:
+        raise Unpackable("Stored turns are not those of the record.")
     return data

@@ -29,24 +29,24 @@ def error_body(code: str, message: str) -> dict[str, Any]:
 
 
 def refuse_unknown_response(model: str, provider: str | None) -> None:
-    """Raises LiteLLM's 400 for a response that is found nowhere.
+    """Raises LiteLLM's error for a response that is found nowhere.
 
     The id itself is not repeated: the client knows it wrapped, the bridge only unwrapped.
     """
-    import litellm
-
     message = "The previous response was not found: it is unknown, has expired, or is not yours."
-    _raise(litellm.BadRequestError(message=message, model=model, llm_provider=provider or ""), NOT_FOUND)
+    _raise(NOT_FOUND, message, model, provider)
 
 
 def refuse_for_now(model: str, provider: str | None) -> None:
-    """Raises LiteLLM's 503 where a response can neither be found nor be said not to exist."""
+    """Raises LiteLLM's error where a response can neither be found nor be said not to exist."""
+    message = "The previous response cannot be looked up now: the store of responses does not answer. Try again."
+    _raise(CANNOT_ASK, message, model, provider)
+
+
+def _raise(code: str, message: str, model: str, provider: str | None) -> None:
     import litellm
 
-    message = "The previous response cannot be looked up now: the store of responses does not answer. Try again."
-    _raise(litellm.ServiceUnavailableError(message=message, model=model, llm_provider=provider or ""), CANNOT_ASK)
-
-
-def _raise(error: Any, code: str) -> None:
+    # For the router always a bad request: one of another status would count against the model's deployment.
+    error: Any = litellm.BadRequestError(message=message, model=model, llm_provider=provider or "")
     error.code, error.param, error.type = code, _PARAM, _TYPE[code]
     raise error

@@ -34,7 +34,6 @@ async def store_answer(
                     request.history.chain if request.history is not None else NO_TURNS,
                     budget,
                     owner=request.owner,
-                    session_id=request.session_id,
                     id_is_out=id_is_out,
                     reservation=reservation,
                 )
@@ -80,4 +79,4 @@ def _turn(request: Request, completion: Any) -> Turn:
         raise NotStored("The provider's answer has no message.")
     if request.snapshot is None:
         raise NotStored("The client's input has no form that can be stored.")
-    return Turn(request.snapshot, answer, request.instructions, request.maker)
+    return Turn(request.snapshot, answer, request.instructions, request.maker, request.session_id)

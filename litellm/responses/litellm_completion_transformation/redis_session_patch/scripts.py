@@ -5,8 +5,18 @@ score is the turn before (0: none); ``lives``, a sorted set of the turns whose s
 turn ends, in seconds of Redis' own clock. A turn stays as long as its response lives or a turn after it stays.
 """
 
-# Written for Redis 5 and newer. Limits of one run keep Redis free for others.
+import hashlib
+
+# What one run takes out at most, so that Redis is free for others.
 _COLLECTED_AT_ONCE = 100
+
+
+class Script(str):
+    """A Lua script; ``sha`` is the name under which Redis remembers it."""
+
+    def __init__(self, text: str):
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
 
 _LIBRARY = f"""
 local turns, tree, lives = KEYS[1], KEYS[2], KEYS[3]
@@ -43,7 +53,8 @@ end
 
 # Adds turns, each after the one before. KEYS: turns, tree, lives. ARGV: seconds to live, owner tag, the turn to
 # follow (0: none), then pairs of turn and sealed bytes. Gives 1; 0 when the turn to follow is not there (any more).
-APPEND = f"""
+APPEND = Script(
+    f"""
 {_LIBRARY}
 local before = ARGV[3]
 if before ~= '0' and not (redis.call('ZSCORE', tree, before) and redis.call('HEXISTS', turns, before) == 1) then
@@ -58,11 +69,13 @@ end
 renew(before, tonumber(ARGV[1]))
 return 1
 """
+)
 
 # A turn and all before it, oldest first, as turn, sealed bytes, turn, …; the life of its response renewed. KEYS:
 # turns, tree, lives. ARGV: turn, how many turns, how many bytes in all, seconds to live. Gives nothing unless there
 # are just so many.
-READ = f"""
+READ = Script(
+    f"""
 {_LIBRARY}
 local path, turn, bytes = {{}}, ARGV[1], 0
 for i = tonumber(ARGV[2]), 1, -1 do
@@ -76,35 +89,44 @@ for i = 1, 2 * tonumber(ARGV[2]), 2 do path[i + 1] = redis.call('HGET', turns, p
 renew(ARGV[1], tonumber(ARGV[4]))
 return path
 """
+)
 
 # Ends the life of a turn's response. KEYS: turns, tree, lives. ARGV: turn.
-END = f"""
+END = Script(
+    f"""
 {_LIBRARY}
 redis.call('ZREM', lives, ARGV[1])
 drop(ARGV[1])
 return 1
 """
+)
 
 # Puts a value where nothing is, or in the place of our reservation. KEYS: session. ARGV: reservation, value, seconds
 # to live. Gives 1; 0 when the place is taken. In two commands: beside LiteLLM's own scripts, Redis 6.2.14 crashed at
 # a script's SET with EX.
-COMMIT = """
+COMMIT = Script(
+    """
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] and held ~= ARGV[2] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
+)
 
 # Takes out a value that is still the one we know. KEYS: session. ARGV: value.
-RELEASE = """
+RELEASE = Script(
+    """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
+)
 
 # A life is only ever made longer. KEYS: session. ARGV: seconds to live.
-PROLONG = """
+PROLONG = Script(
+    """
 local left = redis.call('TTL', KEYS[1])
 if left >= 0 and left < tonumber(ARGV[1]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
 return 1
 """
+)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
+from zlib import crc32
 
 from . import conversation as conv
 from . import scripts
@@ -20,6 +21,7 @@ from .conversation import Chain, Record, Turn
 from .owner import Owner
 from .packing import WINDOW_BYTES, Unpackable, pack, unpack
 from .results import Miss, NotStored, OddValue
+from .scripts import Script
 from .settings import Settings
 
 Call = Callable[[Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
@@ -103,7 +105,6 @@ class SessionStore:
         budget: Budget,
         *,
         owner: Owner,
-        session_id: str | None,
         reservation: Reservation | None = None,
         id_is_out: bool = False,
     ) -> str:
@@ -112,12 +113,12 @@ class SessionStore:
         That is ``response_id``, or where another response has that id, a new one made from it. ``id_is_out``: the
         client has seen the id, so it stays. Raises NotStored when a limit is exceeded or an id that is out is taken.
         """
-        record = await self._append(turn, chain, owner, session_id, budget)
+        record = await self._append(turn, chain, owner, budget)
         life = self._life(record.started)
         while True:
             key = self._session_key(response_id)
-            head, rest = conv.encode_record(record)
-            value = head + b"\n" + self._cipher.seal(rest, key.encode() + head)
+            head = conv.encode_record(record)
+            value = head + b"\n" + self._cipher.seal(b"", key.encode() + head)
             held = reservation.token if reservation is not None else b""
             if await self._run(scripts.COMMIT, (key,), held, value, life):
                 return response_id
@@ -142,73 +143,98 @@ class SessionStore:
         value = await self._call(lambda client: client.get(key))
         if value is None or value[:1] == _RESERVED:
             return Miss.UNKNOWN
-        head, _, sealed = value.partition(b"\n")
-        return conv.decode_record(head, self._cipher.open(sealed, key.encode() + head))
+        head, _, seal = value.partition(b"\n")
+        self._cipher.open(seal, key.encode() + head)
+        return conv.decode_record(head)
 
     def _is_too_large(self, record: Record) -> bool:
-        return record.turns > self._settings.max_turns or record.bytes > self._settings.max_conversation_bytes
+        limit = self._settings.max_conversation_bytes
+        return record.turns > self._settings.max_turns or max(record.size, record.bytes) > limit
 
     async def _read_path(self, record: Record, session_key: str, life: int, client: Any) -> list[bytes] | None:
-        pipeline = client.pipeline(transaction=False)
         keys = self._conversation_keys(record.conversation)
-        pipeline.eval(scripts.READ, len(keys), *keys, record.turn, record.turns, record.bytes, life + GRACE_SECONDS)
-        pipeline.eval(scripts.PROLONG, 1, session_key, life)
-        path, _ = await pipeline.execute()
+        arguments = (len(keys), *keys, record.turn, record.turns, record.bytes, life + GRACE_SECONDS)
+        for is_known in (True, False):
+            pipeline = client.pipeline(transaction=False)
+            if is_known:
+                pipeline.evalsha(scripts.READ.sha, *arguments)
+            else:
+                pipeline.eval(scripts.READ, *arguments)
+            pipeline.eval(scripts.PROLONG, 1, session_key, life)
+            path, prolonged = await pipeline.execute(raise_on_error=False)
+            if not (is_known and _is_unknown_script(path)):
+                break
+        for reply in (path, prolonged):
+            if isinstance(reply, Exception):
+                raise reply
         return path
 
     def _open_chain(self, record: Record, path: list[bytes]) -> Chain:
-        key = self._conversation_keys(record.conversation)[0]
-        turns, tail, before = [], b"", conv.NO_TURN
+        key, before, pieces = self._conversation_keys(record.conversation)[0], conv.NO_TURN, []
         for turn_id, sealed in zip(map(bytes.decode, path[::2]), path[1::2], strict=True):
-            packed = self._cipher.open(sealed, _place(key, before, turn_id))
+            pieces.append(self._cipher.open(sealed, _place(key, before, turn_id)))
             before = turn_id
-            data = unpack(packed, tail, self._settings.max_turn_bytes)
-            turns.append(conv.decode_turn(data))
-            tail = (tail + data)[-WINDOW_BYTES:]
-        return Chain(tuple(turns), record, tail)
+        text = unpack(pieces, record.size, record.crc)
+        return Chain(conv.decode_turns(text), record, text[-WINDOW_BYTES:])
 
-    async def _append(self, turn: Turn, chain: Chain, owner: Owner, session_id: str | None, budget: Budget) -> Record:
-        now = int(self._clock())
+    async def _append(self, turn: Turn, chain: Chain, owner: Owner, budget: Budget) -> Record:
         if chain.record is not None:
-            known = replace(chain.record, owner=owner, session_id=session_id)
-            if record := await self._append_to(known, [turn], chain.tail, budget):
+            known = replace(chain.record, owner=owner)
+            if record := await self._append_to(known, [turn], chain.turns[-1], chain.tail, budget):
                 return record
         # A first turn, or one whose turns before it are not in Redis (any more): written with them.
-        started = chain.record.started if chain.record is not None else now
-        blank = Record(conv.new_conversation(), conv.NO_TURN, 0, 0, started, owner, session_id)
-        record = await self._append_to(blank, [*chain.turns, turn], b"", budget)
+        started = chain.record.started if chain.record is not None else int(self._clock())
+        blank = Record(conv.new_conversation(), conv.NO_TURN, 0, 0, 0, 0, started, owner)
+        record = await self._append_to(blank, [*chain.turns, turn], None, b"", budget)
         if record is None:
             raise AssertionError("A new conversation has nothing to follow.")
         return record
 
-    async def _append_to(self, record: Record, turns: list[Turn], tail: bytes, budget: Budget) -> Record | None:
+    async def _append_to(
+        self, record: Record, turns: list[Turn], before: Turn | None, tail: bytes, budget: Budget
+    ) -> Record | None:
         """The record of the last one of ``turns``; ``None`` when the turn that they follow has gone."""
         keys = self._conversation_keys(record.conversation)
-        follows, arguments = record.turn, []
+        arguments = [record.turn]
         for turn in turns:
-            data = self._encode(turn)
-            packed = await _off_the_loop(len(data), pack, data, tail)
+            data = self._encode(turn, before)
+            piece = await _off_the_loop(len(data), pack, data, tail)
             turn_id = conv.new_turn_id()
-            sealed = self._cipher.seal(packed, _place(keys[0], record.turn, turn_id))
-            tail = (tail + data)[-WINDOW_BYTES:]
-            record = replace(record, turn=turn_id, turns=record.turns + 1, bytes=record.bytes + len(sealed))
+            sealed = self._cipher.seal(piece, _place(keys[0], record.turn, turn_id))
+            before, tail = turn, (tail + data)[-WINDOW_BYTES:]
+            record = replace(
+                record,
+                turn=turn_id,
+                turns=record.turns + 1,
+                bytes=record.bytes + len(sealed),
+                size=record.size + len(data),
+                crc=crc32(data, record.crc),
+            )
             arguments += [turn_id, sealed]
         self._check_limits(record)
         budget.add_bytes(sum(map(len, arguments)))
         life = self._life(record.started)
         if life < 1:
             raise NotStored("The conversation has reached its longest life (REDIS_SESSION_PATCH_MAX_AGE).")
-        leading = (life + GRACE_SECONDS, record.owner.tag, follows)
+        leading = (life + GRACE_SECONDS, record.owner.tag)
         return record if await self._run(scripts.APPEND, keys, *leading, *arguments) else None
 
-    async def _run(self, script: str, keys: tuple[str, ...], *arguments: Any) -> Any:
-        return await self._call(lambda client: client.eval(script, len(keys), *keys, *arguments))
+    async def _run(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> Any:
+        async def run(client: Any) -> Any:
+            try:
+                return await client.evalsha(script.sha, len(keys), *keys, *arguments)
+            except Exception as error:
+                if not _is_unknown_script(error):
+                    raise
+            return await client.eval(script, len(keys), *keys, *arguments)
 
-    def _encode(self, turn: Turn) -> bytes:
+        return await self._call(run)
+
+    def _encode(self, turn: Turn, before: Turn | None) -> bytes:
         try:
             if not isinstance(turn.input, conv.JsonText):
                 conv.check_turn(turn)
-            data = conv.encode_turn(turn)
+            data = conv.encode_turn(turn, before)
         except (TypeError, ValueError, RecursionError) as error:
             raise NotStored(f"The turn has a form that cannot be stored ({type(error).__name__}).") from error
         if len(data) > self._settings.max_turn_bytes:
@@ -220,9 +246,9 @@ class SessionStore:
         if record.turns > self._settings.max_turns:
             limit = f"REDIS_SESSION_PATCH_MAX_TURNS={self._settings.max_turns}"
             raise NotStored(f"The conversation has {record.turns} turns, over {limit}.")
-        if record.bytes > self._settings.max_conversation_bytes:
+        if record.size > self._settings.max_conversation_bytes:
             limit = f"REDIS_SESSION_PATCH_MAX_CONVERSATION_BYTES={self._settings.max_conversation_bytes}"
-            raise NotStored(f"The conversation has {record.bytes} bytes, over {limit}.")
+            raise NotStored(f"The conversation has {record.size} bytes, over {limit}.")
 
     def _life(self, started: int) -> int:
         """Seconds that a response of a conversation may live from now on."""
@@ -236,6 +262,12 @@ class SessionStore:
     def _conversation_keys(self, conversation: str) -> tuple[str, str, str]:
         head = f"{self._prefix}{{{conversation}}}:"
         return f"{head}turns", f"{head}tree", f"{head}lives"
+
+
+def _is_unknown_script(reply: Any) -> bool:
+    from redis.exceptions import NoScriptError
+
+    return isinstance(reply, NoScriptError)
 
 
 def _place(turns_key: str, before: str, turn_id: str) -> bytes:

@@ -1,0 +1,46 @@
+"""What the fork's keys in a Redis hold, read without the fork's own code."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from redis import Redis
+
+PREFIX = "litellm_patch:"
+SESSIONS = f"{PREFIX}session:*"
+TURNS = f"{PREFIX}{{*}}:turns"
+
+
+def stored_texts(redis: Redis) -> Iterator[bytes]:
+    """Every record, and of every conversation each turn's JSON, or its sealed bytes where it is encrypted."""
+    for key in redis.scan_iter(SESSIONS, count=1_000):
+        yield redis.get(key) or b""
+    for key in redis.scan_iter(TURNS, count=1_000):
+        yield from turns_of(redis, key).values()
+
+
+def turns_of(redis: Redis, turns_key: bytes) -> dict[bytes, bytes]:
+    """The JSON of each turn of a conversation by the turn's number, parents first; sealed bytes where encrypted."""
+    tree_key = turns_key.removesuffix(b":turns") + b":tree"
+    parents = {turn: b"%d" % int(parent) for turn, parent in redis.zrange(tree_key, 0, -1, withscores=True)}
+    stored = redis.hgetall(turns_key)
+    return {turn: text_of(turn, parents, stored) for turn in sorted(parents, key=lambda each: depth(each, parents))}
+
+
+def depth(turn: bytes, parents: dict[bytes, bytes]) -> int:
+    return 0 if turn == b"0" else 1 + depth(parents[turn], parents)
+
+
+def text_of(turn: bytes, parents: dict[bytes, bytes], stored: dict[bytes, bytes]) -> bytes:
+    """What a turn adds to the one deflate stream that all turns up to it make."""
+    path = []
+    while turn != b"0":
+        path.append(stored[turn])
+        turn = parents[turn]
+    if any(value[:1] != b"P" for value in path):
+        return path[0]
+    stream = zlib.decompressobj(-15)
+    for value in reversed(path):
+        text = stream.decompress(value[1:] + b"\x00\x00\xff\xff")
+    return text
