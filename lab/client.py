@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -18,12 +18,14 @@ class Reply:
 
     events: the parsed events of a stream, in order; () for a plain reply.
     broken: the connection ended before the reply did.
+    headers: of a plain reply or an error, names in lower case.
     """
 
     status: int
     body: dict
     events: tuple[dict, ...] = ()
     broken: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -98,9 +100,9 @@ def parse_reply(reply: httpx.Response) -> Reply:
     if reply.headers.get("content-type", "").startswith("text/event-stream"):
         return reply_of_events(reply.status_code, EventReader().feed(reply.content + b"\n"), broken=False)
     try:
-        return Reply(reply.status_code, reply.json())
+        return Reply(reply.status_code, reply.json(), headers=reply.headers)
     except ValueError:
-        return Reply(reply.status_code, {"error": {"message": reply.text}})
+        return Reply(reply.status_code, {"error": {"message": reply.text}}, headers=reply.headers)
 
 
 class ResponsesClient:

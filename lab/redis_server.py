@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis import Redis
+
 from .processes import Child, free_port, wait_until
 
 START_SECONDS = 10
@@ -100,6 +102,10 @@ class RedisServer:
                 return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
+
+    def client(self) -> Redis:
+        """A client of this server, which the caller closes."""
+        return Redis.from_url(self.url)
 
     def crash(self) -> None:
         """End it and lose its data; `start()` brings an empty one back on the same port."""

@@ -1,8 +1,9 @@
-"""Three proxies that all tests here share, and one database behind two of them.
+"""The proxies that all tests here share, and one database behind most of them.
 
-with_patch: patched, Redis and the database. without_patch: pristine, the same database. without_database: patched,
-the same Redis. Tests may stop that Redis; each test that uses it starts with a Redis that works. A test that takes
-`stream`, or a fixture that does, runs plain and as a stream.
+with_patch: patched, Redis and the database, which holds what was said. without_patch: pristine, the same database.
+without_prompts: patched, with LiteLLM's default of keeping no prompts. without_database: patched, the same Redis.
+Tests may stop that Redis; each test that uses it starts with a Redis that works. A test that takes `stream`, or a
+fixture that does, runs plain and as a stream.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from .upstream import Continues, continues
 __all__ = ["databases"]
 
 # Fixtures of tests, and the proxy each needs.
-PROXIES = {name: name for name in ("with_patch", "without_patch", "without_database")} | {
+PROXIES = {name: name for name in ("with_patch", "without_patch", "without_prompts", "without_database")} | {
     "measured_continues": "without_patch"
 }
 
@@ -82,6 +83,9 @@ def all_options(
     return {
         "with_patch": with_database(patched, shared_url),
         "without_patch": with_database(replace(patched, tree=pristine_tree, environment={}), shared_url),
+        "without_prompts": with_database(
+            replace(patched, general_settings={"store_prompts_in_spend_logs": False}), shared_url
+        ),
         "without_database": patched,
     }
 
@@ -109,6 +113,11 @@ def with_patch(proxy_named: Callable[[str], Proxy], provider: Provider) -> Itera
 @pytest.fixture
 def without_database(proxy_named: Callable[[str], Proxy], provider: Provider) -> Iterator[ResponsesClient]:
     yield from serving_client(proxy_named("without_database"), provider)
+
+
+@pytest.fixture
+def without_prompts(proxy_named: Callable[[str], Proxy], provider: Provider) -> Iterator[ResponsesClient]:
+    yield from serving_client(proxy_named("without_prompts"), provider)
 
 
 @pytest.fixture

@@ -86,6 +86,12 @@ def strict_options(identity_options: ProxyOptions) -> ProxyOptions:
 
 
 @pytest.fixture(scope="session")
+def prepared_options(identity_options: ProxyOptions) -> ProxyOptions:
+    """The first step of a rotation: the new key is known already, the old one still encrypts."""
+    return with_environment(identity_options, REDIS_SESSION_PATCH_ENCRYPTION_KEY=f"{OLD_KEY},{NEW_KEY}")
+
+
+@pytest.fixture(scope="session")
 def open_options(plain_options: ProxyOptions) -> ProxyOptions:
     """No master key; and message logging is off, but conversations are stored all the same."""
     return replace(

@@ -73,3 +73,22 @@ def test_without_a_key_values_that_are_encrypted_are_a_miss(keyed: dict[str, Ask
 def test_values_from_before_encryption_stay_readable(keyed: dict[str, Asker]) -> None:
     first = keyed["none"].ask("one")
     check_remembers(keyed["old"], first, ["one"])
+
+
+def test_a_rotation_in_the_documented_order_loses_nothing_while_both_kinds_of_proxy_run(
+    setting: Setting,
+    proxies: ProxyPool,
+    old_key_options: ProxyOptions,
+    prepared_options: ProxyOptions,
+    strict_options: ProxyOptions,
+    provider: Provider,
+) -> None:
+    before, prepared, rotated = proxies.get_all([old_key_options, prepared_options, strict_options])
+    with ExitStack() as stack:
+        ask = {proxy: stack.enter_context(asking(proxy, provider, setting)) for proxy in (before, prepared, rotated)}
+        last = ask[before].ask("one")
+        said = ["one", last.reply.text]
+        for proxy in (prepared, before, prepared, rotated, prepared, rotated):
+            last = ask[proxy].ask("And?", last)
+            assert last.said == [*said, "And?"]
+            said += ["And?", last.reply.text]

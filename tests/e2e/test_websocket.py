@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from redis import Redis
 from websockets.sync.client import ClientConnection, connect
 
 from lab.answers import Answer, ToolCall
@@ -19,9 +20,10 @@ from lab.custom_auth import bearer
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import MODELS, Proxy, ProxyOptions
+from lab.stored import turns_of
 from lab.wire import Call, Conversation, Result
 
-from .asking import Asker, texts_of, unknown_id
+from .asking import Asker, Exchange, texts_of, unknown_id
 from .sizes import IDENTITIES
 from .test_unknown_ids import OPENAI_S_FIELDS
 
@@ -157,3 +159,25 @@ def test_an_unknown_id_is_refused_over_a_websocket_and_the_connection_lives_on(
         assert {name: error[name] for name in OPENAI_S_FIELDS} == OPENAI_S_FIELDS
         first = ws.ask("hello")
         assert ws.ask("And?", first).said == ["hello", first.text, "And?"]
+
+
+def test_a_turn_over_a_websocket_is_stored_once_as_over_http(
+    proxy: Proxy, provider: Provider, asker: Asker, redis: Redis
+) -> None:
+    said = [f"{number} {'word ' * 100}" for number in range(8)]
+    before = set(redis.scan_iter("*litellm_patch:*"))
+    with line(proxy, provider, "chat-model") as ws:
+        turn: Turn | None = None
+        for text in said:
+            turn = ws.ask(text, turn)
+    over_websocket = set(redis.scan_iter("*litellm_patch:*")) - before
+    first: Exchange | None = None
+    for text in said:
+        first = asker.with_setting(stream=True).ask(text, first)
+    over_http = set(redis.scan_iter("*litellm_patch:*")) - before - over_websocket
+    kept = [sum(redis.strlen(key) for key in keys if b"session" in key) for keys in (over_websocket, over_http)]
+    turns = [turns_of(redis, key) for keys in (over_websocket, over_http) for key in keys if key.endswith(b":turns")]
+    sizes = [sum(map(len, each.values())) for each in turns]
+    assert [len(each) for each in turns] == [len(said)] * 2
+    assert len(over_websocket) == len(over_http) == len(said) + 3
+    assert abs(kept[0] - kept[1]) < 100 and abs(sizes[0] - sizes[1]) < 500
