@@ -41,5 +41,4 @@ def set_history_header(reply: Any, history: str) -> None:
 
     ``history``: ``redis``, ``database``, ``none`` or ``unavailable``.
     """
-    params = getattr(reply, "_hidden_params", None) or {}
-    reply._hidden_params = _HiddenParams(params if isinstance(params, dict) else params.model_dump(), history)
+    reply._hidden_params = _HiddenParams(getattr(reply, "_hidden_params", None) or {}, history)
