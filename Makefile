@@ -13,7 +13,7 @@ SYNC = $(UV) pip install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve check test test-others test-database test-long matrix matrix-live before-after after-revert overhead image-test lint lock clean $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve check test test-others test-database test-monitoring test-long matrix matrix-live before-after after-revert overhead image-test lint lock clean $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -54,6 +54,9 @@ test-database: .build/$(UPSTREAM)/venv/ready .build/$(ENTERPRISE)/venv/ready ## 
 	@echo "== litellm $(ENTERPRISE)"
 	@.build/$(ENTERPRISE)/venv/bin/python $(PYTEST) \
 	  tests/database_e2e/test_enterprise_lookup.py tests/database_e2e/test_owners_in_the_database.py
+
+test-monitoring: .build/$(UPSTREAM)/venv/ready .build/$(UPSTREAM)/trees .build/prometheus/ready ## metrics, alerts and dashboard with a real Prometheus
+	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/monitoring
 
 test-long: $(RELEASES:%=.build/%/venv/ready) ## everything that is recorded, 1,000 conversations, 2,000 random ones
 	@for release in $(RELEASES); do echo "== litellm $$release"; LONG=1 EQUIVALENCE_EXAMPLES=2000 \
@@ -106,6 +109,19 @@ clean: ## remove the environments and trees
 	@mkdir -p $(@D) && rm -f $@
 	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
 	@$(SYNC) --python $(@D)/bin/python -r $<
+	@touch $@
+
+# From Debian's packages, unpacked and not installed, where they are not on the PATH already.
+PROMETHEUS_PROGRAMS = prometheus promtool prometheus-redis-exporter
+PROMETHEUS_PACKAGES = prometheus prometheus-redis-exporter
+
+.build/prometheus/ready:
+	@echo "== prometheus"
+	@mkdir -p $(@D)
+	@command -v $(PROMETHEUS_PROGRAMS) >$(@D)/found && test $$(wc -l <$(@D)/found) = $(words $(PROMETHEUS_PROGRAMS)) || { cd $(@D) && \
+	  { apt-get download $(PROMETHEUS_PACKAGES) || { apt-get update && apt-get download $(PROMETHEUS_PACKAGES); }; } >apt.log 2>&1 && \
+	  for package in *.deb; do dpkg-deb --extract $$package .; done && rm *.deb; } || \
+	  { echo "needs $(PROMETHEUS_PROGRAMS) on the PATH, or Debian's packages of them (apt-get)" >&2; exit 1; }
 	@touch $@
 
 .build/uv/bin/uv: requirements/uv.txt
