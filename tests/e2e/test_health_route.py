@@ -1,0 +1,94 @@
+"""`GET /health/session_store`: for administrators, and without anybody's secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from lab.custom_auth import bearer
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import RedisServer
+from lab.replay import Setting
+from litellm.responses.litellm_completion_transformation.redis_session_patch.version import FORK_VERSION
+
+from .raw import ask, openai_client
+from .sizes import IDENTITIES
+
+pytestmark = IDENTITIES
+
+PATH = "/health/session_store"
+PASSWORD = "password-of-redis"
+
+
+@pytest.fixture(scope="module")
+def locked_redis() -> Iterator[RedisServer]:
+    with RedisServer(password=PASSWORD, maxmemory="100mb", maxmemory_policy="volatile-ttl") as server:
+        yield server
+
+
+@pytest.fixture
+def watched(proxies: ProxyPool, identity_options: ProxyOptions, locked_redis: RedisServer, provider: Provider) -> Proxy:
+    """A proxy whose keys have no role of an administrator, and whose Redis has a password."""
+    return proxies.get(replace(identity_options, environment={"REDIS_SESSION_PATCH_URL": locked_redis.url}))
+
+
+def get(proxy: Proxy, path: str = PATH, key: str | None = None) -> httpx.Response:
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return httpx.get(proxy.url + path, headers=headers, timeout=30, trust_env=False)
+
+
+def health(proxy: Proxy) -> dict[str, Any]:
+    reply = get(proxy, key=proxy.key)
+    assert reply.status_code == 200, reply.text
+    assert PASSWORD not in reply.text
+    return reply.json()
+
+
+def test_the_master_key_sees_what_runs(watched: Proxy, release: str) -> None:
+    said = health(watched)
+    assert (said["fork"], said["release"]) == (FORK_VERSION, release)
+
+
+def test_turns_and_lookups_show(watched: Proxy) -> None:
+    before = health(watched)["counts"]
+    with openai_client(watched, bearer(user="alice")) as client:
+        first = ask(client, Setting("chat-model"))
+        ask(client, Setting("chat-model", True), after=first)
+    after = health(watched)["counts"]
+    assert after["turns"]["stored"] == before["turns"]["stored"] + 2
+    assert after["lookups"]["found"] == before["lookups"]["found"] + 1
+
+
+def test_another_key_is_refused(watched: Proxy) -> None:
+    reply = get(watched, key=bearer(user="alice"))
+    assert reply.status_code == 403
+    assert FORK_VERSION not in reply.text
+
+
+def test_without_a_key_it_is_refused(watched: Proxy) -> None:
+    reply = get(watched)
+    assert reply.status_code in (401, 403)
+    assert FORK_VERSION not in reply.text
+
+
+def test_without_redis_the_proxy_is_ready_and_the_route_says_what_failed(
+    watched: Proxy, locked_redis: RedisServer
+) -> None:
+    locked_redis.crash()
+    try:
+        with openai_client(watched, bearer(user="alice")) as client:
+            for _ in range(4):
+                ask(client, Setting("chat-model"))
+        for path in ("/health/readiness", "/health/liveliness"):
+            assert get(watched, path, watched.key).status_code == 200
+        said = health(watched)
+        assert said["last_error"]
+        assert said["counts"]["turns"]["failed"] >= 4
+    finally:
+        locked_redis.start()
