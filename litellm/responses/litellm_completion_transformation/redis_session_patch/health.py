@@ -3,6 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
+from . import runtime as runtimes
+from .version import FORK_VERSION, litellm_release
+
 PATH = "/health/session_store"
 
 
@@ -22,3 +25,25 @@ def add_health_route(app: Any, describe: Callable[[], Awaitable[dict[str, Any]]]
         return await describe()
 
     app.add_api_route(PATH, session_store_health, methods=["GET"], tags=["health"])
+
+
+async def describe_store() -> dict[str, Any]:
+    """What runs here, and of an active store what it counts and how its Redis is; nothing of a conversation."""
+    about: dict[str, Any] = {"fork": FORK_VERSION, "release": litellm_release(), "active": False}
+    runtime = runtimes.current()
+    if runtime is None:
+        return about
+    guards = {"read": runtime.reads, "write": runtime.writes}
+    return {
+        **about,
+        "active": True,
+        "redis": runtime.address,
+        "redis_memory": await runtime.memory(),
+        "breaker_open": {name: guard.breaker.is_open for name, guard in guards.items()},
+        "last_error": {name: guard.breaker.last_reason or None for name, guard in guards.items()},
+        "counts": runtime.metrics.counts(),
+        "ttl_seconds": runtime.settings.ttl_seconds,
+        "max_age_seconds": runtime.settings.max_age_seconds,
+        "encrypted": bool(runtime.settings.encryption_keys),
+        "encryption_required": runtime.settings.encryption_required,
+    }

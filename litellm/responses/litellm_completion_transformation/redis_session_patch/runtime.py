@@ -15,8 +15,10 @@ from .guard import Budget, Guard
 from .link import Link
 from .metrics import Metrics
 from .rare_log import RareLog
+from .results import StoreError
 from .settings import SettingError, Settings, read_settings
 from .store import SessionStore
+from .version import FORK_VERSION, litellm_release
 
 T = TypeVar("T")
 Operation = Callable[[SessionStore, Budget], Awaitable[T]]
@@ -27,8 +29,8 @@ logger = logging.getLogger("litellm.redis_session_patch")
 class Runtime:
     """One process's way to the store.
 
-    ``open_client`` makes an asyncio Redis client, which belongs to an event loop. ``places``: operations at once, and
-    so connections, of each loop.
+    ``open_client`` makes an asyncio Redis client, which belongs to an event loop; ``address`` says of which Redis,
+    without secrets. ``places``: operations at once, and so connections, of each loop.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Runtime:
         settings: Settings,
         open_client: Callable[[], Any],
         *,
+        address: str = "",
         namespace: str | None = None,
         places: int = 16,
         clock: Callable[[], float] = time.monotonic,
@@ -44,6 +47,7 @@ class Runtime:
         self.settings = settings
         self.metrics = metrics or Metrics()
         self.rare_log = RareLog(logger, clock)
+        self.address = address
         self._open_client = open_client
         self._namespace = namespace
         self.places = places
@@ -61,12 +65,28 @@ class Runtime:
         """Raises StoreError."""
         return await self.writes.run(*self._link_and_store(), self.settings.timeout_seconds, operation)
 
+    async def memory(self) -> dict[str, Any] | None:
+        """What Redis says of its memory; ``None`` where it is away, or must not be asked. Tells the breakers nothing."""
+        try:
+            return await asyncio.wait_for(self._link_and_store()[1].memory(), self.settings.timeout_seconds)
+        except (StoreError, asyncio.TimeoutError):
+            return None
+
     def _link_and_store(self) -> tuple[Link, SessionStore]:
         loop = asyncio.get_running_loop()
         if loop not in self._links:
             self._links = {each: both for each, both in self._links.items() if not each.is_closed()}
             link = Link(self._open_client, self.places)
-            self._links[loop] = link, SessionStore(link.call, self.settings, self._cipher, namespace=self._namespace)
+            self._links[loop] = (
+                link,
+                SessionStore(
+                    link.call,
+                    self.settings,
+                    self._cipher,
+                    namespace=self._namespace,
+                    observe_turn_bytes=self.metrics.observe_turn_bytes,
+                ),
+            )
         return self._links[loop]
 
     def _guard(self, operation: str, doing: str, clock: Callable[[], float]) -> Guard:
@@ -132,5 +152,11 @@ def _decide(cache: Any) -> None:
     metrics = _runtime.metrics if _runtime is not None else None
     _connection = connection
     _runtime = Runtime(
-        settings, connection.open, namespace=connection.namespace, places=connection.places, metrics=metrics
+        settings,
+        connection.open,
+        address=connection.describe(),
+        namespace=connection.namespace,
+        places=connection.places,
+        metrics=metrics,
     )
+    _runtime.metrics.set_info(FORK_VERSION, litellm_release(), bool(settings.encryption_keys))

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import runtime as runtimes
 from .connection import Connection
+from .health import add_health_route, describe_store
 from .refusals import error_body, headers_of, is_refusal, status_of
 from .results import StoreError
 from .runtime import logger
@@ -26,6 +27,7 @@ def announce_at_startup(app: Any) -> None:
     except SettingError as error:
         sys.exit(f"{NAME}: {error}")
     _answer_refusals(app)
+    add_health_route(app, describe_store)
     lifespan = app.router.lifespan_context
 
     @asynccontextmanager

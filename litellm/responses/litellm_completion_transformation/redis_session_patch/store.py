@@ -66,15 +66,22 @@ class SessionStore:
         *,
         namespace: str | None = None,
         clock: Callable[[], float] = time.time,
+        observe_turn_bytes: Callable[[int], None] = lambda size_bytes: None,
     ):
         self._call = call
         self._settings = settings
         self._cipher = cipher
         self._prefix = f"{namespace}:{KEY_PREFIX}" if namespace else KEY_PREFIX
         self._clock = clock
+        self._observe_turn_bytes = observe_turn_bytes
 
     async def ping(self) -> None:
         await self._call(lambda client: client.ping())
+
+    async def memory(self) -> dict[str, Any]:
+        """What Redis says of its memory: bytes used, the most it may use (0: no limit), and what it evicts then."""
+        info = await self._call(lambda client: client.info("memory"))
+        return {name: info.get(name) for name in ("used_memory", "maxmemory", "maxmemory_policy")}
 
     async def load(self, response_id: str, may_continue: Callable[[Owner], bool], budget: Budget) -> Chain | Miss:
         """The turns of a response, its life renewed; or why there are none."""
@@ -217,7 +224,10 @@ class SessionStore:
         if life < 1:
             raise NotStored("The conversation has reached its longest life (REDIS_SESSION_PATCH_MAX_AGE).")
         leading = (life + GRACE_SECONDS, record.owner.tag)
-        return record if await self._run(scripts.APPEND, keys, *leading, *arguments) else None
+        if not await self._run(scripts.APPEND, keys, *leading, *arguments):
+            return None
+        self._observe_turn_bytes(len(arguments[-1]))
+        return record
 
     async def _run(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> Any:
         async def run(client: Any) -> Any:
