@@ -36,7 +36,6 @@ def test_after_an_unknown_id_a_conversation_begins(unlogged: Talk) -> None:
 
 def test_after_an_eviction_a_conversation_begins(unlogged: Talk, mortal_redis: RedisServer) -> None:
     unlogged.say()
-    unlogged.rows()  # they are there, without messages
     flush(mortal_redis)
     assert unlogged.say() == unlogged.said[2:3]
     check_is_kept(unlogged, since=2)

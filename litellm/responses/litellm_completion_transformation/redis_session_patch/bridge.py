@@ -61,7 +61,8 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
             CURRENT.reset(before)
         if hasattr(reply, "__anext__"):
             StreamKeeper(runtime, request).attach(reply)
-        set_history_header(reply, _HEADERS.get(request.history.source if request.history else None, "none"))
+        history = _HEADERS.get(request.history.source, "none") if request.history else "none"
+        set_history_header(reply, history, call.get("litellm_logging_obj"))
         return reply
 
     return handle
@@ -108,7 +109,8 @@ def get_request_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
     async def look_up(previous_response_id: str, litellm_completion_request: dict[str, Any]) -> dict[str, Any]:
         runtime, request = runtimes.current(), CURRENT.get()
         if runtime is None or request is None:
-            return await handle_session(previous_response_id, litellm_completion_request)
+            unchanged: dict[str, Any] = await handle_session(previous_response_id, litellm_completion_request)
+            return unchanged
         new = list(litellm_completion_request.get("messages") or ())
 
         async def ask_upstream() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from typing import Any
 
 PLAIN = b"P"
 SEALED = b"E"
@@ -22,7 +23,7 @@ class Cipher:
 
     def __init__(self, keys: Sequence[bytes] = (), *, required: bool = False):
         self._required = required
-        self._keys = {}
+        self._keys: dict[bytes, Any] = {}
         self._first_id = b""
         if keys:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -35,7 +36,8 @@ class Cipher:
         if not self._keys:
             return PLAIN + data
         nonce = os.urandom(_NONCE_BYTES)
-        return SEALED + self._first_id + nonce + self._keys[self._first_id].encrypt(nonce, data, place)
+        sealed: bytes = self._keys[self._first_id].encrypt(nonce, data, place)
+        return SEALED + self._first_id + nonce + sealed
 
     def open(self, value: bytes, place: bytes) -> bytes:
         """The bytes given to ``seal``. Raises CannotOpen."""
@@ -50,6 +52,7 @@ class Cipher:
 
         body = value[1 + _KEY_ID_BYTES :]
         try:
-            return key.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], place)
+            opened: bytes = key.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], place)
         except (InvalidTag, ValueError) as error:
             raise CannotOpen("A stored value was altered or belongs elsewhere.") from error
+        return opened

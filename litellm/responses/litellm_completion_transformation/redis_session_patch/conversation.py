@@ -96,7 +96,7 @@ def encode_turn(turn: Turn, before: Turn | None) -> bytes:
     """
     client_input = turn.input.text if isinstance(turn.input, JsonText) else dump_json(turn.input)
     is_as_before = before is not None and turn.instructions is not None and turn.instructions == before.instructions
-    rest = {"answer": turn.answer, "maker": turn.maker, "session": turn.session_id}
+    rest: dict[str, Any] = {"answer": turn.answer, "maker": turn.maker, "session": turn.session_id}
     rest["instructions"] = True if is_as_before else turn.instructions
     said = {name: value for name, value in rest.items() if value is not None}
     return f'{{"v":{FORMAT},"input":{client_input},{dump_json(said)[1:]},'.encode("utf-8", "surrogatepass")
@@ -152,9 +152,10 @@ def decode_record(data: bytes) -> Record:
     _check(isinstance(turn, str) and re.fullmatch(r"[1-9][0-9]{0,14}", turn), "a turn")
     _check(isinstance(owner, list) and len(owner) >= 2, "an owner")
     _check(all(part is None or isinstance(part, str) for part in owner), "an owner")
-    numbers = [fields.get(name) for name in "nbska"]
+    numbers: list[Any] = [fields.get(name) for name in "nbska"]
     _check(all(type(number) is int and 0 <= number < 1 << 48 for number in numbers) and numbers[0] > 0, "a number")
-    return Record(conversation, turn, *numbers, Owner(*owner[:3]))
+    turns, stored_bytes, size, crc, started = numbers
+    return Record(conversation, turn, turns, stored_bytes, size, crc, started, Owner(*owner[:3]))
 
 
 def dump_json(value: object) -> str:

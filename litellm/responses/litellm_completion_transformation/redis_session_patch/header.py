@@ -10,24 +10,32 @@ with them, LiteLLM fills them as it does a native stream's, so the address of th
 as it is of every plain reply.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 HISTORY_HEADER = "x-litellm-session-history"
 
+_TIMING = ("_response_ms", "litellm_overhead_time_ms")
 _AS_THE_PROVIDERS = f"llm_provider-{HISTORY_HEADER}"
 
 
 class _HiddenParams(dict[str, Any]):
-    """Hidden params with our header in them, whatever LiteLLM makes of their ``additional_headers``."""
+    """Hidden params with our header in them, whatever LiteLLM makes of their ``additional_headers``.
 
-    def __init__(self, params: Any, history: str):
+    ``keep_timing``: takes the times that LiteLLM measures, for a reply that would have no hidden params without us.
+    """
+
+    def __init__(self, params: Any, history: str, keep_timing: Callable[[dict[str, Any]], None] | None):
         super().__init__(params)
         self.history = history
+        self._keep_timing = keep_timing
         self._put_header()
 
     def update(self, *args: Any, **more: Any) -> None:
         super().update(*args, **more)
         self._put_header()
+        if self._keep_timing is not None and (timing := {name: self[name] for name in _TIMING if name in self}):
+            self._keep_timing(timing)
 
     def _put_header(self) -> None:
         # A dictionary of our own: the one at hand may be the chat completion's as well.

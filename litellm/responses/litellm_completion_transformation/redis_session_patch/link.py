@@ -47,8 +47,9 @@ class Link:
         """
         from redis import exceptions as redis
 
-        broken = (redis.ConnectionError, redis.TimeoutError, redis.RedisClusterException, OSError, EOFError)
-        broken = (*broken, RuntimeError)  # uvloop's, of a transport that the other side has reset
+        # RuntimeError is uvloop's, of a transport that the other side has reset.
+        of_redis = (redis.ConnectionError, redis.TimeoutError, redis.RedisClusterException)
+        broken = (*of_redis, OSError, EOFError, RuntimeError)
         for is_last in (False, True):
             client = self._used_client()
             try:

@@ -181,7 +181,8 @@ def _input_to_messages(client_input: Any) -> list[Any]:
     from litellm.responses.litellm_completion_transformation.transformation import LiteLLMCompletionResponsesConfig
 
     transform = LiteLLMCompletionResponsesConfig.transform_responses_api_input_to_messages
-    return transform(input=client_input, responses_api_request={}, **_transform_options(transform))
+    messages: list[Any] = transform(input=client_input, responses_api_request={}, **_transform_options(transform))
+    return messages
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,6 @@
 """The answers to a previous response that is not there, or cannot be asked for, as OpenAI gives them."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 NOT_FOUND = "previous_response_not_found"
 CANNOT_ASK = "previous_response_unavailable"
@@ -11,7 +11,7 @@ _TYPE = {NOT_FOUND: "invalid_request_error", CANNOT_ASK: "server_error"}
 _PARAM = "previous_response_id"
 
 
-def is_refusal(code: object) -> bool:
+def is_refusal(code: object) -> TypeGuard[str]:
     return code in _STATUS
 
 

@@ -48,8 +48,8 @@ class Runtime:
         self.metrics = metrics or Metrics()
         self.rare_log = RareLog(logger, clock)
         self.address = address
-        self._open_client = open_client
-        self._namespace = namespace
+        self.open_client = open_client
+        self.namespace = namespace
         self.places = places
         self._cipher = Cipher(settings.encryption_keys, required=settings.encryption_required)
         self._links: dict[asyncio.AbstractEventLoop, tuple[Link, SessionStore]] = {}
@@ -66,7 +66,7 @@ class Runtime:
         return await self.writes.run(*self._link_and_store(), self.settings.timeout_seconds, operation)
 
     async def memory(self) -> dict[str, Any] | None:
-        """What Redis says of its memory; ``None`` where it is away, or must not be asked. Tells the breakers nothing."""
+        """What Redis says of its memory; ``None`` where it is away or must not be asked. Breakers are not told."""
         try:
             return await asyncio.wait_for(self._link_and_store()[1].memory(), self.settings.timeout_seconds)
         except (StoreError, asyncio.TimeoutError):
@@ -76,14 +76,14 @@ class Runtime:
         loop = asyncio.get_running_loop()
         if loop not in self._links:
             self._links = {each: both for each, both in self._links.items() if not each.is_closed()}
-            link = Link(self._open_client, self.places)
+            link = Link(self.open_client, self.places)
             self._links[loop] = (
                 link,
                 SessionStore(
                     link.call,
                     self.settings,
                     self._cipher,
-                    namespace=self._namespace,
+                    namespace=self.namespace,
                     observe_turn_bytes=self.metrics.observe_turn_bytes,
                 ),
             )

@@ -10,6 +10,9 @@ import hashlib
 # What one run takes out at most, so that Redis is free for others.
 _COLLECTED_AT_ONCE = 100
 
+# What a request may take that has read a conversation which is deleted before it stores its own turn.
+_UNDER_WAY_SECONDS = 3600
+
 
 class Script(str):
     """A Lua script; ``sha`` is the name under which Redis remembers it."""
@@ -52,11 +55,13 @@ end
 """
 
 # Adds turns, each after the one before. KEYS: turns, tree, lives. ARGV: seconds to live, owner tag, the turn to
-# follow (0: none), then pairs of turn and sealed bytes. Gives 1; 0 when the turn to follow is not there (any more).
+# follow (0: none), then pairs of turn and sealed bytes. Gives 1; 0 when the turn to follow is not there (any more);
+# -1 when somebody ended it on purpose, so that it must not come back with what is still under way.
 APPEND = Script(
     f"""
 {_LIBRARY}
 local before = ARGV[3]
+if redis.call('HEXISTS', turns, 'x') == 1 or redis.call('HEXISTS', turns, 'x' .. before) == 1 then return -1 end
 if before ~= '0' and not (redis.call('ZSCORE', tree, before) and redis.call('HEXISTS', turns, before) == 1) then
   return 0
 end
@@ -91,12 +96,24 @@ return path
 """
 )
 
-# Ends the life of a turn's response. KEYS: turns, tree, lives. ARGV: turn.
+# Ends the life of a turn's response; for a while nothing follows it. KEYS: turns, tree, lives. ARGV: turn.
 END = Script(
     f"""
 {_LIBRARY}
 redis.call('ZREM', lives, ARGV[1])
 drop(ARGV[1])
+redis.call('HSET', turns, 'x' .. ARGV[1], '')
+if redis.call('TTL', turns) < 0 then redis.call('EXPIRE', turns, {_UNDER_WAY_SECONDS}) end
+return 1
+"""
+)
+
+# Takes out a conversation; for a while nothing follows any of its turns. KEYS: turns, tree, lives.
+ERASE = Script(
+    f"""
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('HSET', KEYS[1], 'x', '')
+redis.call('EXPIRE', KEYS[1], {_UNDER_WAY_SECONDS})
 return 1
 """
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import runtime as runtimes
 from .connection import Connection
+from .erasing import add_erase_route
 from .health import add_health_route, describe_store
 from .refusals import error_body, headers_of, is_refusal, status_of
 from .results import StoreError
@@ -28,6 +29,7 @@ def announce_at_startup(app: Any) -> None:
         sys.exit(f"{NAME}: {error}")
     _answer_refusals(app)
     add_health_route(app, describe_store)
+    add_erase_route(app)
     lifespan = app.router.lifespan_context
 
     @asynccontextmanager

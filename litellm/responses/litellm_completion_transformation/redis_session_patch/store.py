@@ -100,7 +100,8 @@ class SessionStore:
             path = await self._call(partial(self._read_path, record, self._session_key(response_id), life))
             if not path:
                 return Miss.INCOMPLETE
-            return await _off_the_loop(record.bytes, self._open_chain, record, path)
+            chain: Chain = await _off_the_loop(record.bytes, self._open_chain, record, path)
+            return chain
         except (CannotOpen, Unpackable, conv.Unreadable, OddValue):
             return Miss.UNREADABLE
 
@@ -174,7 +175,8 @@ class SessionStore:
         for reply in (path, prolonged):
             if isinstance(reply, Exception):
                 raise reply
-        return path
+        found: list[bytes] | None = path
+        return found
 
     def _open_chain(self, record: Record, path: list[bytes]) -> Chain:
         key, before, pieces = self._conversation_keys(record.conversation)[0], conv.NO_TURN, []
@@ -202,7 +204,7 @@ class SessionStore:
     ) -> Record | None:
         """The record of the last one of ``turns``; ``None`` when the turn that they follow has gone."""
         keys = self._conversation_keys(record.conversation)
-        arguments = [record.turn]
+        arguments: list[Any] = [record.turn]
         for turn in turns:
             data = self._encode(turn, before)
             piece = await _off_the_loop(len(data), pack, data, tail)
@@ -224,7 +226,10 @@ class SessionStore:
         if life < 1:
             raise NotStored("The conversation has reached its longest life (REDIS_SESSION_PATCH_MAX_AGE).")
         leading = (life + GRACE_SECONDS, record.owner.tag)
-        if not await self._run(scripts.APPEND, keys, *leading, *arguments):
+        done = await self._run(scripts.APPEND, keys, *leading, *arguments)
+        if done < 0:
+            raise NotStored("The response that it follows was deleted meanwhile.")
+        if not done:
             return None
         self._observe_turn_bytes(len(arguments[-1]))
         return record
@@ -270,8 +275,12 @@ class SessionStore:
         return f"{self._prefix}session:{response_id}"
 
     def _conversation_keys(self, conversation: str) -> tuple[str, str, str]:
-        head = f"{self._prefix}{{{conversation}}}:"
-        return f"{head}turns", f"{head}tree", f"{head}lives"
+        return conversation_keys(self._prefix, conversation)
+
+
+def conversation_keys(prefix: str, conversation: str) -> tuple[str, str, str]:
+    head = f"{prefix}{{{conversation}}}:"
+    return f"{head}turns", f"{head}tree", f"{head}lives"
 
 
 def _is_unknown_script(reply: Any) -> bool:

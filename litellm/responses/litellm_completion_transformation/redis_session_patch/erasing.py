@@ -1,0 +1,150 @@
+"""``POST /session_store/erase``: an administrator takes out all that is stored of one owner, or one conversation, now.
+
+A conversation goes whole, whoever else took part in it: what was erased must not live on in a later turn.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from . import runtime as runtimes
+from . import scripts
+from .owner import digest_of
+from .response_id import inner_id
+from .runtime import Runtime, logger
+from .store import KEY_PREFIX, conversation_keys
+
+PATH = "/session_store/erase"
+
+# In the order of ``Owner.tag``.
+_PARTS = ("user", "team", "key_hash", "end_user")
+_BATCH = 500
+
+
+@dataclass
+class Progress:
+    """How many keys were looked at, and how many conversations and responses are, or in a dry run would be, erased."""
+
+    scanned: int = 0
+    conversations: int = 0
+    responses: int = 0
+
+
+async def erase(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> AsyncIterator[Progress]:
+    """``wanted``: one of ``user``, ``team``, ``key_hash``, ``end_user`` or ``response`` with its value.
+
+    Gives the same Progress again and again, last when done. Raises what redis-py does.
+    """
+    client = runtime.open_client()
+    prefix = f"{runtime.namespace}:{KEY_PREFIX}" if runtime.namespace else KEY_PREFIX
+    progress, found = Progress(), set[str]()
+    try:
+        if "response" in wanted:
+            record = await client.get(f"{prefix}session:{inner_id(wanted['response'])}")
+            found.update(filter(None, [_conversation_of(record)]))
+        else:
+            turns = f"{prefix}{{*}}:turns"
+            async for keys, replies in _batches(client, turns, lambda pipe, key: pipe.hkeys(key), progress):
+                matching = [key for key, fields in zip(keys, replies, strict=True) if _is_owned(fields, wanted)]
+                found.update(key[len(prefix) + 1 : -len("}:turns")] for key in matching)
+                yield progress
+        progress.conversations = len(found)
+        for name in () if dry_run else found:
+            await client.eval(scripts.ERASE, 3, *conversation_keys(prefix, name))
+        sessions = f"{prefix}session:*"
+        async for keys, replies in _batches(client, sessions, lambda pipe, key: pipe.get(key), progress):
+            ours = [key for key, value in zip(keys, replies, strict=True) if _conversation_of(value) in found]
+            progress.responses += len(ours)
+            for key in () if dry_run else ours:
+                await client.unlink(key)
+            yield progress
+    finally:
+        await client.aclose()
+    logger.warning(
+        "Redis session patch: %s %d conversations with %d responses, asked for by %s.",
+        "would erase" if dry_run else "erased",
+        progress.conversations,
+        progress.responses,
+        ", ".join(wanted),
+    )
+    yield progress
+
+
+async def _batches(
+    client: Any, pattern: str, ask: Callable[[Any, str], Any], progress: Progress
+) -> AsyncIterator[tuple[list[str], list[Any]]]:
+    escaped = re.sub(r"([\[\]?\\])", r"\\\1", pattern)
+    batch: list[str] = []
+    async for key in client.scan_iter(match=escaped, count=1_000):
+        batch.append(key.decode())
+        if len(batch) == _BATCH:
+            yield await _asked(client, batch, ask, progress)
+            batch = []
+    if batch:
+        yield await _asked(client, batch, ask, progress)
+
+
+async def _asked(
+    client: Any, keys: list[str], ask: Callable[[Any, str], Any], progress: Progress
+) -> tuple[list[str], list[Any]]:
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        ask(pipeline, key)
+    progress.scanned += len(keys)
+    return keys, await pipeline.execute(raise_on_error=False)
+
+
+def _is_owned(fields: Any, wanted: Mapping[str, str]) -> bool:
+    """Whether a conversation of which ``fields`` are stored has a turn of the wanted owner."""
+    ((part, value),) = wanted.items()
+    place, digest = _PARTS.index(part), digest_of(value)
+    tags = [field[1:].decode().split(".") for field in fields if field[:1] == b"o"] if isinstance(fields, list) else []
+    return any(len(tag) == len(_PARTS) and tag[place] == digest for tag in tags)
+
+
+def _conversation_of(value: Any) -> str | None:
+    try:
+        return str(json.loads(value.partition(b"\n")[0])["c"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None  # No record, a reservation, or one of another format.
+
+
+def add_erase_route(app: Any) -> None:
+    """Adds the route; its answer is a line of JSON for each step, the last one with ``"done": true``."""
+    from fastapi import Body, Depends, HTTPException
+    from litellm.proxy._types import LitellmUserRoles
+    from litellm.proxy.auth.user_api_key_auth import user_api_key_auth
+    from starlette.responses import StreamingResponse
+
+    async def erase_session_store(
+        caller: Annotated[Any, Depends(user_api_key_auth)], asked: Annotated[dict[str, Any], Body()]
+    ) -> Any:
+        if caller.user_role != LitellmUserRoles.PROXY_ADMIN:
+            raise HTTPException(403, detail="Only a proxy administrator may erase.")
+        runtime = runtimes.current()
+        if runtime is None:
+            raise HTTPException(409, detail="The session store is not active here, so there is nothing to erase.")
+        wanted = {name: value for name, value in asked.items() if name != "dry_run"}
+        if len(wanted) != 1 or not wanted.keys() <= {*_PARTS, "response"} or not all(map(_is_text, wanted.values())):
+            raise HTTPException(400, detail=f"Expected one of {', '.join((*_PARTS, 'response'))}, with a text.")
+        return StreamingResponse(_lines(runtime, wanted, asked.get("dry_run") is True), media_type="application/jsonl")
+
+    app.add_api_route(PATH, erase_session_store, methods=["POST"], tags=["session store"])
+
+
+async def _lines(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> AsyncIterator[str]:
+    progress = Progress()
+    try:
+        async for progress in erase(runtime, wanted, dry_run):
+            yield json.dumps(vars(progress)) + "\n"
+    except Exception as error:
+        logger.warning("Redis session patch: an erasure failed (%s).", type(error).__name__)
+        yield json.dumps({**vars(progress), "error": type(error).__name__}) + "\n"
+        return
+    yield json.dumps({**vars(progress), "done": True}) + "\n"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""

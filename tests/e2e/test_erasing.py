@@ -1,0 +1,75 @@
+"""An administrator erases what is stored of somebody: all of it, at once, and nothing of others'."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+
+from lab.custom_auth import bearer
+from lab.provider import Provider
+from lab.proxy import Proxy
+
+from .asking import Asker, asking, check_remembers, marker, redis_holds
+from .sizes import IDENTITIES
+
+pytestmark = IDENTITIES
+
+
+@pytest.fixture
+def asker(identity_proxy: Proxy, provider: Provider) -> Iterator[Asker]:
+    with asking(identity_proxy, provider) as asker:
+        yield asker
+
+
+def erase(asker: Asker, **wanted: Any) -> dict[str, Any]:
+    """The last line of the answer, as the administrator that the proxy's own key is."""
+    reply = posted(asker, asker.client.key, wanted)
+    assert reply.status_code == 200, reply.text
+    return json.loads(reply.text.splitlines()[-1])
+
+
+def posted(asker: Asker, key: str, wanted: dict[str, Any]) -> httpx.Response:
+    return asker.client.http.post("/session_store/erase", json=wanted, headers={"authorization": f"Bearer {key}"})
+
+
+def test_all_of_a_user_is_gone_and_nothing_of_another(asker: Asker, redis: Redis) -> None:
+    name, secret, other_secret = marker(), marker(), marker()
+    hers, his = asker.as_key(bearer(key="k1", user=name)), asker.as_key(bearer(key="k2", user="somebody else"))
+    first = hers.ask(secret)
+    last = check_remembers(hers, first, [secret])
+    kept = his.ask(other_secret)
+    asked_dry = erase(asker, user=name, dry_run=True)
+    assert (asked_dry["conversations"], asked_dry["responses"], asked_dry["done"]) == (1, 2, True)
+    assert redis_holds(redis, secret)
+    erased = erase(asker, user=name)
+    assert (erased["conversations"], erased["responses"], erased["done"]) == (1, 2, True)
+    assert not redis_holds(redis, secret) and not redis_holds(redis, name)
+    assert hers.ask("And?", last).said == ["And?"]
+    check_remembers(his, kept, [other_secret])
+
+
+@pytest.mark.parametrize("part", ["team", "key_hash", "end_user", "response"])
+def test_every_way_to_name_what_is_to_go(asker: Asker, redis: Redis, part: str) -> None:
+    name, secret = marker(), marker()
+    who = bearer(**({"key": name} if part == "key_hash" else {"key": "k1", part: name} if part != "response" else {}))
+    first = asker.as_key(who).ask(secret)
+    assert redis_holds(redis, secret)
+    value = {"response": first.id, "key_hash": hashlib.sha256(f"sk-{name}".encode()).hexdigest()}.get(part, name)
+    assert erase(asker, **{part: value})["responses"] == 1
+    assert not redis_holds(redis, secret)
+
+
+def test_nobody_but_an_administrator_erases(asker: Asker) -> None:
+    assert posted(asker, bearer(key="k1", user="u"), {"user": "u"}).status_code == 403
+
+
+@pytest.mark.parametrize("asked", [{}, {"user": ""}, {"user": 1}, {"user": "a", "team": "b"}, {"everything": "yes"}])
+def test_a_request_that_names_nothing_or_two_things_is_refused(asker: Asker, asked: dict[str, Any]) -> None:
+    reply = posted(asker, asker.client.key, asked)
+    assert reply.status_code == 400 and "Expected one of user" in reply.text
