@@ -44,9 +44,11 @@ class _HiddenParams(dict[str, Any]):
         self["additional_headers"] = headers
 
 
-def set_history_header(reply: Any, history: str) -> None:
+def set_history_header(reply: Any, history: str, logging: Any = None) -> None:
     """Gives ``reply``, a response or the iterator of a stream fresh from the handler, the header.
 
-    ``history``: ``redis``, ``database``, ``none`` or ``unavailable``.
+    ``history``: ``redis``, ``database``, ``none`` or ``unavailable``. ``logging``: LiteLLM's logging object, which
+    keeps the times of replies without hidden params for the spend logs.
     """
-    reply._hidden_params = _HiddenParams(getattr(reply, "_hidden_params", None) or {}, history)
+    keep_timing = None if hasattr(reply, "_hidden_params") else getattr(logging, "set_response_timing_metrics", None)
+    reply._hidden_params = _HiddenParams(getattr(reply, "_hidden_params", None) or {}, history, keep_timing)
