@@ -85,7 +85,9 @@ READ = Script(
 local path, turn, bytes = {{}}, ARGV[1], 0
 for i = tonumber(ARGV[2]), 1, -1 do
   path[2 * i - 1] = turn
-  bytes = bytes + redis.call('HSTRLEN', turns, turn)
+  local size = redis.call('HSTRLEN', turns, turn)
+  if size == 0 then return nil end
+  bytes = bytes + size
   turn = redis.call('ZSCORE', tree, turn)
   if not turn then return nil end
 end
