@@ -1,4 +1,4 @@
-"""One real Redis a test session, emptied for every test; and the in-memory one, where both must behave alike."""
+"""One real Redis a test session, emptied for every test: what happens together are scripts of its own."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import fakeredis
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
 from lab.redis_server import RedisServer
+from litellm.responses.litellm_completion_transformation.redis_session_patch import metrics, startup
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
-from litellm.responses.litellm_completion_transformation.redis_session_patch import startup, writing
+from litellm.responses.litellm_completion_transformation.redis_session_patch.cipher import Cipher
+from litellm.responses.litellm_completion_transformation.redis_session_patch.link import Link
+from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
+from litellm.responses.litellm_completion_transformation.redis_session_patch.store import SessionStore
+
+from .support.bridge import pretend_a_proxy_runs, runtime_on
+from .support.clients import Interposed
+from .support.stores import store_on
 
 
 @pytest.fixture(scope="session")
@@ -34,13 +41,20 @@ async def redis_client(redis_server: RedisServer) -> AsyncIterator[Any]:
     await client.aclose()
 
 
-@pytest_asyncio.fixture(params=["fakeredis", "redis-server"])
-async def any_client(request: pytest.FixtureRequest, redis_server: RedisServer) -> AsyncIterator[Any]:
-    """A client of an empty Redis: once the in-memory one, once the real one."""
-    client = fakeredis.FakeAsyncRedis() if request.param == "fakeredis" else Redis.from_url(redis_server.url)
-    await client.flushall()
-    yield client
-    await client.aclose()
+@pytest.fixture
+def store(redis_client: Any) -> SessionStore:
+    return store_on(redis_client)
+
+
+@pytest.fixture
+def linked(redis_client: Any) -> SessionStore:
+    """A store behind a link, which says what Redis' errors mean."""
+    return SessionStore(Link(lambda: Interposed(redis_client), 16).call, Settings(), Cipher())
+
+
+@pytest.fixture
+def runtime(redis_client: Any) -> runtimes.Runtime:
+    return runtime_on(redis_client)
 
 
 @pytest.fixture
@@ -55,20 +69,32 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.fixture
 def undecided(bare_environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A process that has not looked for its settings and its Redis yet, outside a proxy."""
-    bare_environment.setattr(runtimes, "_runtime", None)
-    bare_environment.setattr(runtimes, "_decided", False)
+    for name, value in {"_runtime": None, "_is_fixed": False, "_connection": None}.items():
+        bare_environment.setattr(runtimes, name, value)
+    bare_environment.setattr(runtimes, "_seen_cache", runtimes._NOT_LOOKED)
     bare_environment.delitem(sys.modules, "litellm.proxy.proxy_server", raising=False)
     return bare_environment
 
 
 @pytest.fixture
+def with_database(undecided: pytest.MonkeyPatch) -> None:
+    """A proxy that has a database, which needs the provider's own ids."""
+    pretend_a_proxy_runs(undecided, prisma_client=object())
+
+
+@pytest.fixture
+def without_database(undecided: pytest.MonkeyPatch) -> None:
+    pretend_a_proxy_runs(undecided, prisma_client=None)
+
+
+@pytest.fixture
 def log_lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the patch logs at the proxy's default level."""
+    """What the patch logs at the proxy's default level; of runtimes that are made from now on."""
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(f"{record.levelname} {record.getMessage()}")
     logger = logging.Logger("litellm.redis_session_patch", logging.INFO)
     logger.addHandler(handler)
-    for module in (runtimes, startup, writing):
+    for module in (runtimes, startup, metrics):
         monkeypatch.setattr(module, "logger", logger)
     return lines

@@ -1,183 +1,171 @@
-"""All or nothing: whatever is missing or spoilt makes a miss, never a shorter history."""
+"""All or nothing: whatever is missing, foreign, altered or cut short makes a miss, never another history."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
 from typing import Any
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.cipher import Cipher
-from litellm.responses.litellm_completion_transformation.redis_session_patch.store import Miss
+from litellm.responses.litellm_completion_transformation.redis_session_patch.results import Miss
 
 from .support.clients import Interposed
-from .support.stores import SESSION, TURNS, chain_of, follow, inputs_of, load, say, store_on, talk
+from .support.inside import conversation_of
+from .support.stores import SESSION, Chain, chain_of, follow, inputs_of, load, say, store_on, talk
 
-KEY, OTHER_KEY = os.urandom(32), os.urandom(32)
-
-
-async def turns_key(client: Any, response_id: str) -> str:
-    return TURNS + (await chain_of(store_on(client), response_id)).record.conversation
+EACH = pytest.mark.parametrize("index", [0, 1, 2])
+INPUTS = ["a" * 200, "b" * 200, "c" * 200]  # Long enough to be compressed, each against those before it.
 
 
-async def change_format(client: Any, key: str, index: int | None = None) -> None:
-    """Makes a stored value one of format 2."""
-    value = await (client.get(key) if index is None else client.lindex(key, index))
-    changed = value[:1] + json.dumps({**json.loads(value[1:]), "v": 2}).encode()
-    await (client.set(key, changed, ex=100) if index is None else client.lset(key, index, changed))
+async def talked(client: Any) -> tuple[str, Any]:
+    """The last response of three, and its conversation."""
+    last = (await talk(store_on(client), INPUTS))[-1]
+    return last, await conversation_of(client, last)
 
 
-async def test_without_its_record_a_response_is_unknown(any_client):
-    store = store_on(any_client)
+async def test_without_its_record_a_response_is_unknown(redis_client, store):
     first, second = await talk(store, "ab")
-    await any_client.delete(SESSION + second)
+    await redis_client.delete(SESSION + second)
     assert await load(store, second) is Miss.UNKNOWN
     assert await inputs_of(store, first) == ["a"]
 
 
-async def test_without_its_turns_a_response_is_incomplete(any_client):
-    store = store_on(any_client)
+@pytest.mark.parametrize("name", ["turns", "tree"])
+async def test_without_a_key_that_holds_its_turns_every_response_is_incomplete(redis_client, store, name):
     ids = await talk(store, "abc")
-    await any_client.delete(await turns_key(any_client, ids[0]))
+    await redis_client.delete(getattr(await conversation_of(redis_client, ids[0]), name))
     assert [await load(store, each) for each in ids] == [Miss.INCOMPLETE] * 3
 
 
-@pytest.mark.parametrize("start, end", [(0, 1), (1, 2), (0, 0), (2, 2)])
-async def test_with_any_turn_gone_a_response_is_incomplete(any_client, start, end):
-    store = store_on(any_client)
-    last = (await talk(store, "abc"))[-1]
-    await any_client.ltrim(await turns_key(any_client, last), start, end)
+async def test_without_the_ends_of_lives_a_conversation_is_served_and_they_begin_anew(redis_client, store):
+    last, conversation = await talked(redis_client)
+    await redis_client.delete(conversation.lives)
+    assert await inputs_of(store, last) == INPUTS
+    assert await redis_client.zrange(conversation.lives, 0, -1) == [conversation.path[-1].encode()]
+
+
+@EACH
+@pytest.mark.parametrize("name", ["turns", "tree"])
+async def test_with_any_turn_gone_a_response_is_incomplete(redis_client, store, index, name):
+    last, conversation = await talked(redis_client)
+    remove = redis_client.hdel if name == "turns" else redis_client.zrem
+    await remove(getattr(conversation, name), conversation.path[index])
     assert await load(store, last) is Miss.INCOMPLETE
 
 
-async def test_a_turn_in_the_place_of_another_is_incomplete(any_client):
-    store = store_on(any_client)
-    last = (await talk(store, "abc"))[-1]
-    key = await turns_key(any_client, last)
-    await any_client.lset(key, 1, await any_client.lindex(key, 0))
+@EACH
+async def test_with_any_turn_cut_short_a_response_is_incomplete(redis_client, store, index):
+    last, conversation = await talked(redis_client)
+    value = await redis_client.hget(conversation.turns, conversation.path[index])
+    await redis_client.hset(conversation.turns, conversation.path[index], value[:-1])
     assert await load(store, last) is Miss.INCOMPLETE
 
 
-async def test_turns_of_another_conversation_under_the_same_key_are_incomplete(any_client):
-    store = store_on(any_client)
-    mine, other = (await talk(store, "ab"))[-1], (await talk(store, "xy"))[-1]
-    key, other_key = [await turns_key(any_client, each) for each in (mine, other)]
-    await any_client.delete(key)
-    await any_client.rpush(key, *await any_client.lrange(other_key, 0, -1))
-    assert await load(store, mine) is Miss.INCOMPLETE
-
-
-@pytest.mark.parametrize("garbage", [b"", b"J", b"J{", b"J[]", b"E", b"Eshort", b"\xff" * 20, b'{"v":1}'])
-@pytest.mark.parametrize("index", [0, 2])
-async def test_with_any_turn_spoilt_a_response_is_unreadable(any_client, garbage, index):
-    store = store_on(any_client)
-    last = (await talk(store, "abc"))[-1]
-    await any_client.lset(await turns_key(any_client, last), index, garbage)
+async def test_turns_in_each_other_s_place_are_no_history(redis_client, store):
+    last, conversation = await talked(redis_client)
+    first, second = [await redis_client.hget(conversation.turns, turn) for turn in conversation.path[:2]]
+    await redis_client.hset(
+        conversation.turns, mapping={conversation.path[0]: second, conversation.path[1]: first}
+    )
     assert await load(store, last) is Miss.UNREADABLE
 
 
-@pytest.mark.parametrize("garbage", [b"", b"J", b"J{", b"J[]", b"E", b"\xff" * 20, b'{"v":1}'])
-async def test_a_spoilt_record_is_unreadable(any_client, garbage):
-    store = store_on(any_client)
-    last = (await talk(store, "abc"))[-1]
-    await any_client.set(SESSION + last, garbage)
+@EACH
+async def test_the_turn_of_another_conversation_in_the_place_of_one_is_no_history(redis_client, store, index):
+    last, conversation = await talked(redis_client)
+    other = await conversation_of(redis_client, (await talk(store, ["x" * 201, "y" * 201, "z" * 201]))[-1])
+    value = await redis_client.hget(other.turns, other.path[index])
+    await redis_client.hset(conversation.turns, conversation.path[index], value)
+    assert isinstance(await load(store, last), Miss)
+
+
+@EACH
+async def test_a_tree_that_leads_elsewhere_is_no_history(redis_client, store, index):
+    last, conversation = await talked(redis_client)
+    stranger = (await conversation_of(redis_client, await say(store, "x"))).path[0]
+    await redis_client.zadd(conversation.tree, {conversation.path[index]: stranger})
+    assert await load(store, last) is Miss.INCOMPLETE
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+async def test_a_tree_that_is_shorter_longer_or_round_is_no_history(redis_client, store, before):
+    last, conversation = await talked(redis_client)
+    await redis_client.zadd(conversation.tree, {conversation.path[0]: conversation.path[before]})
+    assert await load(store, last) is Miss.INCOMPLETE
+    await redis_client.zadd(conversation.tree, {conversation.path[0]: 0, conversation.path[2]: 0})
+    assert await load(store, last) is Miss.INCOMPLETE
+
+
+@pytest.mark.parametrize("garbage", [b"", b"P", b"Pj{", b"Pj[]", b"Pj{}", b"Pz", b"Pz\x00\x00x", b"E", b"Eshort", b"R"])
+@EACH
+async def test_with_any_turn_spoilt_a_response_is_no_history(redis_client, store, garbage, index):
+    """Cut or filled up to its length, which is what shows it first."""
+    last, conversation = await talked(redis_client)
+    turn = conversation.path[index]
+    assert await redis_client.hstrlen(conversation.turns, turn) >= len(garbage)
+    spoilt = garbage.ljust(await redis_client.hstrlen(conversation.turns, turn), b"\xff")
+    await redis_client.hset(conversation.turns, turn, spoilt)
+    assert await load(store, last) is Miss.UNREADABLE
+    await redis_client.hset(conversation.turns, turn, garbage)
+    assert await load(store, last) is Miss.INCOMPLETE
+
+
+@EACH
+async def test_with_any_single_bit_of_a_compressed_turn_turned_it_is_never_another_history(redis_client, store, index):
+    last, conversation = await talked(redis_client)
+    turn, expected = conversation.path[index], await chain_of(store, last)
+    value = await redis_client.hget(conversation.turns, turn)
+    assert value[:2] == b"Pz"
+    for position in range(len(value)):
+        altered = value[:position] + bytes([value[position] ^ 1]) + value[position + 1 :]
+        await redis_client.hset(conversation.turns, turn, altered)
+        found = await load(store, last)
+        assert found is Miss.UNREADABLE or (isinstance(found, Chain) and found.turns == expected.turns), position
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b"\n", b"P\n", b"{}\nP{}", b"\xff" * 20, b'{"v":1}\nP{}'])
+async def test_a_spoilt_record_is_unreadable(redis_client, store, garbage):
+    last, _ = await talked(redis_client)
+    await redis_client.set(SESSION + last, garbage)
     assert await load(store, last) is Miss.UNREADABLE
 
 
-async def test_a_record_of_another_format_is_unreadable(any_client):
-    store = store_on(any_client)
-    last = (await talk(store, "abc"))[-1]
-    await change_format(any_client, SESSION + last)
-    assert await load(store, last) is Miss.UNREADABLE
+async def test_a_record_cut_short_anywhere_is_never_a_history(redis_client, store):
+    last, _ = await talked(redis_client)
+    value = await redis_client.get(SESSION + last)
+    for length in range(len(value)):
+        await redis_client.set(SESSION + last, value[:length])
+        assert await load(store, last) is Miss.UNREADABLE, length
 
 
-async def test_with_any_turn_of_another_format_a_response_is_unreadable(any_client):
-    store = store_on(any_client)
-    last = (await talk(store, "abc"))[-1]
-    await change_format(any_client, await turns_key(any_client, last), 1)
-    assert await load(store, last) is Miss.UNREADABLE
-
-
-async def test_a_spoilt_turn_of_another_branch_does_no_harm(any_client):
-    store = store_on(any_client)
+async def test_a_spoilt_turn_of_another_branch_does_no_harm(redis_client, store):
     first, second = await talk(store, "ab")
     sibling = await follow(store, first, "c")
-    await any_client.lset(await turns_key(any_client, first), 1, b"garbage")
-    assert await load(store, second) is Miss.UNREADABLE
+    conversation = await conversation_of(redis_client, second)
+    await redis_client.hset(conversation.turns, conversation.path[1], b"garbage")
+    assert isinstance(await load(store, second), Miss)
     assert await inputs_of(store, sibling) == ["a", "c"]
 
 
-async def test_when_the_turns_vanish_after_the_read_the_follow_up_is_stored_with_its_ancestors(any_client):
-    store = store_on(any_client)
-    ids = await talk(store, "abc")
-    parent = await chain_of(store, ids[-1])
-    await any_client.delete(TURNS + parent.record.conversation)
-    child = await say(store, "d", parent)
-    assert not await any_client.exists(TURNS + parent.record.conversation)  # A part of it would pose as the whole.
-    assert await inputs_of(store, child) == list("abcd")
-    assert await inputs_of(store, await follow(store, child, "e")) == list("abcde")
-    assert await load(store, ids[-1]) is Miss.INCOMPLETE
+@pytest.mark.parametrize("gone", ["everything", "turns", "tree", "the last turn"])
+async def test_when_turns_vanish_after_the_read_the_follow_up_is_stored_with_its_ancestors(redis_client, store, gone):
+    last, conversation = await talked(redis_client)
+    chain = await chain_of(store, last)
+    if gone == "the last turn":
+        await redis_client.hdel(conversation.turns, conversation.path[-1])
+    else:
+        await redis_client.delete(*(conversation.keys if gone == "everything" else [getattr(conversation, gone)]))
+    child = await say(store, "d", chain)
+    assert await inputs_of(store, child) == [*INPUTS, "d"]
+    assert await inputs_of(store, await follow(store, child, "e")) == [*INPUTS, "d", "e"]
+    assert await load(store, last) is Miss.INCOMPLETE  # A part of it would pose as the whole.
 
 
-async def test_when_the_turns_were_cut_after_the_read_the_follow_up_is_stored_with_its_ancestors(any_client):
-    store = store_on(any_client)
-    parent = await chain_of(store, (await talk(store, "abc"))[-1])
-    await any_client.ltrim(TURNS + parent.record.conversation, 0, 0)
-    assert await inputs_of(store, await say(store, "d", parent)) == list("abcd")
+async def test_turns_that_vanish_between_the_two_reads_are_a_miss(redis_client):
+    last, conversation = await talked(redis_client)
 
+    async def evict(name: str) -> None:
+        if name == "read":
+            await redis_client.delete(*conversation.keys)
 
-async def test_turns_that_vanish_between_the_two_reads_are_a_miss(any_client):
-    last = (await talk(store_on(any_client), "abc"))[-1]
-    key = await turns_key(any_client, last)
-
-    async def evict(command: str) -> None:
-        if command == "pipeline":
-            await any_client.delete(key)
-
-    assert await load(store_on(Interposed(any_client, evict)), last) is Miss.INCOMPLETE
-
-
-async def test_a_turn_whose_record_was_never_written_is_seen_by_nobody(any_client):
-    store = store_on(any_client)
-    first = await say(store, "a")
-
-    async def crash(command: str) -> None:
-        if command == "set":
-            raise asyncio.CancelledError
-
-    with pytest.raises(asyncio.CancelledError):
-        await say(store_on(Interposed(any_client, crash)), "lost", await chain_of(store, first))
-    assert await inputs_of(store, first) == ["a"]
-    assert await inputs_of(store, await follow(store, first, "b")) == ["a", "b"]
-
-
-async def test_encrypted_values_hide_what_was_said_and_by_whom(any_client):
-    store = store_on(any_client, cipher=Cipher([KEY]))
-    response_id = await say(store, "my secret is a number")
-    values = [await any_client.get(SESSION + response_id)]
-    values += await any_client.lrange((await any_client.keys(TURNS + "*"))[0], 0, -1)
-    assert all(word not in value for value in values for word in (b"secret", b"number", b"alice", b"trace", b"role"))
-    assert await inputs_of(store, response_id) == ["my secret is a number"]
-
-
-@pytest.mark.parametrize("keys", [(), (OTHER_KEY,)])
-async def test_without_the_right_key_a_response_is_unreadable(any_client, keys):
-    last = (await talk(store_on(any_client, cipher=Cipher([KEY])), "ab"))[-1]
-    assert await load(store_on(any_client, cipher=Cipher(keys)), last) is Miss.UNREADABLE
-
-
-async def test_a_conversation_goes_on_over_switching_encryption_on_and_a_rotation(any_client):
-    last = await say(store_on(any_client), "plain")
-    for text, keys in (("first key", [KEY]), ("both", [OTHER_KEY, KEY])):
-        last = await follow(store_on(any_client, cipher=Cipher(keys)), last, text)
-    both = store_on(any_client, cipher=Cipher([OTHER_KEY, KEY]))
-    assert await inputs_of(both, last) == ["plain", "first key", "both"]
-
-
-async def test_a_record_moved_to_another_id_is_unreadable_when_encrypted(any_client):
-    store = store_on(any_client, cipher=Cipher([KEY]))
-    mine = await say(store, "a secret")
-    await any_client.set(SESSION + "stolen", await any_client.get(SESSION + mine))
-    assert await load(store, "stolen") is Miss.UNREADABLE
+    assert await load(store_on(Interposed(redis_client, evict)), last) is Miss.INCOMPLETE
+    assert await redis_client.exists(*conversation.keys) == 0

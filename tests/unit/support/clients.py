@@ -1,9 +1,10 @@
-"""Redis clients that count, and a reader of MONITOR: what really reaches the server."""
+"""Redis clients that count, interfere or break, and a reader of MONITOR: what really reaches the server."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,17 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from litellm.responses.litellm_completion_transformation.redis_session_patch import scripts
+
+_SCRIPTS = {getattr(scripts, name): name.lower() for name in ("APPEND", "COMMIT", "RELEASE", "READ", "PROLONG", "END")}
+_READ = "read"  # its pipeline, one round trip
+
+Hook = Callable[[str], Awaitable[None]]
+
+
+async def nothing(_: str) -> None: ...
 
 
 def no_redis() -> Redis:
@@ -18,65 +30,71 @@ def no_redis() -> Redis:
     return Redis(port=1, retry=Retry(NoBackoff(), 0))
 
 
-class RoundTrips:
-    """A client that counts how often it waits for Redis: each command, and each pipeline once."""
-
-    def __init__(self, client: Any):
-        self._client = client
-        self.count = 0
-
-    def pipeline(self, **options: Any) -> _Pipeline:
-        return _Pipeline(self._client.pipeline(**options), self)
-
-    def __getattr__(self, name: str) -> Any:
-        command = getattr(self._client, name)
-
-        async def counted(*args: Any, **options: Any) -> Any:
-            self.count += 1
-            return await command(*args, **options)
-
-        return counted
-
-
-class _Pipeline:
-    def __init__(self, pipeline: Any, trips: RoundTrips):
-        self._pipeline = pipeline
-        self._trips = trips
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._pipeline, name)
-
-    async def execute(self) -> Any:
-        self._trips.count += 1
-        return await self._pipeline.execute()
-
-
 class Interposed:
-    """A client that awaits `before(name)` ahead of each command, `pipeline` for a pipeline."""
+    """A client that awaits ``before(name)`` and ``after(name)`` around each round trip.
 
-    def __init__(self, client: Any, before: Any):
-        self._client = client
+    ``name``: of the command, of the script in lower case, or ``read`` for the pipeline that reads turns. Closing it
+    leaves the client open, which others use.
+    """
+
+    def __init__(self, client: Any, before: Hook = nothing, after: Hook = nothing):
+        self.own = client
+        self.times_closed = 0
         self._before = before
+        self._after = after
+
+    async def _around(self, name: str, run: Callable[[], Awaitable[Any]]) -> Any:
+        await self._before(name)
+        result = await run()
+        await self._after(name)
+        return result
 
     def pipeline(self, **options: Any) -> Any:
-        pipeline = self._client.pipeline(**options)
+        pipeline = self.own.pipeline(**options)
         execute = pipeline.execute
-
-        async def executed() -> Any:
-            await self._before("pipeline")
-            return await execute()
-
-        pipeline.execute = executed
+        pipeline.execute = lambda: self._around(_READ, execute)
         return pipeline
 
     def __getattr__(self, name: str) -> Any:
-        command = getattr(self._client, name)
+        command = getattr(self.own, name)
 
         async def run(*args: Any, **options: Any) -> Any:
-            await self._before(name)
-            return await command(*args, **options)
+            known = _SCRIPTS[args[0]] if name == "eval" else name
+            return await self._around(known, lambda: command(*args, **options))
 
         return run
+
+    async def aclose(self) -> None:
+        self.times_closed += 1
+
+
+class RoundTrips(Interposed):
+    """A client that knows what it waited for Redis for."""
+
+    def __init__(self, client: Any):
+        self.names: list[str] = []
+        super().__init__(client, self._note)
+
+    async def _note(self, name: str) -> None:
+        self.names.append(name)
+
+
+class Torn(Interposed):
+    """A client whose connection dies once: after Redis has done ``command``, before its answer is here."""
+
+    def __init__(self, client: Any, command: str):
+        self.torn = 0
+        self._command = command
+        super().__init__(client, after=self._tear)
+
+    async def _tear(self, name: str) -> None:
+        if name == self._command and not self.torn:
+            self.torn += 1
+            raise RedisConnectionError("Connection closed by server.")
+
+
+async def raise_error(error: BaseException) -> None:
+    raise error
 
 
 @dataclass
@@ -85,7 +103,7 @@ class Monitored:
 
 
 @asynccontextmanager
-async def monitored(host: str, port: int) -> Any:
+async def monitored(host: str, port: int) -> AsyncIterator[Monitored]:
     """Every command that the server got meanwhile, each as the list of its words."""
     reader, writer = await asyncio.open_connection(host, port, limit=2**24)
     writer.write(b"MONITOR\r\n")

@@ -3,65 +3,95 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.cipher import Cipher
-from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Chain, Turn, new_id
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner, may_continue
-from litellm.responses.litellm_completion_transformation.redis_session_patch.store import Miss, SessionStore
+from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import (
+    NO_TURNS,
+    Chain,
+    Turn,
+    new_turn_id,
+)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner, may_continue, owner_of
+from litellm.responses.litellm_completion_transformation.redis_session_patch.results import Miss
+from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
+from litellm.responses.litellm_completion_transformation.redis_session_patch.store import Reservation, SessionStore
 
-ALICE = Owner(user="alice", team="red", key="k1")
-BOB = Owner(user="bob", team="red", key="k2")
+ALICE = owner_of({"user_api_key_user_id": "alice", "user_api_key_team_id": "red", "user_api_key_hash": "k1"})
+BOB = owner_of({"user_api_key_user_id": "bob", "user_api_key_team_id": "red", "user_api_key_hash": "k2"})
 TTL_SECONDS = 1_000
-SESSION, TURNS = "litellm_patch:session:", "litellm_patch:turns:"
+PREFIX = "litellm_patch:"
+SESSION = f"{PREFIX}session:"
 
 
-def store_on(client: Any, **options: Any) -> SessionStore:
-    """A store with generous limits; `options` replace them."""
-    defaults = {
-        "ttl_seconds": TTL_SECONDS,
-        "timeout_seconds": 10.0,
-        "max_turn_bytes": 10_000_000,
-        "max_turns": 10_000,
-        "cipher": Cipher(),
-    }
-    return SessionStore(client, **{**defaults, **options})
+class Moved:
+    """A budget that is never used up, and knows the bytes that were to be moved."""
+
+    def __init__(self) -> None:
+        self.bytes: list[int] = []
+
+    def add_bytes(self, size_bytes: int) -> None:
+        self.bytes.append(size_bytes)
 
 
-def turn_of(text: Any, after: Chain | None = None) -> Turn:
-    return Turn(
-        id=new_id(),
-        parent=after.turns[-1].id if after else None,
-        input=text,
-        instructions=None,
-        answer=({"role": "assistant", "content": f"You said: {text}"},),
-    )
+def store_on(
+    client: Any,
+    *,
+    keys: tuple[bytes, ...] = (),
+    required: bool = False,
+    namespace: str | None = None,
+    clock: Callable[[], float] = time.time,
+    **settings: Any,
+) -> SessionStore:
+    """A store on ``client`` alone; ``settings`` replace the default ones."""
+    cipher = Cipher(keys, required=required)
+    chosen = Settings(**{"ttl_seconds": TTL_SECONDS, **settings})
+    return SessionStore(lambda command: command(client), chosen, cipher, namespace=namespace, clock=clock)
+
+
+def turn_of(text: Any) -> Turn:
+    return Turn(text, ({"role": "assistant", "content": f"You said: {text}"},))
+
+
+def noise_of(seed: int, characters: int = 2_000) -> str:
+    """Text that cannot be packed into less than half of its length."""
+    return f"{random.Random(seed).getrandbits(4 * characters):0{characters}x}"
 
 
 async def say(
     store: SessionStore,
     text: Any,
-    after: Chain | None = None,
+    after: Chain = NO_TURNS,
     *,
     as_id: str | None = None,
     owner: Owner = ALICE,
-    **options,
+    budget: Any = None,
+    **options: Any,
 ) -> str:
-    """Stores one turn; the id to continue it by."""
+    """Stores one turn, ``text`` or a whole one; the id to continue it by."""
+    turn = text if isinstance(text, Turn) else turn_of(text)
     return await store.save(
-        as_id or f"chatcmpl-{new_id()}", turn_of(text, after), parent=after, owner=owner, session_id="trace", **options
+        as_id or f"chatcmpl-{new_turn_id()}",
+        turn,
+        after,
+        budget or Moved(),
+        owner=owner,
+        session_id="trace",
+        **options,
     )
 
 
-async def load(store: SessionStore, response_id: str, reader: Owner = ALICE) -> Chain | Miss:
-    return await store.load(response_id, lambda owner: may_continue(reader, owner))
+async def load(store: SessionStore, response_id: str, reader: Owner = ALICE, budget: Any = None) -> Chain | Miss:
+    return await store.load(response_id, lambda owner: may_continue(reader, owner), budget or Moved())
 
 
-async def follow(store: SessionStore, response_id: str, text: Any, **options: Any) -> str:
-    """Reads a response and stores a turn after it."""
-    return await say(store, text, await chain_of(store, response_id), **options)
+async def reserve(store: SessionStore, response_id: str) -> Reservation:
+    reservation = Reservation(response_id)
+    assert await store.reserve(reservation)
+    return reservation
 
 
 async def chain_of(store: SessionStore, response_id: str) -> Chain:
@@ -70,11 +100,16 @@ async def chain_of(store: SessionStore, response_id: str) -> Chain:
     return found
 
 
+async def follow(store: SessionStore, response_id: str, text: Any, **options: Any) -> str:
+    """Reads a response and stores a turn after it."""
+    return await say(store, text, await chain_of(store, response_id), **options)
+
+
 async def inputs_of(store: SessionStore, response_id: str) -> list[Any]:
     return [turn.input for turn in (await chain_of(store, response_id)).turns]
 
 
-async def talk(store: SessionStore, inputs: Iterable[Any]) -> list[str]:
+async def talk(store: SessionStore, inputs: Iterable[str]) -> list[str]:
     """A straight conversation; the id of each response."""
     ids: list[str] = []
     for text in inputs:

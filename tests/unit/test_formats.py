@@ -1,0 +1,70 @@
+"""Format 2 as bytes. A test here that fails says: an older proxy of the fleet would misunderstand the new one's values.
+
+Then the format's number has to change, and these values must stay readable or become a counted miss.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from litellm.responses.litellm_completion_transformation.redis_session_patch import conversation as conv
+from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Record
+from litellm.responses.litellm_completion_transformation.redis_session_patch.results import Miss
+
+from .support.recorded import CONVERSATION, KEY, PLAIN, SEALED, TURNS, Recorded
+from .support.stores import ALICE, chain_of, inputs_of, load, say, store_on
+
+RECORD = (
+    b'{"v":2,"conversation":"c0nversat10n","turn":"102","turns":2,"bytes":306,"started":1700000000,'
+    b'"owner":["K9gGyX8OAK8","sfUaUR8doM0","arnx6499M4g",null]}',
+    b'{"session":"trace"}',
+)
+
+
+@pytest.mark.parametrize("recorded, keys", [(PLAIN, ()), (SEALED, (KEY,))], ids=["plain", "sealed"])
+async def test_recorded_values_are_read_as_what_was_said(redis_client, recorded: Recorded, keys):
+    await recorded.put_into(redis_client)
+    store = store_on(redis_client, keys=keys)
+    assert (await chain_of(store, "chatcmpl-2")).turns == TURNS
+    chain = await chain_of(store, "chatcmpl-1")
+    assert chain.turns == TURNS[:1]
+    assert (chain.record.owner, chain.record.session_id, chain.record.started) == (ALICE, "trace", 1_700_000_000)
+    assert await inputs_of(store, await say(store, "on", chain)) == [TURNS[0].input, "on"]
+
+
+def test_a_record_is_written_as_it_was():
+    record = Record("c0nversat10n", "102", 2, 306, 1_700_000_000, ALICE, "trace")
+    assert conv.encode_record(record) == RECORD
+    assert conv.decode_record(*RECORD) == record
+
+
+def test_a_turn_is_written_as_it_was():
+    assert conv.encode_turn(TURNS[0]) == (
+        b'{"v":2,"input":"\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \\u0000 \xed\xa0\xbd","answer":[{"role":'
+        b'"assistant","content":"Hi \xf0\x9f\x98\x80 again and again and again and again and again and again and again'
+        b' and again and again and again."}],"maker":"claude","instructions":"Be kind."}'
+    )
+
+
+async def test_the_keys_of_a_conversation_are_called_as_they_were(redis_client, store):
+    chain = await chain_of(store, await say(store, "a", as_id="x"))
+    head = f"litellm_patch:{{{chain.record.conversation}}}:"
+    names = {"litellm_patch:session:x", *(head + name for name in ("turns", "tree", "lives"))}
+    assert {key.decode() for key in await redis_client.keys("*")} == names
+    (turn,) = await redis_client.zrange(head + "tree", 0, -1, withscores=True)
+    assert turn == (chain.record.turn.encode(), 0.0)
+    assert set(await redis_client.hkeys(head + "turns")) == {turn[0], b"o" + ALICE.tag.encode()}
+    assert (await redis_client.hget(head + "turns", turn[0])).startswith(b"Pz\0\0h\x81")
+    assert CONVERSATION == "litellm_patch:{c0nversat10n}:"
+
+
+async def test_values_of_the_first_edition_are_a_counted_miss(redis_client, store):
+    """One record and one list of turns, as version 0.1 wrote them."""
+    record = (
+        b'J{"v":1,"conversation":"abc","path":[[0,0]],"leaf":"t0","owner":["alice","red","k1"],"session_id":"s",'
+        b'"created":1700000000.0,"life_seconds":86400}'
+    )
+    await redis_client.set("litellm_patch:session:x", record)
+    await redis_client.rpush("litellm_patch:turns:abc", b'J{"v":1,"id":"t0","input":"a"}')
+    assert await load(store, "x") is Miss.UNREADABLE
+    assert await say(store, "new", as_id="x") != "x"
