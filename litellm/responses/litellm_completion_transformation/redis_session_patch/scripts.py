@@ -141,11 +141,11 @@ return 1
 """
 )
 
-# A life is only ever made longer. KEYS: session. ARGV: seconds to live.
+# A life is only ever made longer, and stays as it is where Redis takes no writes. KEYS: session. ARGV: seconds to live.
 PROLONG = Script(
     """
 local left = redis.call('TTL', KEYS[1])
-if left >= 0 and left < tonumber(ARGV[1]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+if left >= 0 and left < tonumber(ARGV[1]) then redis.pcall('EXPIRE', KEYS[1], ARGV[1]) end
 return 1
 """
 )
