@@ -1,0 +1,267 @@
+"""What an operation may cost its request, and what closes the way to Redis for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from litellm.responses.litellm_completion_transformation.redis_session_patch import guard as guards
+from litellm.responses.litellm_completion_transformation.redis_session_patch.breaker import (
+    FAILURES_TO_OPEN,
+    PROBE_AFTER_SECONDS,
+    Breaker,
+)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.guard import BYTES_PER_SECOND, Budget, Guard
+from litellm.responses.litellm_completion_transformation.redis_session_patch.link import Link
+from litellm.responses.litellm_completion_transformation.redis_session_patch.results import (
+    NotStored,
+    OddValue,
+    StoreError,
+    StoreUnavailable,
+)
+
+LITTLE, LONG = 0.02, 60.0  # Seconds of a budget: soon used up, and never in a test.
+
+
+class Case:
+    """A guard on a clock of its own, with an operation that waits until it is let go."""
+
+    def __init__(self, places: int = 2) -> None:
+        self.now = 0.0
+        self.changes: list[bool] = []
+        self.observed: list[float] = []
+        self.defects: list[str] = []
+        self.clients = 0
+        breaker = Breaker(lambda: self.now, lambda is_open, _: self.changes.append(is_open))
+        self.guard = Guard(breaker, self.observed.append, self.defects.append)
+        self.link = Link(self._open, places)
+        self.let_go = asyncio.Event()
+        self.begun = self.ended = 0
+
+    def _open(self) -> object:
+        self.clients += 1
+        return object()
+
+    async def run(self, operation: Any, seconds: float = LONG) -> Any:
+        return await self.guard.run(self.link, None, seconds, operation)
+
+    async def wait(self, _: Any, budget: Budget) -> str:
+        self.begun += 1
+        await self.let_go.wait()
+        self.ended += 1
+        return "done"
+
+    async def fail(self, *_: Any) -> None:
+        self.begun += 1
+        raise StoreUnavailable("down")
+
+    async def open(self) -> None:
+        for _ in range(FAILURES_TO_OPEN):
+            with pytest.raises(StoreUnavailable, match="down"):
+                await self.run(self.fail)
+        assert self.guard.breaker.is_open
+
+
+async def work(*_: Any) -> str:
+    return "done"
+
+
+async def until(condition: Any) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def case() -> Case:
+    return Case()
+
+
+async def test_the_result_of_an_operation_is_given_and_its_time_observed(case):
+    assert await case.run(work) == "done"
+    assert len(case.observed) == 1 and case.changes == []
+
+
+async def test_a_request_waits_no_longer_than_its_budget_and_the_operation_goes_on(case):
+    with pytest.raises(StoreUnavailable, match=r"no answer within 0.02 s"):
+        await case.run(case.wait, LITTLE)
+    assert (case.begun, case.ended) == (1, 0)
+    case.let_go.set()
+    await until(lambda: case.ended == 1)
+
+
+async def test_waiting_for_a_place_is_part_of_the_budget_and_what_has_none_is_given_up(case):
+    holders = [asyncio.ensure_future(case.run(case.wait)) for _ in range(2)]
+    await until(lambda: case.begun == 2)
+    outcomes = await asyncio.gather(*(case.run(case.wait, LITTLE) for _ in range(50)), return_exceptions=True)
+    assert {str(outcome) for outcome in outcomes} == {"no place was free in time"}
+    case.let_go.set()
+    assert await asyncio.gather(*holders) == ["done"] * 2
+    assert case.begun == 2 and case.changes == []  # A crowd says nothing about Redis.
+    assert await case.run(work) == "done"
+
+
+async def test_all_steps_of_an_operation_share_one_budget(case):
+    async def walk(_: Any, budget: Budget) -> None:
+        while True:  # Each step alone is quick.
+            case.begun += 1
+            await asyncio.sleep(LITTLE / 10)
+            if case.let_go.is_set():
+                return
+
+    with pytest.raises(StoreUnavailable, match="no answer within"):
+        await case.run(walk, LITTLE)
+    assert case.begun > 1
+    case.let_go.set()
+
+
+async def test_a_busy_event_loop_does_not_use_up_the_budget(case):
+    """Redis has answered long ago where the loop comes back late."""
+
+    async def crawl(*_: Any) -> str:
+        for _ in range(5):
+            time.sleep(LITTLE)
+            await asyncio.sleep(0)
+        return "done"
+
+    assert await case.run(crawl, LITTLE) == "done"
+
+
+async def test_the_budget_grows_with_the_bytes_to_move(case):
+    async def move(_: Any, budget: Budget) -> str:
+        budget.add_bytes(BYTES_PER_SECOND * 60)
+        await asyncio.sleep(5 * LITTLE)
+        return "moved"
+
+    assert await case.run(move, LITTLE) == "moved"
+    budget = Budget(0.5)
+    budget.add_bytes(BYTES_PER_SECOND // 2)
+    budget.add_bytes(BYTES_PER_SECOND // 4)
+    assert budget.seconds == 1.25
+
+
+@pytest.mark.parametrize("size, is_large", [(1_000, False), (BYTES_PER_SECOND // 1_000, True)])
+async def test_a_late_answer_counts_only_where_little_was_to_be_moved(case, size, is_large):
+    async def move(_: Any, budget: Budget) -> None:
+        budget.add_bytes(size)
+        await case.wait(_, budget)
+
+    for _ in range(FAILURES_TO_OPEN):
+        with pytest.raises(StoreUnavailable):
+            await case.run(move, LITTLE)
+        case.let_go.set()
+        await until(lambda: case.begun == case.ended)
+        case.let_go.clear()
+    # What ended well after all says so, where it was not judged before.
+    assert case.guard.breaker.is_open is not is_large
+
+
+@pytest.mark.parametrize("error", [NotStored("too long"), OddValue("a list")], ids=repr)
+async def test_what_is_wrong_with_one_value_never_opens_the_breaker(case, error):
+    async def refuse(*_: Any) -> None:
+        raise error
+
+    for _ in range(3 * FAILURES_TO_OPEN):
+        with pytest.raises(type(error)):
+            await case.run(refuse)
+    assert case.changes == [] and await case.run(work) == "done"
+
+
+async def test_a_defect_of_ours_is_reported_by_its_place_and_never_opens_the_breaker(case):
+    async def broken(*_: Any) -> None:
+        guards._last_frame_of_ours(None)  # Raises in our code.
+
+    for _ in range(2 * FAILURES_TO_OPEN):
+        with pytest.raises(StoreUnavailable, match="AttributeError"):
+            await case.run(broken)
+    assert case.changes == [] and len(case.defects) == 2 * FAILURES_TO_OPEN
+    assert "AttributeError at guard.py:" in case.defects[0]
+
+
+async def test_a_defect_s_report_has_no_value_in_it(case):
+    async def broken(*_: Any) -> None:
+        {}["a private text"]
+
+    with pytest.raises(StoreUnavailable) as caught:
+        await case.run(broken)
+    assert "private" not in case.defects[0] + str(caught.value) and "KeyError" in case.defects[0]
+
+
+async def test_an_open_breaker_costs_nothing(case):
+    await case.open()
+    before, clients = case.begun, case.clients
+    for _ in range(100):
+        with pytest.raises(StoreUnavailable, match="asked again soon"):
+            await case.run(case.wait)
+    assert (case.begun, case.clients) == (before, clients)
+
+
+async def test_an_open_breaker_is_probed_in_the_background_by_one(case):
+    await case.open()
+    case.now += PROBE_AFTER_SECONDS
+    outcomes = await asyncio.gather(*(case.run(case.wait) for _ in range(20)), return_exceptions=True)
+    assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)  # Nobody waited for the probe.
+    await until(lambda: case.begun == FAILURES_TO_OPEN + 1)
+    assert case.guard.breaker.is_open
+    case.let_go.set()
+    await until(lambda: not case.guard.breaker.is_open)
+    assert case.changes == [True, False] and await case.run(work) == "done"
+    assert case.begun == FAILURES_TO_OPEN + 1
+
+
+async def test_a_probe_that_fails_leaves_it_open(case):
+    await case.open()
+    case.now += PROBE_AFTER_SECONDS
+    with pytest.raises(StoreUnavailable):
+        await case.run(case.fail)
+    await until(lambda: case.begun == FAILURES_TO_OPEN + 1)
+    await asyncio.sleep(0)
+    assert case.changes == [True]
+
+
+async def test_an_operation_that_never_ends_is_ended_and_its_client_replaced(case, monkeypatch):
+    monkeypatch.setattr(guards, "_GO_ON_SECONDS", 0.05)
+    await case.link.call(work)
+    with pytest.raises(StoreUnavailable, match="no answer at all"):
+        await case.run(case.wait)
+    await case.link.call(work)
+    assert case.clients == 2 and case.ended == 0
+    assert [case.link.places.locked() for _ in range(1)] == [False]
+
+
+async def test_one_operation_is_judged_once(case, monkeypatch):
+    """It gave up, and later it ended too: one failure, not two."""
+    monkeypatch.setattr(guards, "_GO_ON_SECONDS", 0.05)
+    for _ in range(FAILURES_TO_OPEN - 1):
+        with pytest.raises(StoreUnavailable):
+            await case.run(case.wait, LITTLE)
+    await until(lambda: case.clients == 0 and not case.guard._running)
+    assert case.changes == []
+    with pytest.raises(StoreUnavailable):
+        await case.run(case.wait, LITTLE)
+    assert case.changes == [True]
+
+
+async def test_a_request_that_is_cancelled_leaves_its_operation_at_work(case):
+    request = asyncio.ensure_future(case.run(case.wait))
+    await until(lambda: case.begun == 1)
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    case.let_go.set()
+    await until(lambda: case.ended == 1)
+    assert case.changes == [] and await case.run(work) == "done"
+
+
+async def test_errors_that_nobody_waits_for_any_more_are_not_logged(case, caplog):
+    async def late(_: Any, budget: Budget) -> None:
+        await case.let_go.wait()
+        raise StoreError("a private text")
+
+    with pytest.raises(StoreUnavailable):
+        await case.run(late, LITTLE)
+    case.let_go.set()
+    await until(lambda: not case.guard._running)
+    assert "private" not in caplog.text and "never retrieved" not in caplog.text
