@@ -160,7 +160,8 @@ def _text_of(item: dict[str, Any]) -> str:
     content = item.get("content")
     if isinstance(content, str):
         return content
-    return "".join(part.get("text") or "" for part in content or () if isinstance(part, dict))
+    texts = [part.get("text") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _comparable(request_input: Any) -> list[dict[str, Any]]:
