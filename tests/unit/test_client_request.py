@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
@@ -9,35 +10,46 @@ import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import (
+    history_is_whole,
     remember_client_request,
     remember_request,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner
-from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT, Request
-
-from .support.bridge import runtime_on
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner, digest_of
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request import (
+    CURRENT,
+    History,
+    Request,
+    Source,
+)
 
 SENT = [{"type": "tool_search_output", "call_id": "c1", "tools": [{"type": "function", "name": "found"}]}]
 
 
 @pytest.fixture(autouse=True)
-def is_used(redis_client) -> Iterator[None]:
-    runtimes.use(runtime_on(redis_client))
+def is_used(runtime) -> Iterator[None]:
+    runtimes.use(runtime)
     yield
     runtimes.use(None)
 
 
+class Reply:
+    """A response, as far as a header is put on it. ``request``: the one that was running."""
+
+    def __init__(self) -> None:
+        self.request, self.was_whole = CURRENT.get(), history_is_whole()
+
+
 @remember_request
-async def inner_handler(**call: Any) -> Request | None:
-    return CURRENT.get()
+async def inner_handler(**call: Any) -> Reply:
+    return Reply()
 
 
 @remember_client_request
 def outer_handler(input: Any, *, in_a_coroutine: bool = True, **call: Any) -> Coroutine[Any, Any, Any] | str:
-    async def look_up_and_handle() -> tuple[Request | None, Request | None]:
+    async def look_up_and_handle() -> tuple[Request | None, Reply]:
         early = CURRENT.get()
         if early is not None:
-            early.may_store = False  # what a lookup may find
+            early.history = History(Source.REDIS)  # what a lookup may find
         return early, await inner_handler(
             request_input="without the tools", responses_api_request={}, litellm_completion_request={}, **call
         )
@@ -45,20 +57,31 @@ def outer_handler(input: Any, *, in_a_coroutine: bool = True, **call: Any) -> Co
     return look_up_and_handle() if in_a_coroutine else "done"
 
 
-async def requests_of(**call: Any) -> tuple[Request | None, Request | None]:
+async def handled(**call: Any) -> tuple[Request | None, Reply]:
     return await outer_handler(input=SENT, litellm_metadata={"user_api_key_user_id": "alice"}, **call)
 
 
 async def test_what_is_stored_is_what_the_client_sent():
-    _, request = await requests_of()
-    assert request.input == SENT and request.input is not SENT
+    _, reply = await handled()
+    assert reply.request.input is SENT and json.loads(reply.request.snapshot.text) == SENT
 
 
 async def test_a_lookup_before_the_call_knows_who_asks_and_its_outcome_stays():
-    early, request = await requests_of()
-    assert early.owner == Owner(user="alice") and early.input is SENT
-    assert not request.may_store
-    assert CURRENT.get() is None
+    early, reply = await handled()
+    assert early.owner == Owner(user=digest_of("alice")) and early.input is SENT
+    assert reply.request.history == History(Source.REDIS) and reply.was_whole
+    assert CURRENT.get() is None and not history_is_whole()
+
+
+async def test_a_request_inside_another_that_is_not_early_has_its_own_input():
+    before = CURRENT.set((await handled())[1].request)
+    try:
+        reply = await inner_handler(
+            request_input="inner", responses_api_request={}, litellm_completion_request={}, litellm_metadata={}
+        )
+        assert reply.request.input == "inner" and reply.request.history is None
+    finally:
+        CURRENT.reset(before)
 
 
 def test_a_call_that_is_not_awaited_is_as_it_was():
@@ -67,4 +90,5 @@ def test_a_call_that_is_not_awaited_is_as_it_was():
 
 async def test_without_redis_nothing_is_remembered():
     runtimes.use(None)
-    assert await requests_of() == (None, None)
+    early, reply = await handled()
+    assert early is None and reply.request is None and not hasattr(reply, "_hidden_params")

@@ -8,11 +8,11 @@ import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Turn
 from litellm.responses.litellm_completion_transformation.redis_session_patch.history import (
+    answer_message,
     call_ids,
     history_messages,
     latest_instructions,
     maker_of,
-    new_after_restating,
     spend_log_rows,
     without_repeated_calls,
 )
@@ -34,7 +34,7 @@ def result(call_id: str) -> dict[str, Any]:
 
 
 def turn(text: Any, *answer: dict[str, Any], instructions: str | None = None, **fields: Any) -> Turn:
-    return Turn("id", None, text, instructions, answer, **fields)
+    return Turn(text, answer, instructions, **fields)
 
 
 def messages(*turns: Turn, maker: str | None = None, with_instructions: bool = False) -> list[Any]:
@@ -44,15 +44,6 @@ def messages(*turns: Turn, maker: str | None = None, with_instructions: bool = F
 def test_each_turn_is_its_input_and_then_its_answer_in_order():
     turns = turn("a", assistant("1")), turn("b", assistant("2"), assistant("3"))
     assert messages(*turns) == [user("a"), assistant("1"), user("b"), assistant("2"), assistant("3")]
-
-
-def test_what_preceded_the_first_turn_comes_first():
-    assert messages(turn("b", assistant("2"), earlier=(user("a"), assistant("1")))) == [
-        user("a"),
-        assistant("1"),
-        user("b"),
-        assistant("2"),
-    ]
 
 
 def test_the_input_goes_through_the_transformation_that_is_given():
@@ -175,43 +166,14 @@ def test_call_ids_are_found_in_objects_and_in_dictionaries():
     assert call_ids(user("hello")) == []
 
 
-ASKED = turn([{"type": "message", "role": "user", "content": "look"}], assistant(None, "c1"))
-QUESTION = {"role": "user", "content": "look"}
+@pytest.mark.parametrize("call_id", [["c1"], {"a": 1}, 7, None])
+def test_a_call_id_that_is_no_text_does_no_harm(call_id):
+    odd = {**CALL_ITEM, "call_id": call_id}
+    new = [assistant(None, "c1"), result("c1")]
+    assert without_repeated_calls(new, [odd, OUTPUT_ITEM], [assistant(None, "c1")]) == new[1:]
+    assert call_ids({"tool_calls": [{"id": call_id}, {"id": "c2"}]}) == ["c2"]
 
 
-@pytest.mark.parametrize("again", [[QUESTION], [{**QUESTION, "type": "message"}]])
-def test_an_input_that_begins_with_the_whole_turn_restates_it(again):
-    assert new_after_restating(ASKED, [*again, CALL_ITEM, OUTPUT_ITEM]) == [OUTPUT_ITEM]
-
-
-def test_a_text_input_is_restated_as_a_user_message():
-    asked = turn("look", assistant(None, "c1"))
-    assert new_after_restating(asked, [QUESTION, CALL_ITEM, OUTPUT_ITEM]) == [OUTPUT_ITEM]
-
-
-@pytest.mark.parametrize(
-    "request_input",
-    [
-        "look",
-        [QUESTION],
-        [OUTPUT_ITEM],
-        [QUESTION, OUTPUT_ITEM],
-        [CALL_ITEM, OUTPUT_ITEM],
-        [{**QUESTION, "content": "see"}, CALL_ITEM],
-        None,
-    ],
-)
-def test_a_part_of_a_turn_does_not_restate_it(request_input):
-    assert new_after_restating(ASKED, request_input) is None
-
-
-def test_of_parallel_calls_all_must_be_there():
-    both = turn("look", assistant(None, "c1", "c2"))
-    assert new_after_restating(both, [QUESTION, CALL_ITEM, OUTPUT_ITEM]) is None
-    calls = [CALL_ITEM, {**CALL_ITEM, "call_id": "c2"}]
-    assert new_after_restating(both, [QUESTION, *calls, OUTPUT_ITEM]) == [OUTPUT_ITEM]
-
-
-def test_a_turn_without_calls_is_never_restated():
-    asked = [QUESTION, {"role": "user", "content": "look again"}]
-    assert new_after_restating(turn("look", assistant("done")), asked) is None
+def test_fields_that_say_nothing_are_left_out_of_a_message():
+    assert answer_message({"content": "", "tool_calls": [], "name": None}) == {"role": "assistant", "content": ""}
+    assert answer_message({"role": "user", "content": "a"}) == user("a")

@@ -1,27 +1,29 @@
-"""The patch in one process: when it is there, and how it keeps a failing Redis away from requests."""
+"""The patch in one process: when it is there, which Redis it uses, and what is kept apart."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import sys
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import fakeredis
 import pytest
+from redis.asyncio import Redis
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.breaker import (
     FAILURES_TO_OPEN,
     PROBE_AFTER_SECONDS,
 )
+from litellm.responses.litellm_completion_transformation.redis_session_patch.results import NotStored, StoreUnavailable
 from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
-from litellm.responses.litellm_completion_transformation.redis_session_patch.store import Skipped, StoreUnavailable
 
-from .support.bridge import pretend_a_proxy_runs
+from .support.bridge import pretend_a_proxy_runs, runtime_on
 from .support.stores import inputs_of, say
 
 
@@ -31,6 +33,10 @@ def in_a_proxy(undecided: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     pretend_a_proxy_runs(undecided, redis_usage_cache=None)
     undecided.setenv("REDIS_URL", "redis://nowhere:1")
     return undecided
+
+
+def cache_at(host: str, namespace: str | None = None, **options: Any) -> SimpleNamespace:
+    return SimpleNamespace(redis_kwargs={"host": host, **options}, namespace=namespace)
 
 
 def test_in_a_proxy_with_a_redis_there_is_one_runtime(in_a_proxy):
@@ -65,12 +71,37 @@ def test_with_a_bad_setting_there_is_none_and_one_line_says_why(in_a_proxy, log_
     assert line.startswith("ERROR REDIS_SESSION_PATCH_TTL='soon'")
 
 
-def test_a_redis_that_is_configured_later_is_found_then(in_a_proxy):
+def test_a_redis_that_is_configured_later_is_found_then(in_a_proxy, log_lines):
     in_a_proxy.delenv("REDIS_URL")
     assert runtimes.current() is None
-    cache = SimpleNamespace(redis_kwargs={"host": "h"}, namespace=None)
-    pretend_a_proxy_runs(in_a_proxy, redis_usage_cache=cache)
-    assert runtimes.current() is not None
+    pretend_a_proxy_runs(in_a_proxy, redis_usage_cache=cache_at("h"))
+    assert runtimes.current() is not None and log_lines == []
+
+
+def test_another_cache_of_the_proxy_is_taken_up_with_a_line_and_goes_on_counting(in_a_proxy, log_lines):
+    pretend_a_proxy_runs(in_a_proxy, redis_usage_cache=cache_at("old"))
+    old = runtimes.current()
+    old.metrics.count_turn("stored")
+    pretend_a_proxy_runs(in_a_proxy, redis_usage_cache=cache_at("new", "blue", max_connections=3, password="s3cret"))
+    new = runtimes.current()
+    assert new is not old and new is runtimes.current() and new.places == 3
+    assert new.metrics.counts()["turns"]["stored"] == 1
+    (line,) = log_lines
+    assert "another cache" in line and "new:6379" in line and "s3cret" not in line
+
+
+def test_the_same_redis_in_a_new_cache_object_changes_nothing(in_a_proxy, log_lines):
+    pretend_a_proxy_runs(in_a_proxy, redis_usage_cache=cache_at("h"))
+    runtime = runtimes.current()
+    pretend_a_proxy_runs(in_a_proxy, redis_usage_cache=cache_at("h"))
+    assert runtimes.current() is runtime and log_lines == []
+
+
+def test_a_redis_of_its_own_stays_whatever_the_proxy_s_cache_becomes(in_a_proxy, log_lines):
+    in_a_proxy.setenv("REDIS_SESSION_PATCH_URL", "redis://own")
+    runtime = runtimes.current()
+    pretend_a_proxy_runs(in_a_proxy, redis_usage_cache=cache_at("h"))
+    assert runtimes.current() is runtime and log_lines == []
 
 
 def test_an_application_can_bring_its_own_or_none(in_a_proxy):
@@ -81,34 +112,38 @@ def test_an_application_can_bring_its_own_or_none(in_a_proxy):
     assert runtimes.current() is None
 
 
-async def test_the_namespace_and_the_settings_reach_the_store(any_client):
-    runtime = Runtime(
-        Settings(ttl_seconds=50, timeout_seconds=5, max_turn_bytes=500), lambda: any_client, namespace="blue"
-    )
-    await runtime.write(lambda store: say(store, "a"))
-    (session,) = await any_client.keys("blue:litellm_patch:session:*")
-    assert 0 < await any_client.ttl(session) <= 50
-    with pytest.raises(Skipped):
-        await runtime.write(lambda store: say(store, "x" * 500))
+async def test_the_namespace_and_the_settings_reach_the_store(redis_client):
+    settings = Settings(ttl_seconds=50, timeout_seconds=10, max_turn_bytes=500, encryption_keys=(bytes(32),))
+    runtime = Runtime(settings, lambda: redis_client, namespace="blue")
+    await runtime.write(lambda store, _: say(store, "a private text " * 10))
+    (session,) = await redis_client.keys("blue:litellm_patch:session:*")
+    assert 0 < await redis_client.ttl(session) <= 50
+    (turns,) = await redis_client.keys("blue:litellm_patch:{*:turns")
+    assert all(b"private" not in value for value in await redis_client.hvals(turns))
+    with pytest.raises(NotStored):
+        await runtime.write(lambda store, _: say(store, "x" * 500))
 
 
-def test_every_event_loop_has_a_client_of_its_own():
-    opened: list[Any] = []
+def test_every_event_loop_has_a_client_of_its_own_and_those_of_closed_loops_are_forgotten(redis_server):
+    opened: list[weakref.ref[Any]] = []
 
-    def open_client() -> Any:
-        opened.append(fakeredis.FakeAsyncRedis())
-        return opened[-1]
+    def open_client() -> Redis:
+        client = Redis.from_url(redis_server.url)
+        opened.append(weakref.ref(client))
+        return client
 
     runtime = Runtime(Settings(timeout_seconds=10), open_client)
 
     async def use_twice() -> None:
-        response_id = await runtime.write(lambda store: say(store, "a"))
-        assert await runtime.read(lambda store: inputs_of(store, response_id)) == ["a"]
-        await opened[-1].aclose()
+        response_id = await runtime.write(lambda store, _: say(store, "a"))
+        assert await runtime.read(lambda store, _: inputs_of(store, response_id)) == ["a"]
+        await opened[-1]().aclose()
 
-    for _ in range(2):
+    for _ in range(4):
         asyncio.run(use_twice())
-    assert len(opened) == 2
+    gc.collect()
+    assert len(opened) == 4
+    assert [client() is None for client in opened] == [True] * 3 + [False]
 
 
 class Failing:
@@ -116,13 +151,13 @@ class Failing:
 
     def __init__(self) -> None:
         self.now, self.asked = 0.0, 0
-        self.runtime = Runtime(Settings(), lambda: None, clock=lambda: self.now)
+        self.runtime = Runtime(Settings(timeout_seconds=10), lambda: None, clock=lambda: self.now)
 
-    async def fail(self, store: Any) -> None:
+    async def fail(self, *_: Any) -> None:
         self.asked += 1
         raise StoreUnavailable("down")
 
-    async def work(self, store: Any) -> str:
+    async def work(self, *_: Any) -> str:
         self.asked += 1
         return "done"
 
@@ -133,7 +168,7 @@ class Failing:
 
 
 @pytest.fixture
-def failing() -> Failing:
+def failing(log_lines) -> Failing:
     return Failing()
 
 
@@ -147,6 +182,10 @@ async def test_after_a_few_failures_redis_is_not_asked_for_a_while(failing, log_
 async def test_a_redis_that_works_again_is_used_again_and_one_line_says_so(failing, log_lines):
     await failing.fail_often(failing.runtime.read)
     failing.now += PROBE_AFTER_SECONDS
+    with pytest.raises(StoreUnavailable):  # It is probed in the background.
+        await failing.runtime.read(failing.work)
+    while failing.runtime.reads.breaker.is_open:
+        await asyncio.sleep(0)
     assert [await failing.runtime.read(failing.work) for _ in range(3)] == ["done"] * 3
     assert len(log_lines) == 2 and "works again" in log_lines[1]
 
@@ -159,55 +198,42 @@ async def test_a_redis_that_refuses_writes_is_still_read_and_the_other_way_round
     assert await other.runtime.write(other.work) == "done"
 
 
-async def test_those_who_waited_behind_a_hanging_redis_do_not_wait_for_it_again(failing):
-    outcomes = await asyncio.gather(*(failing.runtime.read(failing.fail) for _ in range(200)), return_exceptions=True)
-    assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
-    assert failing.asked <= runtimes.OPERATIONS_AT_ONCE
+async def test_no_more_operations_run_at_once_than_there_are_places(redis_client):
+    running, most, let_go = set(), [0], asyncio.Event()
+    runtime = Runtime(Settings(timeout_seconds=10), lambda: redis_client, places=3)
+
+    async def stay(*_: Any) -> None:
+        running.add(asyncio.current_task())
+        most[0] = max(most[0], len(running))
+        await let_go.wait()
+        running.discard(asyncio.current_task())
+
+    both = [asyncio.ensure_future(run(stay)) for run in (runtime.read, runtime.write) for _ in range(10)]
+    while len(running) < 3:
+        await asyncio.sleep(0)
+    let_go.set()
+    await asyncio.gather(*both)
+    assert most == [3]
 
 
-async def test_a_skipped_turn_is_no_failure_of_redis(failing):
-    async def skip(store: Any) -> None:
-        raise Skipped("too long")
-
-    for _ in range(FAILURES_TO_OPEN + 1):
-        with pytest.raises(Skipped):
-            await failing.runtime.write(skip)
-    assert await failing.runtime.write(failing.work) == "done"
-
-
-@pytest.mark.parametrize("value", ["\ud800", object()])
-async def test_what_cannot_be_sent_or_stored_is_unavailable_without_blaming_redis(any_client, log_lines, value):
-    runtime = Runtime(Settings(timeout_seconds=10), lambda: any_client)
+async def test_what_cannot_be_sent_is_unavailable_without_blaming_redis(log_lines, redis_client):
+    runtime = runtime_on(redis_client)
     for _ in range(FAILURES_TO_OPEN + 1):
         with pytest.raises(StoreUnavailable):
-            await runtime.write(lambda store: say(store, value, as_id=value if isinstance(value, str) else None))
-    await runtime.write(lambda store: say(store, "fine"))
-    assert "object at" not in "".join(log_lines)
-
-
-async def test_a_client_that_cannot_even_be_made_is_unavailable():
-    def open_client() -> Any:
-        raise ValueError("Redis URL must specify one of the following schemes")
-
-    with pytest.raises(StoreUnavailable):
-        await Runtime(Settings(), open_client).read(lambda store: store.ping())
-
-
-def test_events_are_counted_by_name():
-    runtime = Runtime(Settings(), lambda: None)
-    for event in ("written", "read_found", "written"):
-        runtime.count(event)
-    assert runtime.events == {"written": 2, "read_found": 1}
+            await runtime.write(lambda store, _: say(store, "a private text", as_id="\ud800"))
+    await runtime.write(lambda store, _: say(store, "fine"))
+    (line,) = log_lines  # Of many, one a minute.
+    assert "defect of the fork" in line and "UnicodeEncodeError at store.py:" in line and "private" not in line
 
 
 FOLDER = Path(runtimes.__file__).parent
 
 
-def test_all_modules_load_without_redis_cryptography_and_litellm(monkeypatch):
-    for absent in ("redis", "cryptography", "litellm"):
+def test_all_modules_load_without_redis_cryptography_prometheus_and_litellm(monkeypatch):
+    for absent in ("redis", "cryptography", "prometheus_client", "litellm"):
         monkeypatch.setitem(sys.modules, absent, None)
     names = sorted(path.stem for path in FOLDER.glob("*.py"))
-    assert {"bridge", "startup", "store"} <= set(names)
+    assert {"bridge", "startup", "store", "metrics"} <= set(names)
     for name in names:
         # What is put back after the test: that it was not there.
         monkeypatch.setitem(sys.modules, f"copy_of_the_patch.{name}", None)

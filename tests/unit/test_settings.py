@@ -35,6 +35,8 @@ def test_without_variables_the_documented_defaults_hold():
     assert (settings.on_miss, settings.encryption_keys, settings.store_unlogged) == ("continue", (), False)
     assert 0 < settings.timeout_seconds <= 1
     assert settings.max_turn_bytes >= 1_000_000 and settings.max_turns >= 1_000
+    assert settings.max_conversation_bytes > settings.max_turn_bytes
+    assert settings.max_age_seconds is None and not settings.encryption_required
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,9 @@ def test_without_variables_the_documented_defaults_hold():
         ("ON_MISS", "continue", "on_miss", "continue"),
         ("MAX_TURN_BYTES", "1000", "max_turn_bytes", 1000),
         ("MAX_TURNS", "7", "max_turns", 7),
+        ("MAX_CONVERSATION_BYTES", "5000", "max_conversation_bytes", 5000),
+        ("MAX_AGE", "2592000", "max_age_seconds", 2_592_000),
+        ("ENCRYPTION_REQUIRED", "no", "encryption_required", False),
     ],
 )
 def test_a_good_value_sets_its_field_and_no_other(name, value, field, expected):
@@ -80,6 +85,10 @@ def test_a_good_value_sets_its_field_and_no_other(name, value, field, expected):
         ("TTL", "9" * 30, "whole number of at least 1"),
         ("MAX_TURN_BYTES", "16MB", "whole number of at least 1"),
         ("MAX_TURNS", "many", "whole number of at least 1"),
+        ("MAX_CONVERSATION_BYTES", "64MB", "whole number of at least 1"),
+        ("MAX_AGE", "0", "whole number of at least 1"),
+        ("MAX_AGE", "30d", "whole number of at least 1"),
+        ("ENCRYPTION_REQUIRED", "please", "expected true or false"),
         ("TIMEOUT", "0", "seconds, more than 0"),
         ("TIMEOUT", "nan", "seconds, more than 0"),
         ("TIMEOUT", "inf", "seconds, more than 0"),
@@ -95,15 +104,15 @@ def test_a_bad_value_is_refused_by_name_value_and_expectation(name, value, expec
     assert expectation in message and "\n" not in message
 
 
-@pytest.mark.parametrize("value", ["cache-host:6379", "http://user:s3cret@cache", "s3cret"])
+@pytest.mark.parametrize("value", ["cache-host:6379", "http://user:s3cret@cache", "s3cret", "redis://:s3cret/x@h:6379", "redis://h:s3cret"])
 def test_a_bad_url_is_refused_without_showing_it(value):
     message = error_of("URL", value)
-    assert message.startswith(f"{PREFIX}URL:") and "redis://" in message
+    assert message.startswith(f"{PREFIX}URL:") and "expected redis://" in message
     assert value not in message and "s3cret" not in message
 
 
 @pytest.mark.parametrize(
-    "name", ["ENABLED", "TTL", "URL", "TIMEOUT", "ON_MISS", "ENCRYPTION_KEY", "STORE_UNLOGGED", "MAX_TURNS"]
+    "name", ["ENABLED", "TTL", "URL", "TIMEOUT", "ON_MISS", "ENCRYPTION_KEY", "STORE_UNLOGGED", "MAX_TURNS", "MAX_AGE"]
 )
 @pytest.mark.parametrize("value", ["", "   "])
 def test_an_empty_value_means_the_default(name, value):
@@ -114,16 +123,26 @@ def test_every_field_has_a_variable_of_its_own():
     values = {
         "ENABLED": "false",
         "TTL": "5",
+        "MAX_AGE": "9",
         "URL": "redis://h",
         "TIMEOUT": "3",
         "ON_MISS": "error",
         "ENCRYPTION_KEY": KEY.hex(),
+        "ENCRYPTION_REQUIRED": "true",
         "STORE_UNLOGGED": "true",
         "MAX_TURN_BYTES": "6",
+        "MAX_CONVERSATION_BYTES": "8",
         "MAX_TURNS": "7",
     }
     settings = read_settings({PREFIX + name: value for name, value in values.items()})
-    assert settings == Settings(False, 5, "redis://h", 3.0, "error", (KEY,), True, 6, 7)
+    assert settings == Settings(False, 5, 9, "redis://h", 3.0, "error", (KEY,), True, True, 6, 8, 7)
+    assert len(values) == len(dataclasses.fields(Settings))
+
+
+def test_encryption_can_only_be_required_with_a_key():
+    assert "ENCRYPTION_KEY" in error_of("ENCRYPTION_REQUIRED", "true")
+    environ = {f"{PREFIX}ENCRYPTION_REQUIRED": "true", f"{PREFIX}ENCRYPTION_KEY": KEY.hex()}
+    assert read_settings(environ).encryption_required
 
 
 def test_settings_cannot_be_changed():
