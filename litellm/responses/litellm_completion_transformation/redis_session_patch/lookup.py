@@ -81,14 +81,14 @@ async def _look_up(
 
     To others than its owner a response is unknown, in the database too: older releases would show it to them.
     """
-    result, history = await _find(runtime, request, response_id)
-    if history is not None:
-        before = request.history, request.completion.get("messages")
+    result, found = await _find(runtime, request, response_id)
+    for history in filter(None, (found, _remembered(request))):
+        before = request.input, request.snapshot, request.history, request.completion.get("messages")
         request.history = history  # known while upstream's transformation makes messages of it
         try:
             served = serve(history)
         except Exception:  # Upstream's transformation of what no client sent.
-            request.history, request.completion["messages"] = before
+            request.input, request.snapshot, request.history, request.completion["messages"] = before
             result = Miss.UNREADABLE.value
         else:
             _count(runtime, result)
@@ -107,7 +107,7 @@ async def _look_up(
 
 
 async def _find(runtime: Runtime, request: Request, response_id: str) -> tuple[str, History | None]:
-    """What Redis says, in the words of the metrics, and the history if it or the connection has one."""
+    """What Redis says, in the words of the metrics, and the history if it has one."""
     if request.history is not None:
         return "found", request.history
     try:
@@ -118,9 +118,13 @@ async def _find(runtime: Runtime, request: Request, response_id: str) -> tuple[s
         found = None
     if isinstance(found, Chain):
         return "found", History(Source.REDIS, found)
-    memory = request.connection_turns
-    remembered = Chain((Turn(list(memory), maker=request.maker),)) if memory else None
-    return found.value if found else _FAILED, History(Source.CONNECTION, remembered) if remembered else None
+    return found.value if found else _FAILED, None
+
+
+def _remembered(request: Request) -> History | None:
+    """What the request's connection has in its memory."""
+    turn = Turn(list(request.connection_turns), maker=request.maker)
+    return History(Source.CONNECTION, Chain((turn,))) if turn.input else None
 
 
 def _count(runtime: Runtime, result: str) -> None:
