@@ -165,7 +165,8 @@ class SessionStore:
         for is_known in (True, False):
             pipeline = client.pipeline(transaction=False)
             if is_known:
-                pipeline.evalsha(scripts.READ.sha, *arguments)
+                # A Cluster's pipeline has no evalsha, lest a node does not know the script; that is seen to here.
+                pipeline.execute_command("EVALSHA", scripts.READ.sha, *arguments)
             else:
                 pipeline.eval(scripts.READ, *arguments)
             pipeline.eval(scripts.PROLONG, 1, session_key, life)
