@@ -185,7 +185,10 @@ class SessionStore:
             pieces.append(self._cipher.open(sealed, _place(key, before, turn_id)))
             before = turn_id
         text = unpack(pieces, record.size, record.crc)
-        return Chain(conv.decode_turns(text), record, text[-WINDOW_BYTES:])
+        turns = conv.decode_turns(text)
+        if len(turns) != record.turns:
+            raise conv.Unreadable("A stored conversation has another number of turns than its record says.")
+        return Chain(turns, record, text[-WINDOW_BYTES:])
 
     async def _append(self, turn: Turn, chain: Chain, owner: Owner, budget: Budget) -> Record:
         if chain.record is not None:
