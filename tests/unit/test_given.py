@@ -9,7 +9,7 @@ import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import (
     Turn,
-    decode_turn,
+    decode_turns,
     encode_turn,
 )
 from litellm.responses.litellm_completion_transformation.redis_session_patch.given import turns_of_rows, turns_of_session
@@ -28,7 +28,7 @@ def message_object(**fields: Any) -> Any:
 
 def replayed(turns: tuple[Turn, ...], maker: str | None = "groq") -> list[Any]:
     """The messages that a follow-up sends, once the turns have been stored and read again."""
-    kept = [decode_turn(encode_turn(turn)) for turn in turns]
+    kept = decode_turns(b"".join(encode_turn(turn, None) for turn in turns))
     return history_messages(kept, lambda given: given and [USER], maker=maker, with_instructions=False)
 
 
@@ -107,7 +107,7 @@ def test_a_row_with_a_response_of_items_is_a_turn_of_items(asked):
     output = [{"type": "mcp_tools_fetched"}, MESSAGE_ITEM, CALL_ITEM, {"type": "tool_execution_results"}]
     (turn,) = turns_of_rows([row_of(object="response", output=output)], [{"input": asked}], "groq")
     assert turn == Turn([USER, MESSAGE_ITEM, CALL_ITEM], (), None, "groq")
-    assert decode_turn(encode_turn(turn)) == turn
+    assert decode_turns(encode_turn(turn, None)) == (turn,)
 
 
 def test_a_row_with_a_response_without_items_is_what_was_asked():

@@ -1,14 +1,17 @@
-"""Packing: every byte comes back, what was said before costs next to nothing, and nothing else unpacks."""
+"""Packing: a conversation is one stream; every byte comes back, repetition costs little, nothing else unpacks."""
 
 from __future__ import annotations
 
+import itertools
 import random
 import zlib
+from zlib import crc32
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from litellm.responses.litellm_completion_transformation.redis_session_patch import packing
 from litellm.responses.litellm_completion_transformation.redis_session_patch.packing import (
     WINDOW_BYTES,
     Unpackable,
@@ -17,73 +20,110 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.pac
 )
 
 TEXT = "שלום \x00 \ud83d \U0001f600 ".encode("utf-8", "surrogatepass") * 20
-LIMIT = 10_000_000
 
 
 def noise(size: int, seed: int = 1) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-@given(data=st.binary(max_size=300), times=st.integers(1, 200), earlier=st.binary(max_size=300))
-def test_what_is_packed_unpacks_again(data, times, earlier):
-    assert unpack(pack(data * times, earlier * times), earlier * times, LIMIT) == data * times
+def packed(parts: list[bytes]) -> list[bytes]:
+    """Each part after those before it, of which its writer knows the end alone."""
+    befores = itertools.accumulate(parts, initial=b"")
+    return [pack(part, before[-WINDOW_BYTES:]) for part, before in zip(parts, befores, strict=False)]
 
 
-@pytest.mark.parametrize("size", [0, 1, 99, 100, 101, WINDOW_BYTES, 1 << 20, (1 << 20) + 1, 3_000_000])
-@pytest.mark.parametrize("earlier", [b"", b"x", TEXT, noise(WINDOW_BYTES + 5_000)], ids=len)
-def test_every_size_comes_back_after_every_beginning(size, earlier):
+def unpacked(pieces: list[bytes], text: bytes) -> bytes:
+    return unpack(pieces, len(text), crc32(text))
+
+
+PARTS = st.lists(st.builds(lambda data, times: data * times, st.binary(max_size=300), st.integers(1, 200)), max_size=6)
+
+
+@given(PARTS)
+def test_what_is_packed_piece_by_piece_unpacks_as_one_text(parts):
+    assert unpacked(packed(parts), b"".join(parts)) == b"".join(parts)
+
+
+@pytest.mark.parametrize("size", [0, 1, 99, 4_096, WINDOW_BYTES, WINDOW_BYTES + 1, (1 << 20) + 1, 3_000_000])
+@pytest.mark.parametrize("before", [b"", b"x", TEXT, noise(WINDOW_BYTES + 5_000)], ids=len)
+def test_every_size_comes_back_after_every_beginning(size, before):
     for data in (noise(size), (TEXT * (1 + size // len(TEXT)))[:size]):
-        packed = pack(data, earlier)
-        assert unpack(packed, earlier, LIMIT) == data
-        assert len(packed) <= len(data) + 1
+        parts = [before, data, b"after"]
+        assert unpacked(packed(parts), b"".join(parts)) == b"".join(parts)
 
 
-@pytest.mark.parametrize("extra", [0, 1, 100_000])
-def test_only_the_end_of_what_came_before_is_needed(extra):
-    earlier = noise(WINDOW_BYTES, 2)
-    packed = pack(earlier[-2_000:] + b"!", noise(extra, 3) + earlier)
-    assert unpack(packed, earlier, LIMIT) == earlier[-2_000:] + b"!"
+def test_many_turns_come_back():
+    parts = [noise(100, seed) + TEXT for seed in range(500)]
+    assert unpacked(packed(parts), b"".join(parts)) == b"".join(parts)
+
+
+def test_a_branch_is_a_stream_of_its_own():
+    base, left, right = TEXT, b"left " * 100, b"right " * 100
+    (first,) = packed([base])
+    assert unpacked([first, pack(left, base)], base + left) == base + left
+    assert unpacked([first, pack(right, base)], base + right) == base + right
 
 
 def test_what_was_said_before_costs_next_to_nothing():
     said = noise(WINDOW_BYTES - 2_000)
     assert len(pack(said, b"")) > len(said) - 10
     assert len(pack(said, said)) < 400
-    assert len(pack(said + b"and on", b"before" + said)) < 400
+    assert len(pack(b"!" + said + b"and on", b"before" + said)) < 400
 
 
-def test_after_other_turns_it_does_not_unpack():
-    packed = pack(TEXT, TEXT + b"a")
-    for other in (b"", TEXT, b"a" + TEXT, TEXT + b"b"):
-        with pytest.raises(Unpackable):
-            unpack(packed, other, LIMIT)
+def test_a_few_bytes_are_packed_into_few():
+    assert len(pack(b"hello", b"")) < 15
+    assert len(pack(b"hello", b"hello")) < 8
 
 
-def test_cut_anywhere_it_does_not_unpack():
-    packed = pack(TEXT * 10, TEXT)
-    assert packed[:1] == b"z"
-    for length in range(len(packed)):
-        with pytest.raises(Unpackable):
-            unpack(packed[:length], TEXT, LIMIT)
+TURNS = [TEXT, b"a question " * 9, noise(300), b"a question " * 9 + b"?"]
+WHOLE = b"".join(TURNS)
 
 
-@pytest.mark.parametrize("packed", [b"", b"x", b"Pj{}", b"z", b"z\0", b"z\0\0", b"z\xff\xff" + zlib.compress(b"a")])
-def test_what_was_never_packed_does_not_unpack(packed):
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda pieces: [],
+        lambda pieces: pieces[:-1],
+        lambda pieces: pieces[1:],
+        lambda pieces: [pieces[0], *pieces[2:]],
+        lambda pieces: [*pieces, pieces[-1]],
+        lambda pieces: [pieces[1], pieces[0], *pieces[2:]],
+        lambda pieces: [*pieces[:3], pack(b"another one" * 9, WHOLE)],
+        lambda pieces: [*pieces[:3], b""],
+        lambda pieces: [*pieces[:3], b"\xff" * 20],
+        lambda pieces: [b"", *pieces[1:]],
+    ],
+    ids=["none", "no last", "no first", "gap", "one twice", "swapped", "other last", "empty", "garbage", "empty first"],
+)
+def test_missing_foreign_or_misordered_pieces_do_not_unpack(spoil):
+    pieces = packed(TURNS)
+    assert unpacked(pieces, WHOLE) == WHOLE
     with pytest.raises(Unpackable):
-        unpack(packed, b"", LIMIT)
+        unpacked(spoil(pieces), WHOLE)
 
 
-@pytest.mark.parametrize("data", [noise(1_000), b"a" * 1_000, b"a" * 50])
-def test_more_than_allowed_does_not_unpack(data):
-    packed = pack(data)
-    assert unpack(packed, b"", len(data)) == data
-    with pytest.raises(Unpackable, match=f"more than {len(data) - 1} bytes"):
-        unpack(packed, b"", len(data) - 1)
+def test_a_piece_cut_anywhere_is_never_another_text():
+    pieces, whole = packed(TURNS), 0
+    for number, piece in enumerate(pieces):
+        for length in range(len(piece)):
+            try:
+                assert unpacked([*pieces[:number], piece[:length], *pieces[number + 1 :]], WHOLE) == WHOLE
+                whole += 1
+            except Unpackable:
+                continue
+    assert whole <= 2  # Of the last bytes of the last piece none says anything.
 
 
-def test_a_bomb_is_unpacked_no_further_than_allowed(monkeypatch):
-    """A thousandth of its size says nothing of it: what is unpacked is counted."""
-    bomb, seen = pack(b"\0" * 100_000_000), []
+def test_a_text_of_another_size_or_sum_does_not_unpack():
+    pieces = packed(TURNS)
+    for size, crc in ((len(WHOLE) - 1, crc32(WHOLE)), (len(WHOLE) + 1, crc32(WHOLE)), (len(WHOLE), crc32(WHOLE) ^ 1)):
+        with pytest.raises(Unpackable):
+            unpack(pieces, size, crc)
+
+
+def test_a_bomb_is_unpacked_no_further_than_the_record_says(monkeypatch):
+    bomb, seen = pack(b"\0" * 50_000_000, b""), []
     make = zlib.decompressobj
 
     class Watched:
@@ -94,17 +134,13 @@ def test_a_bomb_is_unpacked_no_further_than_allowed(monkeypatch):
             seen.append(len(out := self._own.decompress(data, most)))
             return out
 
-        @property
-        def eof(self):
-            return self._own.eof
-
-    monkeypatch.setattr(zlib, "decompressobj", Watched)
+    monkeypatch.setattr(packing.zlib, "decompressobj", Watched)
     with pytest.raises(Unpackable):
-        unpack(bomb, b"", 1_000)
-    assert len(bomb) < 1_000_000 and seen == [1_001]
+        unpack([bomb], 1_000, 0)
+    assert len(bomb) < 500_000 and seen == [1_001]
 
 
 def test_an_error_does_not_quote_what_was_said():
     with pytest.raises(Unpackable) as caught:
-        unpack(pack(b"a secret " * 50)[:-5], b"", LIMIT)
+        unpack([pack(b"a secret " * 50, b"")[:-5]], 450, 0)
     assert "secret" not in str(caught.value)

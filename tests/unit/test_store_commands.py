@@ -46,7 +46,7 @@ async def sent_by_clients(client: Any, operation: Any) -> dict[str, int]:
     await operation
     stats = await client.info("commandstats")
     calls = {name.removeprefix("cmdstat_"): numbers["calls"] for name, numbers in stats.items()}
-    return {name: calls[name] for name in ("get", "eval", "set", "exists") if name in calls}
+    return {name: calls[name] for name in ("get", "eval", "evalsha", "exists") if name in calls}
 
 
 @pytest.mark.parametrize("length", [1, 2, 60])
@@ -57,7 +57,7 @@ async def test_a_conversation_of_any_length_is_read_in_two_round_trips(redis_cli
     assert await inputs_of(store_on(trips), last) == inputs
     assert trips.names == ["get", "read"]
     sent = await sent_by_clients(redis_client, load(store, last))
-    assert sent == {"get": 1, "eval": 2}  # Both scripts go in one pipeline.
+    assert sent == {"get": 1, "evalsha": 1, "eval": 1}  # Both scripts go in one pipeline.
 
 
 async def test_a_conversation_of_many_branches_is_read_in_two_round_trips(redis_client, store):
@@ -72,7 +72,8 @@ async def test_a_turn_is_written_in_two_round_trips(redis_client, store, length)
     chain, trips = (await chain_of(store, last[-1]) if length else NO_TURNS), RoundTrips(redis_client)
     await say(store_on(trips), "new", chain)
     assert trips.names == ["append", "commit"]
-    assert (await sent_by_clients(redis_client, say(store, "newer", chain)))["eval"] == 2
+    sent = await sent_by_clients(redis_client, say(store, "newer", chain))
+    assert sent["evalsha"] == 2 and "eval" not in sent
 
 
 async def test_a_given_history_is_written_with_its_follow_up_in_two_round_trips(redis_client):
@@ -87,6 +88,22 @@ async def test_a_reserved_turn_is_written_in_two_round_trips_too(redis_client, s
     reservation, trips = await reserve(store, "x"), RoundTrips(redis_client)
     await say(store_on(trips), "new", as_id="x", id_is_out=True, reservation=reservation)
     assert trips.names == ["append", "commit"]
+
+
+async def test_a_redis_that_does_not_know_the_scripts_yet_is_told_them_once(redis_client, store):
+    """After a restart, and on each node of a Cluster."""
+    await redis_client.script_flush()
+    last, reservation = (await talk(store, "abc"))[-1], Reservation("x")
+    assert await store.reserve(reservation)
+    await redis_client.script_flush()
+    assert await inputs_of(store, last) == list("abc")
+    await redis_client.script_flush()
+    await store.release(reservation)
+    unknown, known = RoundTrips(redis_client), RoundTrips(redis_client)
+    last = await follow(store_on(unknown), last, "d")
+    assert unknown.names == ["get", "read", "read", "append", "append", "commit", "commit"]
+    await follow(store_on(known), last, "e")
+    assert known.names == ["get", "read", "append", "commit"]
 
 
 async def test_everything_else_takes_one_round_trip(redis_client):
@@ -148,9 +165,9 @@ async def test_every_command_has_keys_of_one_slot_and_every_key_our_prefix(redis
     commands = [
         command for command in seen.commands if command[0] not in ("PING", "CLIENT", "HELLO", "SELECT", "COMMAND")
     ]
-    assert {command[0] for command in commands} == {"GET", "EVAL", "EXISTS"}
+    assert {command[0] for command in commands} == {"GET", "EVALSHA", "EVAL", "EXISTS"}
     for command in commands:
-        keys = command[3 : 3 + int(command[2])] if command[0] == "EVAL" else command[1:2]
+        keys = command[3 : 3 + int(command[2])] if command[0].startswith("EVAL") else command[1:2]
         assert len({key_slot(str_if_bytes(key).encode()) for key in keys}) == 1, command
         assert all(key.startswith(PREFIX) for key in keys), command
 

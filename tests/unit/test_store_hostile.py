@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import zlib
 from typing import Any
+from zlib import crc32
 
 import pytest
 
+from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Turn
+from litellm.responses.litellm_completion_transformation.redis_session_patch.packing import pack
 from litellm.responses.litellm_completion_transformation.redis_session_patch.results import Miss, OddValue
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import Reservation
 
@@ -26,39 +28,45 @@ async def change_record(client: Any, response_id: str, **fields: Any) -> None:
 @pytest.mark.parametrize(
     "fields, miss",
     [
-        ({"turns": 2_000}, Miss.INCOMPLETE),
-        ({"turns": 2_001}, Miss.TOO_LARGE),
-        ({"turns": 1 << 47}, Miss.TOO_LARGE),
-        ({"turns": 1 << 48}, Miss.UNREADABLE),
-        ({"turns": 10**4_000}, Miss.UNREADABLE),
-        ({"turns": 2}, Miss.INCOMPLETE),
-        ({"turns": 4}, Miss.INCOMPLETE),
-        ({"turns": 0}, Miss.UNREADABLE),
-        ({"turns": -3}, Miss.UNREADABLE),
-        ({"turns": 3.0}, Miss.UNREADABLE),
-        ({"turns": True}, Miss.UNREADABLE),
-        ({"turns": "3"}, Miss.UNREADABLE),
-        ({"turns": ...}, Miss.UNREADABLE),
-        ({"bytes": 1 << 47}, Miss.TOO_LARGE),
-        ({"bytes": 1}, Miss.INCOMPLETE),
-        ({"bytes": None}, Miss.UNREADABLE),
-        ({"turn": "1"}, Miss.INCOMPLETE),
-        ({"turn": "0"}, Miss.UNREADABLE),
-        ({"turn": "9" * 16}, Miss.UNREADABLE),
-        ({"turn": "oalice"}, Miss.UNREADABLE),
-        ({"turn": 7}, Miss.UNREADABLE),
-        ({"turn": "٣"}, Miss.UNREADABLE),
-        ({"conversation": "another"}, Miss.INCOMPLETE),
-        ({"conversation": "}:*"}, Miss.UNREADABLE),
-        ({"conversation": "x" * 33}, Miss.UNREADABLE),
-        ({"conversation": ""}, Miss.UNREADABLE),
-        ({"conversation": "é"}, Miss.UNREADABLE),
-        ({"started": "yesterday"}, Miss.UNREADABLE),
-        ({"started": -1}, Miss.UNREADABLE),
-        ({"owner": None}, Miss.UNREADABLE),
-        ({"owner": ["alice"]}, Miss.UNREADABLE),
-        ({"owner": [1, 2, 3, 4]}, Miss.UNREADABLE),
-        ({"owner": [None] * 4}, Miss.DENIED),
+        ({"n": 2_000}, Miss.INCOMPLETE),
+        ({"n": 2_001}, Miss.TOO_LARGE),
+        ({"n": (1 << 48) - 1}, Miss.TOO_LARGE),
+        ({"n": 1 << 48}, Miss.UNREADABLE),
+        ({"n": 10**4_000}, Miss.UNREADABLE),
+        ({"n": 2}, Miss.INCOMPLETE),
+        ({"n": 4}, Miss.INCOMPLETE),
+        ({"n": 0}, Miss.UNREADABLE),
+        ({"n": -3}, Miss.UNREADABLE),
+        ({"n": 3.0}, Miss.UNREADABLE),
+        ({"n": True}, Miss.UNREADABLE),
+        ({"n": "3"}, Miss.UNREADABLE),
+        ({"n": ...}, Miss.UNREADABLE),
+        ({"b": (1 << 48) - 1}, Miss.TOO_LARGE),
+        ({"b": 1}, Miss.INCOMPLETE),
+        ({"b": None}, Miss.UNREADABLE),
+        ({"s": (1 << 48) - 1}, Miss.TOO_LARGE),
+        ({"s": 1_000_000}, Miss.UNREADABLE),
+        ({"s": 0, "k": 0}, Miss.UNREADABLE),
+        ({"s": ...}, Miss.UNREADABLE),
+        ({"k": 17}, Miss.UNREADABLE),
+        ({"k": "17"}, Miss.UNREADABLE),
+        ({"t": "1"}, Miss.INCOMPLETE),
+        ({"t": "0"}, Miss.UNREADABLE),
+        ({"t": "9" * 16}, Miss.UNREADABLE),
+        ({"t": "oalice"}, Miss.UNREADABLE),
+        ({"t": 7}, Miss.UNREADABLE),
+        ({"t": "٣"}, Miss.UNREADABLE),
+        ({"c": "another"}, Miss.INCOMPLETE),
+        ({"c": "}:*"}, Miss.UNREADABLE),
+        ({"c": "x" * 33}, Miss.UNREADABLE),
+        ({"c": ""}, Miss.UNREADABLE),
+        ({"c": "é"}, Miss.UNREADABLE),
+        ({"a": "yesterday"}, Miss.UNREADABLE),
+        ({"a": -1}, Miss.UNREADABLE),
+        ({"o": None}, Miss.UNREADABLE),
+        ({"o": ["alice"]}, Miss.UNREADABLE),
+        ({"o": [1, 2, 3, 4]}, Miss.UNREADABLE),
+        ({"o": [None] * 3}, Miss.DENIED),
         ({"v": 3}, Miss.UNREADABLE),
         ({"v": ...}, Miss.UNREADABLE),
     ],
@@ -76,76 +84,77 @@ async def test_a_record_that_names_another_conversation_s_turns_is_read_by_its_o
     """Whoever can write records is above the proxy; the place of an encrypted one is bound to its id instead."""
     mine, other = (await talk(store, "ab"))[-1], (await talk(store, "xyz"))[-1]
     record = (await chain_of(store, other)).record
-    await change_record(redis_client, mine, conversation=record.conversation)
+    await change_record(redis_client, mine, c=record.conversation)
     assert await load(store, mine) is Miss.INCOMPLETE
 
 
 async def test_unknown_fields_are_ignored(redis_client, store):
     last = (await talk(store, "ab"))[-1]
-    await change_record(redis_client, last, surprise={"a": 1}, owner=[*await owner_in(redis_client, last), "more"])
+    await change_record(redis_client, last, surprise={"a": 1}, o=[*await owner_in(redis_client, last), "more"])
     assert await inputs_of(store, last) == ["a", "b"]
     assert await inputs_of(store, await say(store, "c", await chain_of(store, last))) == ["a", "b", "c"]
 
 
 async def owner_in(client: Any, response_id: str) -> list[Any]:
-    return json.loads((await client.get(SESSION + response_id)).partition(b"\n")[0])["owner"]
+    return json.loads((await client.get(SESSION + response_id)).partition(b"\n")[0])["o"]
 
 
-async def put_turn(client: Any, response_id: str, value: bytes) -> None:
-    """In the place of the response's own turn; the record says the new size."""
+async def put_text(client: Any, response_id: str, text: bytes) -> None:
+    """As the whole text of a response of one turn; its record fits."""
     conversation = await conversation_of(client, response_id)
-    before = await client.hstrlen(conversation.turns, conversation.path[-1])
-    await client.hset(conversation.turns, conversation.path[-1], value)
-    head = json.loads((await client.get(SESSION + response_id)).partition(b"\n")[0])
-    await change_record(client, response_id, bytes=head["bytes"] - before + len(value))
+    piece = b"P" + pack(text, b"")
+    await client.hset(conversation.turns, conversation.path[0], piece)
+    await change_record(client, response_id, b=len(piece), s=len(text), k=crc32(text))
 
 
-def packed(data: bytes) -> bytes:
-    compressor = zlib.compressobj(9, zlib.DEFLATED, 14)
-    return b"Pz\0\0" + compressor.compress(data) + compressor.flush()
-
-
-async def test_a_bomb_is_not_unpacked(redis_client, store):
-    limit = 100_000
-    bomb = b'{"v":2,"input":"' + b" " * 10_000_000 + b'"}'
-    small = b'{"v":2,"input":"' + b" " * (limit - 18) + b'"}'
-    strict = store_on(redis_client, max_turn_bytes=limit)
-    for data, inputs in ((small, 1), (bomb, None)):
-        response_id = await say(store, "x" * 200)
-        await put_turn(redis_client, response_id, packed(data))
-        found = await load(strict, response_id)
-        assert len(found.turns) == inputs if inputs else found is Miss.UNREADABLE
+async def test_a_bomb_is_not_unpacked(redis_client):
+    """A record of a few bytes may say that they are many: more than the limit is not even fetched."""
+    strict = store_on(redis_client, max_conversation_bytes=100_000)
+    response_id = await say(strict, "x")
+    small = b'{"v":2,"input":"' + b" " * 99_981 + b'"},'
+    await put_text(redis_client, response_id, small)
+    assert (await chain_of(strict, response_id)).record.bytes < 1_000
+    await put_text(redis_client, response_id, small[:-2] + b" " * 10_000_000 + b"},")
+    assert await load(strict, response_id) is Miss.TOO_LARGE
+    await change_record(redis_client, response_id, s=50_000)
+    assert await load(strict, response_id) is Miss.UNREADABLE
 
 
 @pytest.mark.parametrize(
-    "value",
+    "text",
     [
-        b'Pj{"v":2,"input":[[]]}',
-        b'Pj{"v":2,"input":[{"role":"nobody"}]}',
-        b'Pj{"v":2,"input":7}',
-        b'Pj{"v":2}',
-        b'Pj{"v":2,"input":"a","answer":[{"role":"assistant","tool_calls":["x"]}]}',
-        b'Pj{"v":2,"input":"a","answer":{"role":"assistant"}}',
-        b'Pj{"v":2,"input":"a","instructions":["be kind"]}',
-        b'Pj{"v":2,"input":"a","maker":1}',
-        b'Pj{"v":2,"input":NaN}',
-        b'Pj{"v":1,"input":"a"}',
-        b"Pj" + b"[" * 100_000,
-        b'Pj{"v":2,"input":"\xff"}',
+        b'{"v":2,"input":[[]]},',
+        b'{"v":2,"input":[{"role":"nobody"}]},',
+        b'{"v":2,"input":7},',
+        b'{"v":2},',
+        b'{"v":2,"input":"a","answer":[{"role":"assistant","tool_calls":["x"]}]},',
+        b'{"v":2,"input":"a","instructions":["be kind"]},',
+        b'{"v":2,"input":NaN},',
+        b'{"v":1,"input":"a"},',
+        b"[" * 100_000,
+        b'{"v":2,"input":"\xff"},',
+        b'"a",',
+        b"1,2,",
     ],
-    ids=lambda value: value[:50].decode("latin-1"),
+    ids=lambda text: text[:50].decode("latin-1"),
 )
-async def test_a_turn_that_no_client_sent_is_unreadable(redis_client, store, value):
+async def test_a_turn_that_no_client_sent_is_unreadable(redis_client, store, text):
     response_id = await say(store, "a")
-    await put_turn(redis_client, response_id, value)
+    await put_text(redis_client, response_id, text)
     assert await load(store, response_id) is Miss.UNREADABLE
 
 
 async def test_a_turn_with_unknown_fields_is_read_and_missing_ones_have_defaults(redis_client, store):
     response_id = await say(store, "a")
-    await put_turn(redis_client, response_id, b'Pj{"v":2,"input":"b","surprise":[1]}')
-    (turn,) = (await chain_of(store, response_id)).turns
-    assert (turn.input, turn.answer, turn.instructions, turn.maker) == ("b", (), None, None)
+    await put_text(redis_client, response_id, b'{"v":2,"input":"b","surprise":[1]},')
+    assert (await chain_of(store, response_id)).turns == (Turn("b"),)
+
+
+@pytest.mark.parametrize("text", [b"", b'{"v":2,"input":"a"},{"v":2,"input":"b"},'])
+async def test_a_text_of_fewer_or_more_turns_than_the_record_says_is_unreadable(redis_client, store, text):
+    response_id = await say(store, "a")
+    await put_text(redis_client, response_id, text)
+    assert await load(store, response_id) is Miss.UNREADABLE
 
 
 @pytest.mark.parametrize("index", [0, 1])

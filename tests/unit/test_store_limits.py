@@ -28,7 +28,7 @@ async def test_the_limit_counts_the_chain_and_not_its_siblings(redis_client):
 
 
 async def test_a_turn_over_its_limit_is_not_stored_at_all(redis_client):
-    size = len(conv.encode_turn(turn_of("x" * 100)))
+    size = len(conv.encode_turn(turn_of("x" * 100), None))
     trips = RoundTrips(redis_client)
     store = store_on(trips, max_turn_bytes=size - 1)
     with pytest.raises(NotStored, match=rf"{size} bytes.*REDIS_SESSION_PATCH_MAX_TURN_BYTES={size - 1}") as caught:
@@ -38,7 +38,7 @@ async def test_a_turn_over_its_limit_is_not_stored_at_all(redis_client):
 
 
 async def test_a_turn_exactly_at_its_limit_is_stored(redis_client):
-    store = store_on(redis_client, max_turn_bytes=len(conv.encode_turn(turn_of("x" * 100))))
+    store = store_on(redis_client, max_turn_bytes=len(conv.encode_turn(turn_of("x" * 100), None)))
     assert await inputs_of(store, await say(store, "x" * 100)) == ["x" * 100]
 
 
@@ -50,18 +50,18 @@ async def test_the_limit_on_a_turn_is_not_for_its_conversation(redis_client):
 
 async def test_a_conversation_over_its_limit_of_bytes_is_not_continued_and_stays_readable(redis_client):
     trips = RoundTrips(redis_client)
-    store = store_on(trips, max_conversation_bytes=4_000)
+    store = store_on(trips, max_conversation_bytes=13_000)
     last = (await talk(store, map(noise_of, range(3))))[-1]
     chain, before = await chain_of(store, last), len(trips.names)
-    assert 3_000 < chain.record.bytes <= 4_000
-    with pytest.raises(NotStored, match=r"bytes.*REDIS_SESSION_PATCH_MAX_CONVERSATION_BYTES=4000"):
+    assert 12_000 < chain.record.size <= 13_000 and chain.record.bytes < 4_000
+    with pytest.raises(NotStored, match=r"bytes.*REDIS_SESSION_PATCH_MAX_CONVERSATION_BYTES=13000"):
         await say(store, noise_of(3), chain)
     assert len(trips.names) == before  # Nothing was moved for it.
     assert len(await inputs_of(store, last)) == 3
 
 
 async def test_the_bytes_are_those_of_the_response_and_not_of_its_siblings(redis_client):
-    store = store_on(redis_client, max_conversation_bytes=4_000)
+    store = store_on(redis_client, max_conversation_bytes=13_000)
     first = await say(store, noise_of(0))
     assert len({await follow(store, first, noise_of(number)) for number in range(1, 6)}) == 5
 

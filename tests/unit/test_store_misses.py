@@ -13,7 +13,7 @@ from .support.inside import conversation_of
 from .support.stores import SESSION, Chain, chain_of, follow, inputs_of, load, say, store_on, talk
 
 EACH = pytest.mark.parametrize("index", [0, 1, 2])
-INPUTS = ["a" * 200, "b" * 200, "c" * 200]  # Long enough to be compressed, each against those before it.
+INPUTS = ["a" * 200, "b" * 200, "c" * 200]
 
 
 async def talked(client: Any) -> tuple[str, Any]:
@@ -72,10 +72,10 @@ async def test_turns_in_each_other_s_place_are_no_history(redis_client, store):
 @EACH
 async def test_the_turn_of_another_conversation_in_the_place_of_one_is_no_history(redis_client, store, index):
     last, conversation = await talked(redis_client)
-    other = await conversation_of(redis_client, (await talk(store, ["x" * 201, "y" * 201, "z" * 201]))[-1])
+    other = await conversation_of(redis_client, (await talk(store, ["x" * 200, "y" * 200, "z" * 200]))[-1])
     value = await redis_client.hget(other.turns, other.path[index])
     await redis_client.hset(conversation.turns, conversation.path[index], value)
-    assert isinstance(await load(store, last), Miss)
+    assert await load(store, last) in (Miss.UNREADABLE, Miss.INCOMPLETE)
 
 
 @EACH
@@ -95,7 +95,7 @@ async def test_a_tree_that_is_shorter_longer_or_round_is_no_history(redis_client
     assert await load(store, last) is Miss.INCOMPLETE
 
 
-@pytest.mark.parametrize("garbage", [b"", b"P", b"Pj{", b"Pj[]", b"Pj{}", b"Pz", b"Pz\x00\x00x", b"E", b"Eshort", b"R"])
+@pytest.mark.parametrize("garbage", [b"", b"P", b"P{}", b"P\x00\x00", b"P\x03\x00", b"E", b"Eshort", b"R", b"J{}"])
 @EACH
 async def test_with_any_turn_spoilt_a_response_is_no_history(redis_client, store, garbage, index):
     """Cut or filled up to its length, which is what shows it first."""
@@ -110,11 +110,10 @@ async def test_with_any_turn_spoilt_a_response_is_no_history(redis_client, store
 
 
 @EACH
-async def test_with_any_single_bit_of_a_compressed_turn_turned_it_is_never_another_history(redis_client, store, index):
+async def test_with_any_byte_of_a_turn_changed_it_is_never_another_history(redis_client, store, index):
     last, conversation = await talked(redis_client)
     turn, expected = conversation.path[index], await chain_of(store, last)
     value = await redis_client.hget(conversation.turns, turn)
-    assert value[:2] == b"Pz"
     for position in range(len(value)):
         altered = value[:position] + bytes([value[position] ^ 1]) + value[position + 1 :]
         await redis_client.hset(conversation.turns, turn, altered)
@@ -122,7 +121,7 @@ async def test_with_any_single_bit_of_a_compressed_turn_turned_it_is_never_anoth
         assert found is Miss.UNREADABLE or (isinstance(found, Chain) and found.turns == expected.turns), position
 
 
-@pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b"\n", b"P\n", b"{}\nP{}", b"\xff" * 20, b'{"v":1}\nP{}'])
+@pytest.mark.parametrize("garbage", [b"", b"{", b"[]", b"\n", b"P\n", b"{}\nP", b"\xff" * 20, b'{"v":1}\nP', b"\n{}"])
 async def test_a_spoilt_record_is_unreadable(redis_client, store, garbage):
     last, _ = await talked(redis_client)
     await redis_client.set(SESSION + last, garbage)
@@ -132,6 +131,7 @@ async def test_a_spoilt_record_is_unreadable(redis_client, store, garbage):
 async def test_a_record_cut_short_anywhere_is_never_a_history(redis_client, store):
     last, _ = await talked(redis_client)
     value = await redis_client.get(SESSION + last)
+    assert value.endswith(b"}\nP")
     for length in range(len(value)):
         await redis_client.set(SESSION + last, value[:length])
         assert await load(store, last) is Miss.UNREADABLE, length

@@ -16,7 +16,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch import scripts
 
-_SCRIPTS = {getattr(scripts, name): name.lower() for name in ("APPEND", "COMMIT", "RELEASE", "READ", "PROLONG", "END")}
+SCRIPTS = {name.lower(): script for name, script in vars(scripts).items() if isinstance(script, scripts.Script)}
+_NAMES = {known: name for name, script in SCRIPTS.items() for known in (script, script.sha)}
 _READ = "read"  # its pipeline, one round trip
 
 Hook = Callable[[str], Awaitable[None]]
@@ -52,14 +53,14 @@ class Interposed:
     def pipeline(self, **options: Any) -> Any:
         pipeline = self.own.pipeline(**options)
         execute = pipeline.execute
-        pipeline.execute = lambda: self._around(_READ, execute)
+        pipeline.execute = lambda **options: self._around(_READ, lambda: execute(**options))
         return pipeline
 
     def __getattr__(self, name: str) -> Any:
         command = getattr(self.own, name)
 
         async def run(*args: Any, **options: Any) -> Any:
-            known = _SCRIPTS[args[0]] if name == "eval" else name
+            known = _NAMES[args[0]] if name in ("eval", "evalsha") else name
             return await self._around(known, lambda: command(*args, **options))
 
         return run

@@ -31,6 +31,7 @@ TURNS = (
         ({"role": "assistant", "content": "Hi \U0001f600 " + "again and " * 9 + "again."},),
         "Be kind.",
         "claude",
+        "trace",
     ),
     Turn(
         [
@@ -47,34 +48,32 @@ TURNS = (
                 "tool_calls": [{"id": "c2", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
             },
         ),
-        None,
+        "Be kind.",
         "claude",
+        "trace",
     ),
 )
 
 PLAIN = Recorded(
     {
         "chatcmpl-1": (
-            "eyJ2IjoyLCJjb252ZXJzYXRpb24iOiJjMG52ZXJzYXQxMG4iLCJ0dXJuIjoiMTAxIiwidHVybnMiOjEsImJ5dGVzIjoxNTIs"
-            "InN0YXJ0ZWQiOjE3MDAwMDAwMDAsIm93bmVyIjpbIks5Z0d5WDhPQUs4Iiwic2ZVYVVSOGRvTTAiLCJhcm54NjQ5OU00ZyIs"
-            "bnVsbF19ClB7InNlc3Npb24iOiJ0cmFjZSJ9"
+            "eyJ2IjoyLCJjIjoiYzBudmVyc2F0MTBuIiwidCI6IjEwMSIsIm4iOjEsImIiOjE1NiwicyI6MjUyLCJrIjoyNzEzNjI2MzM4"
+            "LCJhIjoxNzAwMDAwMDAwLCJvIjpbIks5Z0d5WDhPQUs4Iiwic2ZVYVVSOGRvTTAiXX0KUA=="
         ),
         "chatcmpl-2": (
-            "eyJ2IjoyLCJjb252ZXJzYXRpb24iOiJjMG52ZXJzYXQxMG4iLCJ0dXJuIjoiMTAyIiwidHVybnMiOjIsImJ5dGVzIjozMDYs"
-            "InN0YXJ0ZWQiOjE3MDAwMDAwMDAsIm93bmVyIjpbIks5Z0d5WDhPQUs4Iiwic2ZVYVVSOGRvTTAiLCJhcm54NjQ5OU00ZyIs"
-            "bnVsbF19ClB7InNlc3Npb24iOiJ0cmFjZSJ9"
+            "eyJ2IjoyLCJjIjoiYzBudmVyc2F0MTBuIiwidCI6IjEwMiIsIm4iOjIsImIiOjMwMCwicyI6NjUzLCJrIjoxMzYxMTg4MzYy"
+            "LCJhIjoxNzAwMDAwMDAwLCJvIjpbIks5Z0d5WDhPQUs4Iiwic2ZVYVVSOGRvTTAiXX0KUA=="
         ),
     },
     {
-        "101": (
-            "UHoAAGiBq1YqU7Iy0lHKzCsoLVGyUrow/2LDhR0XNl3YerFJIabUAAgU3i7Yq6SjlJhXXJ5apGQVXa1UlJ+TClSbWFycWVyS"
-            "mFcClE3OzytJzQOZ4JGp8GH+jAaFxPTEzDyFxLwU2rD0lGpjdZRyE7NBblJKzkksTUlVAvmjuKSoNLkkMz+vGCjulKqQnZmX"
-            "AlQMAPo/VBY="
-        ),
         "102": (
-            "UHoA6Wi/+j9UFqtG9SjCF6XFQBOQPACUKaksAMmAlcaXpFaAPAimgH4mwmVEOV8B6P5aHbhdaaV5YEfHJyfm5MTnl5aAXAl0"
-            "FYiXmQLyoSGQCxW3UjIxAnufyDjJK83JAfogPz8HbHwxWAPEVCOQ11CdABSBM62qlfISc8GyoCRQlF6aCzQRFLLVtUq1QB8Q"
-            "jgOQ5bUALHqBXQ=="
+            "UKpG9TvCY6XFQEOR/ASUKaksAMmAlcaXpFaA/AymgMFAhGOJ8pEC0EsgV0HtSivNA7s6PjkxJyc+v7QE5Eqgq0C8zBSQpw2B"
+            "XKi4lZKJEThEiIymvNKcHKAP8vNzwMYXgzVATDUCeQ3VCUARONOqWikvMRcsC0oVRemluUATQUFbXatUC/QBOdECZKbW6gAA"
+        ),
+        "101": (
+            "ULSOQQrCQAxFrzJkPYi47NKVd1AXYTrI0JqRSUYXpVA8hbt6BkFw4x2mBxE8gukhzOrzkh9eB2eoVhYCnbJABWWchvIqj/Kc"
+            "rmaXlzrmc3+DBSS++ATVtoMUW6+3yBxYkES3LpJ4mj9sgvmOt8HgAQMZpPo/aQH93sIRm9kJXIu59urBXqUiKZKEbiaBWFJ2"
+            "opQVr71pAtVatz8A"
         ),
     },
 )
@@ -82,27 +81,26 @@ PLAIN = Recorded(
 SEALED = Recorded(
     {
         "chatcmpl-1": (
-            "eyJ2IjoyLCJjb252ZXJzYXRpb24iOiJjMG52ZXJzYXQxMG4iLCJ0dXJuIjoiMTAxIiwidHVybnMiOjEsImJ5dGVzIjoxODQs"
-            "InN0YXJ0ZWQiOjE3MDAwMDAwMDAsIm93bmVyIjpbIks5Z0d5WDhPQUs4Iiwic2ZVYVVSOGRvTTAiLCJhcm54NjQ5OU00ZyIs"
-            "bnVsbF19CkVjDc0pVjVaLvwxRLTqsLqZXsbaOhj59ytHIaF/AF5f8h2PQeCtukyPvyZ2GjLDIU8xBxw="
+            "eyJ2IjoyLCJjIjoiYzBudmVyc2F0MTBuIiwidCI6IjEwMSIsIm4iOjEsImIiOjE4OCwicyI6MjUyLCJrIjoyNzEzNjI2MzM4"
+            "LCJhIjoxNzAwMDAwMDAwLCJvIjpbIks5Z0d5WDhPQUs4Iiwic2ZVYVVSOGRvTTAiXX0KRWMNzSlZskXmubw6gvKKwSVVJ7z3"
+            "zN5j8M+1SqTS5Roj"
         ),
         "chatcmpl-2": (
-            "eyJ2IjoyLCJjb252ZXJzYXRpb24iOiJjMG52ZXJzYXQxMG4iLCJ0dXJuIjoiMTAyIiwidHVybnMiOjIsImJ5dGVzIjozNzAs"
-            "InN0YXJ0ZWQiOjE3MDAwMDAwMDAsIm93bmVyIjpbIks5Z0d5WDhPQUs4Iiwic2ZVYVVSOGRvTTAiLCJhcm54NjQ5OU00ZyIs"
-            "bnVsbF19CkVjDc0pPb5sLl5YUe4Yfob+bcpsgz9K8jFGFot/jEiMl5qZp/1GiXUU8jihexp5b2Y6LqQ="
+            "eyJ2IjoyLCJjIjoiYzBudmVyc2F0MTBuIiwidCI6IjEwMiIsIm4iOjIsImIiOjM2NCwicyI6NjUzLCJrIjoxMzYxMTg4MzYy"
+            "LCJhIjoxNzAwMDAwMDAwLCJvIjpbIks5Z0d5WDhPQUs4Iiwic2ZVYVVSOGRvTTAiXX0KRWMNzSmRogSnJ/nRiulBbvFPZeeH"
+            "oMtC+vFG+b5pZ+Gn"
         ),
     },
     {
-        "101": (
-            "RWMNzSnmmTXg6cRRzAZvEhuglWRAa9AqNDC4Stkl9zMucRYr8DGI6s5iWDsrL/ejWQF7aW2Ev60pvn3JRoZzPf9YyOIP0+BI"
-            "gDIGIqtogNHfsB/l1/6eCE6VBr77TRur2HPH732xeySzvPf4np+xvZSo6g9/qA/Dn8CIbcuTvSk92kIyrfJN7mgsT5zQ+A+M"
-            "eK9J5RIxy8HNwYYChgSmuQkbxmecDei+oxfAE4qrIJvnnLFqQpw92Q=="
-        ),
         "102": (
-            "RWMNzSkk2bTwoemcDU+OPP6uF29GZv5lLOfaH77qOLBY7nN8DxZLLvv+58e9prXIMMAVarlaK1kVIThwGItS3BL3L1GwwDkK"
-            "Z+7aSb0OpgLQTPNfwQtffoYEjwqXvAgsMnpXwC2jzqoBQdk1mAuYd8oka6w1aXFgsfrvexnyMdju0Lmiw5P1U7xSLzqo3SGU"
-            "yvQtLGVr5+ZvWzZa+INadtXFqkMuHSdEw6kTaWHRLefVbeVMKlD40MJD"
+            "RWMNzSm2h7CUZWZockkzOP9NkEK2u3tkq2GbapgcVj+BpL13cIv6t+TS8ZHz6PonBEbHhg0m5zgDljfiMzf8KCL+MoUiJ1Yw"
+            "SLRTVNXri9P8HfIPuFPYtzY3ajqv9w0fu/rjjTbVODV7u+rElhFLx1Q7gwkLTKp89w0P+E1vbCm23CyEBJwUtBOF839z6Xdy"
+            "74DxrimBBdWQH6V+3ch+dMd1v+OGFxaAaramTwoh8QY="
+        ),
+        "101": (
+            "RWMNzSkTesPfODscIg+lwRiD41zd9J7298tCTQsjruFuyttMLyJzIwwdG23AbZrrClV6EHz5Ebl7RQLMyQh/8VZrlgugune+"
+            "IIoCt+tNsTa081G/AnQOCdNOHwP1gvpYe5F6J0DG6rFyeT2OT+eja647IYFHYDFJmcDImbRLrgYp2h3h3ueGkf6mZOaTiWry"
+            "zkHnhImEeyK/xObHOXY/Z7PzBGY+nHXlorK3qBJ2tqw5NAW3iZJtodGoOYM="
         ),
     },
 )
-

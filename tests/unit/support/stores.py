@@ -53,7 +53,7 @@ def store_on(
 
 
 def turn_of(text: Any) -> Turn:
-    return Turn(text, ({"role": "assistant", "content": f"You said: {text}"},))
+    return Turn(text, ({"role": "assistant", "content": f"You said: {text}"},), session_id="trace")
 
 
 def noise_of(seed: int, characters: int = 2_000) -> str:
@@ -79,7 +79,6 @@ async def say(
         after,
         budget or Moved(),
         owner=owner,
-        session_id="trace",
         **options,
     )
 
