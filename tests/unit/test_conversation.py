@@ -158,7 +158,9 @@ def test_numbers_that_json_lacks_are_unreadable(constant):
 
 
 def test_instructions_that_stay_are_said_once():
-    turns = [Turn(text, instructions=said) for text, said in [("a", "x" * 500), ("b", "x" * 500), ("c", "y"), ("d", None)]]
+    turns = [
+        Turn(text, instructions=said) for text, said in [("a", "x" * 500), ("b", "x" * 500), ("c", "y"), ("d", None)]
+    ]
     turns += [Turn("e", instructions="y"), Turn("f", instructions="y"), Turn("g", instructions="")]
     befores = [None, *turns[:-1]]
     text = b"".join(conv.encode_turn(turn, before) for turn, before in zip(turns, befores, strict=True))

@@ -12,7 +12,10 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.con
     decode_turns,
     encode_turn,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.given import turns_of_rows, turns_of_session
+from litellm.responses.litellm_completion_transformation.redis_session_patch.given import (
+    turns_of_rows,
+    turns_of_session,
+)
 from litellm.responses.litellm_completion_transformation.redis_session_patch.history import history_messages
 
 USER, SYSTEM = {"role": "user", "content": "hello"}, {"role": "system", "content": "be kind"}

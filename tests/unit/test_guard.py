@@ -14,7 +14,11 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.bre
     PROBE_AFTER_SECONDS,
     Breaker,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.guard import BYTES_PER_SECOND, Budget, Guard
+from litellm.responses.litellm_completion_transformation.redis_session_patch.guard import (
+    BYTES_PER_SECOND,
+    Budget,
+    Guard,
+)
 from litellm.responses.litellm_completion_transformation.redis_session_patch.link import Link
 from litellm.responses.litellm_completion_transformation.redis_session_patch.results import (
     NotStored,

@@ -114,7 +114,9 @@ async def test_a_refusal_of_redis_is_told_by_its_code_and_nothing_else(error, re
     assert len(command.clients) == 1 and clients.closed == [0]
 
 
-@pytest.mark.parametrize("error", [redis.AuthenticationError("wrong"), redis.BusyLoadingError(), redis.MasterDownError("MASTERDOWN")])
+@pytest.mark.parametrize(
+    "error", [redis.AuthenticationError("wrong"), redis.BusyLoadingError(), redis.MasterDownError("MASTERDOWN")]
+)
 async def test_a_connection_that_is_refused_is_told_by_its_code(error):
     with pytest.raises(StoreUnavailable) as caught:
         await Clients().link.call(Failing(error, error))
@@ -193,7 +195,9 @@ async def test_a_client_that_fails_to_close_does_no_harm():
 
 
 @pytest.mark.parametrize("stale", [1, 16])
-async def test_connections_that_the_server_has_closed_cost_a_retry_each_and_no_failure(redis_server, redis_client, stale):
+async def test_connections_that_the_server_has_closed_cost_a_retry_each_and_no_failure(
+    redis_server, redis_client, stale
+):
     """As after a restart, or a load balancer's idle timeout: all connections of the pool are gone at once."""
     link = Link(lambda: Redis.from_url(redis_server.url, retry=Retry(NoBackoff(), 0)), 16)
 

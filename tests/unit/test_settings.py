@@ -104,7 +104,9 @@ def test_a_bad_value_is_refused_by_name_value_and_expectation(name, value, expec
     assert expectation in message and "\n" not in message
 
 
-@pytest.mark.parametrize("value", ["cache-host:6379", "http://user:s3cret@cache", "s3cret", "redis://:s3cret/x@h:6379", "redis://h:s3cret"])
+@pytest.mark.parametrize(
+    "value", ["cache-host:6379", "http://user:s3cret@cache", "s3cret", "redis://:s3cret/x@h:6379", "redis://h:s3cret"]
+)
 def test_a_bad_url_is_refused_without_showing_it(value):
     message = error_of("URL", value)
     assert message.startswith(f"{PREFIX}URL:") and "expected redis://" in message

@@ -63,9 +63,7 @@ async def test_with_any_turn_cut_short_a_response_is_incomplete(redis_client, st
 async def test_turns_in_each_other_s_place_are_no_history(redis_client, store):
     last, conversation = await talked(redis_client)
     first, second = [await redis_client.hget(conversation.turns, turn) for turn in conversation.path[:2]]
-    await redis_client.hset(
-        conversation.turns, mapping={conversation.path[0]: second, conversation.path[1]: first}
-    )
+    await redis_client.hset(conversation.turns, mapping={conversation.path[0]: second, conversation.path[1]: first})
     assert await load(store, last) is Miss.UNREADABLE
 
 
