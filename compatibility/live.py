@@ -25,7 +25,7 @@ from compatibility.releases import LIVE_DEFAULT, Selection, is_final, select, so
 from lab.conversations import tags
 from lab.provider import Provider
 from lab.redis_server import RedisServer
-from patches.upstream import WITHDRAWN
+from patches.releases import WITHDRAWN
 
 _SETS = ("default", "matrix", "all")
 

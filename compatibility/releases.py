@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from patches.upstream import FIRST_SUPPORTED, WITHDRAWN
+from patches.releases import FIRST_SUPPORTED, WITHDRAWN
 
 # The releases that the project's notes on upstream name: each one showed something. Besides these,
 # the default is the newest of each minor version.

@@ -9,8 +9,8 @@ from typing import Any
 
 from compatibility.releases import is_final
 from compatibility.trial import ABSENT, EXACT, REFUSED, Trial
-from patches import describe_release
-from patches.upstream import why_unsupported
+from patches import PATCHES, describe_release, facts_of
+from patches.releases import why_refused
 
 Row = dict[str, Any]
 
@@ -24,9 +24,9 @@ def as_json(report: Mapping[str, Any]) -> str:
 
 def row_of(trial: Trial, wheel: Mapping[str, Any] | None = None) -> Row:
     """Keys: release, final, state, problem, through, seconds (all steps), steps (seconds by name),
-    files, edits, edited, added, upstream_fixed, patch_adds, wheel (file, bytes, sha256,
+    files, edits, edited, added, upstream_fixed, patch_adds, untried, wheel (file, bytes, sha256,
     fetch_seconds, cached, built) or None."""
-    release = describe_release(trial.version)
+    release = describe_release(trial.version, facts_of(PATCHES))
     return {
         "release": trial.version,
         "final": is_final(trial.version),
@@ -39,15 +39,16 @@ def row_of(trial: Trial, wheel: Mapping[str, Any] | None = None) -> Row:
         "edits": trial.edits,
         "edited": list(trial.edited),
         "added": len(trial.added),
-        "upstream_fixed": list(release.fixed),
-        "patch_adds": list(release.still),
+        "upstream_fixed": [fact.text for fact in release.fixed],
+        "patch_adds": [fact.text for fact in release.still],
+        "untried": [fact.text for fact in release.untried],
         "wheel": dict(wheel) if wheel else None,
     }
 
 
 def refused_row(version: str) -> Row:
     """A withdrawn release: no wheel is fetched; the tool's own sentence says why."""
-    why = why_unsupported(version)
+    why = why_refused(version)
     assert why is not None, f"{version} is not refused"
     return row_of(Trial(version, REFUSED, f"{why}: refused by check and apply"))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from compatibility.talk import SceneFailed, Talk, tools_of
 from lab.answers import Answer, ToolCall
-from patches.catalogue import BRIDGE_FOLDER
+from patches.places import BRIDGE_FOLDER
 
 LONG_CHARACTERS = 17_000
 TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]

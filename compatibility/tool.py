@@ -7,23 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from compatibility.registry import ROOT
-from patches import (
-    PatchError,
-    Plan,
-    Target,
-    apply_patches,
-    open_target,
-    plan_apply,
-    read_tree,
-    revert_patches,
-    survey_tree,
-)
-from patches.moved import with_whereabouts
+from patches import PatchError, Target, apply_patches, look_at, open_target, plan_apply, revert_patches
 
 API, COMMAND = "API", "command"
+_Result = TypeVar("_Result")
 
 
 class ToolRefused(Exception):
@@ -47,7 +37,7 @@ class Functions:
         self._root = root
 
     def check(self) -> None:
-        self._do(lambda target: plan_apply(survey_tree(read_tree(target, self._own))))
+        self._do(lambda target: plan_apply(look_at(target, self._own)))
 
     def apply(self) -> bool:
         return not self._do(lambda target: apply_patches(target, self._own)).is_empty
@@ -55,11 +45,11 @@ class Functions:
     def revert(self) -> None:
         self._do(lambda target: revert_patches(target, self._own))
 
-    def _do(self, act: Callable[[Target], Plan]) -> Plan:
+    def _do(self, act: Callable[[Target], _Result]) -> _Result:
         try:
             return act(open_target(self._root))
         except PatchError as error:
-            raise ToolRefused(with_whereabouts(error, self._root).sentence) from error
+            raise ToolRefused("; ".join((error.sentence, *error.more))) from error
 
 
 class CommandLine:
@@ -89,8 +79,8 @@ class CommandLine:
         command = [sys.executable, "-m", "patches", *arguments, "--target", str(self._root)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
-            lines = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.strip()]
-            raise ToolRefused(lines[0] if lines else f"`patches {arguments[0]}` ended with {done.returncode}")
+            lines = [line[7:] for line in done.stderr.splitlines() if line.startswith("error: ")]
+            raise ToolRefused("; ".join(lines) or f"`patches {arguments[0]}` ended with {done.returncode}")
         return done.stdout
 
 

@@ -1,23 +1,36 @@
 """Puts the fork's lines into an installed LiteLLM, and takes them out again without a trace.
 
-`python -m patches --help` is the command; the functions below are the same thing for scripts.
-Standard library only, Python 3.10 or newer: this package also runs inside other people's images.
+`python -m patches --help` is the command; the functions below are the same thing for scripts. Standard library only
+(but for `purge`, which uses redis-py), Python 3.10 or newer: this package also runs inside other people's images.
+
+To read it: patch.py says what a patch is, catalogue.py and catalogue_edges.py hold them, with names from places.py.
+edits.py makes new texts of them, by anchors.py (where), blocks.py (the marked lines) and source.py. manifest.py is
+what is known of an earlier run, own.py what this one brings; tree.py reads a target, survey.py judges it, plan.py
+lists the steps, apply.py carries them out and proves them. commands.py and cli.py are what people type.
 """
 
-from patches.apply import apply_patches, revert_patches
+import sys
+
+if sys.version_info < (3, 10):  # noqa: UP036  # this file and __main__.py are read by older ones, too
+    sys.exit("error: this needs Python 3.10 or newer; this one is %d.%d" % sys.version_info[:2])  # noqa: UP031
+
+from patches.apply import Done, apply_patches, revert_patches
 from patches.catalogue import PATCHES
+from patches.describe import describe_status
 from patches.errors import AnchorError, PatchError
+from patches.facts import describe_release, facts_of
 from patches.locate import Target, find_target, open_target
+from patches.moved import look_at
+from patches.own import read_fork_version, read_own_files
 from patches.plan import Plan, Step, plan_apply, plan_revert
-from patches.status import describe_status
 from patches.survey import Survey, survey_tree
-from patches.tree import Tree, read_own_files, read_tree
+from patches.tree import Tree, read_tree
 from patches.unified import unified_diff_of
-from patches.upstream import describe_release
 
 __all__ = [
     "PATCHES",
     "AnchorError",
+    "Done",
     "PatchError",
     "Plan",
     "Step",
@@ -27,10 +40,13 @@ __all__ = [
     "apply_patches",
     "describe_release",
     "describe_status",
+    "facts_of",
     "find_target",
+    "look_at",
     "open_target",
     "plan_apply",
     "plan_revert",
+    "read_fork_version",
     "read_own_files",
     "read_tree",
     "revert_patches",

@@ -24,13 +24,6 @@ from patches.source import (
 
 
 @dataclass(frozen=True)
-class AfterImport:
-    """Below the one top-level import that binds `name`."""
-
-    name: str
-
-
-@dataclass(frozen=True)
 class DecoratorOn:
     """Directly above the `def`, below the decorators that are there already.
 
@@ -68,7 +61,7 @@ class EndOfFile:
     needs: tuple[str, ...] = ()
 
 
-Anchor = AfterImport | DecoratorOn | BeforeReturn | TopOfBody | EndOfFile
+Anchor = DecoratorOn | BeforeReturn | TopOfBody | EndOfFile
 
 
 @dataclass(frozen=True)
@@ -83,8 +76,6 @@ class Place:
 def find_place(module: Module, anchor: Anchor) -> Place:
     """Raises AnchorError when the anchor is missing, ambiguous, or shares its line with other
     code."""
-    if isinstance(anchor, AfterImport):
-        return _after_import(module, anchor)
     if isinstance(anchor, EndOfFile):
         _require(module, "the module", anchor.needs, names_bound_in_module(module.tree))
         return Place(len(module.lines), b"")
@@ -99,8 +90,6 @@ def find_place(module: Module, anchor: Anchor) -> Place:
 
 def describe(anchor: Anchor) -> str:
     """A few words for people."""
-    if isinstance(anchor, AfterImport):
-        return f"after the import of {anchor.name}"
     if isinstance(anchor, DecoratorOn):
         return f"decorator on {anchor.function}"
     if isinstance(anchor, BeforeReturn):
@@ -108,6 +97,14 @@ def describe(anchor: Anchor) -> str:
     if isinstance(anchor, TopOfBody):
         return f"top of {anchor.function}"
     return "end of file"
+
+
+def place_above_definition(module: Module, anchor: DecoratorOn) -> Place:
+    """Above the top-level statement that the decorated function is in, decorators included."""
+    function = find_function(module, anchor.function)
+    (node,) = (node for node in module.tree.body if node.lineno <= function.lineno <= (node.end_lineno or 0))
+    top = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
+    return _above(module, anchor.function, "a definition on lines of its own", node, top)
 
 
 def find_function(module: Module, dotted_name: str) -> Function:
@@ -124,21 +121,6 @@ def find_function(module: Module, dotted_name: str) -> Function:
         found = "none" + (f", but {', '.join(elsewhere)}" if elsewhere else "")
     name = dotted_name.rpartition(".")[2]
     raise AnchorError(module.path, scope, f"one function {name}", found, dotted_name)
-
-
-def _after_import(module: Module, anchor: AfterImport) -> Place:
-    matches = [
-        (index, node)
-        for index, node in enumerate(module.tree.body)
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        and anchor.name in {alias.asname or alias.name for alias in node.names}
-    ]
-    expected = f"one top-level import of {anchor.name}"
-    if len(matches) != 1:
-        lines = ", ".join(f"line {node.lineno}" for _, node in matches)
-        raise AnchorError(module.path, "the module", expected, f"{len(matches)} ({lines})" if lines else "none")
-    index, node = matches[0]
-    return _below(module, "the module", expected, node, module.tree.body[index + 1 :])
 
 
 def _above_def(module: Module, anchor: DecoratorOn, function: Function) -> Place:

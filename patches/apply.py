@@ -1,67 +1,64 @@
-"""Carries a plan out: one run at a time, all files written aside first, then renamed in order."""
+"""Carries a plan out: all files written aside first, then renamed in order; and proves what was done."""
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from patches.bytecode import compiled_files, missing_bytecode, remake, remake_later
 from patches.disk import Disk
-from patches.errors import PatchError
+from patches.errors import HALF_WAY, PatchError
 from patches.locate import Target
+from patches.lock import WAIT_SECONDS, locked
+from patches.manifest import FOLDER, MANIFEST
+from patches.moved import look_at
 from patches.plan import Plan, plan_apply, plan_revert
 from patches.record import matches, parse_record
-from patches.survey import Survey, survey_tree
-from patches.tree import read_tree
-
-try:
-    import fcntl
-except ImportError:  # Windows: no lock on folders there, and no LiteLLM images either
-    fcntl = None  # type: ignore[assignment]
+from patches.survey import Survey
 
 
-def apply_patches(target: Target, own: Mapping[str, bytes] | None = None, disk: Disk | None = None) -> Plan:
-    """Puts the fork in and returns what was done; an empty plan when it was in already. Raises
-    PatchError."""
-    with lock(target):
-        plan = plan_apply(survey_tree(read_tree(target, own)))
+@dataclass(frozen=True)
+class Done:
+    """What was written and removed. `unproved`: restored files of which nothing but the fork's own note, or nothing at
+    all, says what upstream's were; `proved` counts those that RECORD vouches for."""
+
+    plan: Plan
+    survey: Survey
+    proved: int = 0
+    unproved: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return self.plan.is_empty
+
+
+def apply_patches(
+    target: Target,
+    own: Mapping[str, bytes] | None = None,
+    disk: Disk | None = None,
+    wait_seconds: float = WAIT_SECONDS,
+    fork: str | None = None,
+) -> Done:
+    """Puts the fork in; the plan is empty when it was in already. Raises PatchError."""
+    with locked(target, wait_seconds):
+        survey = look_at(target, own, fork)
+        plan = plan_apply(survey)
         carry_out(plan, target, disk or Disk())
-        return plan
+        return Done(plan, survey)
 
 
-def revert_patches(target: Target, own: Mapping[str, bytes] | None = None, disk: Disk | None = None) -> Plan:
-    """Takes the fork out, proves it against RECORD and returns what was done. Raises PatchError."""
-    with lock(target):
-        survey = survey_tree(read_tree(target, own))
+def revert_patches(
+    target: Target, own: Mapping[str, bytes] | None = None, disk: Disk | None = None, wait_seconds: float = WAIT_SECONDS
+) -> Done:
+    """Takes the fork out, whichever version it is, and proves it. Raises PatchError."""
+    with locked(target, wait_seconds):
+        survey = look_at(target, own)
         plan = plan_revert(survey)
         carry_out(plan, target, disk or Disk())
-        prove_reverted(survey)
-        return plan
-
-
-@contextmanager
-def lock(target: Target) -> Iterator[None]:
-    """One run at a time on a target. The lock is on the package's folder itself, so it leaves
-    nothing behind."""
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(target.root / "litellm", os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PatchError(
-                f"{target.root}: another run of this tool is at work on it",
-                "wait for it, then run the command again",
-            ) from error
-        except OSError:
-            pass  # a file system without locks
-        yield
-    finally:
-        os.close(descriptor)
+        return prove_reverted(plan, survey)
 
 
 def carry_out(plan: Plan, target: Target, disk: Disk) -> None:
@@ -69,65 +66,80 @@ def carry_out(plan: Plan, target: Target, disk: Disk) -> None:
     root = target.root
     if plan.is_empty:
         return
-    _require_writable(plan, root)
+    require_writable(plan, root)
     staged = _stage(plan, root, disk)
-    remakes = [item for step in plan.steps for item in remake_later(root / step.path)]
     try:
         for step, temporary in zip(plan.steps, staged, strict=True):
             path = root / step.path
-            for compiled in compiled_files(path):
+            for compiled in _compiled_files(path):
                 disk.remove(compiled)
             if temporary is not None:
                 disk.replace(temporary, path)
-                continue
-            disk.remove(path)
-            _remove_empty(path.parent, root, disk)
-        for folder in plan.folders:
-            _remove_empty(root / folder, root, disk)
+            else:
+                disk.remove(path)
+        _remove_empty(root / FOLDER, disk)
         for parent in {(root / step.path).parent for step in plan.steps}:
             disk.sync_folder(parent)
     except OSError as error:
         raise PatchError(
             f"{error.filename}: stopped half-way ({error.strerror})",
             f"python -m patches apply --target {root}, or revert: both mend it",
+            exit_code=HALF_WAY,
         ) from error
-    for item in dict.fromkeys([*remakes, *missing_bytecode(root, plan.compiled)]):
-        if item.source.is_file():
-            remake(item)
 
 
-def _remove_empty(folder: Path, root: Path, disk: Disk) -> None:
-    """That folder and those it is in, as far as they are empty: upstream's never are."""
-    while folder != root and folder.is_dir():
-        disk.remove_folder(folder / "__pycache__")
-        if not disk.remove_folder(folder):
-            return
-        folder = folder.parent
-
-
-def prove_reverted(survey: Survey) -> None:
-    """Reads the files again and compares each with the wheel's own RECORD; raises PatchError on any
-    difference."""
-    record = survey.tree.record
-    root = survey.tree.target.root
-    if record is None:
-        return
-    entries = parse_record((root / record).read_bytes())
-    for report in survey.files:
-        if matches(entries.get(report.path), (root / report.path).read_bytes()) is False:
-            version = survey.tree.target.version
-            raise PatchError(
-                f"{report.path}: does not match RECORD after the revert",
-                f"pip install --force-reinstall --no-deps litellm=={version}",
-            )
-
-
-def _require_writable(plan: Plan, root: Path) -> None:
-    for folder in dict.fromkeys((root / step.path).parent for step in plan.steps):
+def require_writable(plan: Plan, root: Path) -> None:
+    """Raises PatchError for the first folder that the plan changes and this user may not."""
+    for folder in dict.fromkeys(
+        (root / path).parent for path in [*(step.path for step in plan.steps), *plan.leftovers]
+    ):
         while not folder.exists():
             folder = folder.parent
         if not os.access(folder, os.W_OK | os.X_OK):
             raise _not_writable(folder, "no permission, or a read-only file system")
+
+
+def prove_reverted(plan: Plan, survey: Survey) -> Done:
+    """Reads everything again: restored files are upstream's, what was removed is gone. Raises PatchError."""
+    tree, root = survey.tree, survey.tree.target.root
+    entries = parse_record((root / tree.record).read_bytes()) if tree.record else {}
+    proved, unproved = 0, []
+    for report in survey.files:
+        data = (root / report.path).read_bytes()
+        is_upstreams = matches(entries.get(report.path), data)
+        if is_upstreams is False or data != report.pristine:
+            raise PatchError(
+                f"{report.path}: does not match RECORD after the revert",
+                f"pip install --force-reinstall --no-deps litellm=={tree.target.version}",
+            )
+        proved += is_upstreams is True
+        if is_upstreams is None and report.current != report.pristine:
+            unproved.append(report.path)
+    gone = [
+        MANIFEST,
+        *(report.path for report in survey.own_files),
+        *([tree.saved_record] if tree.saved_record else []),
+    ]
+    left = [path for path in gone if path in entries or os.path.lexists(root / path)]
+    if left:
+        raise PatchError(f"{left[0]}: is still there, or in RECORD, after the revert", "python -m patches revert")
+    return Done(plan, survey, proved, tuple(unproved))
+
+
+def _compiled_files(source: Path) -> tuple[Path, ...]:
+    """Every compiled form of one module, of all Python versions: Python does not notice all that are stale."""
+    if source.suffix != ".py":
+        return ()
+    pattern = re.compile(re.escape(source.stem) + r"\.[^.]+(\.opt-[^.]+)?\.pyc")
+    return tuple(sorted(path for path in (source.parent / "__pycache__").glob("*.pyc") if pattern.fullmatch(path.name)))
+
+
+def _remove_empty(folder: Path, disk: Disk) -> None:
+    """The fork's folder and those in it, as far as they are empty."""
+    for inner in sorted((each for each in folder.rglob("*") if each.is_dir()), reverse=True):
+        disk.remove_folder(inner)
+    if folder.is_dir():
+        disk.remove_folder(folder)
 
 
 def _stage(plan: Plan, root: Path, disk: Disk) -> list[Path | None]:
@@ -136,7 +148,8 @@ def _stage(plan: Plan, root: Path, disk: Disk) -> list[Path | None]:
     made: list[Path] = []
     try:
         for leftover in plan.leftovers:
-            disk.remove(root / leftover)
+            if not (root / leftover).is_dir():
+                disk.remove(root / leftover)
         for step in plan.steps:
             if step.data is None:
                 staged.append(None)
@@ -154,14 +167,13 @@ def _stage(plan: Plan, root: Path, disk: Disk) -> list[Path | None]:
         for folder in reversed(made):
             disk.remove_folder(folder)
         if isinstance(error, OSError):
-            raise _not_writable(Path(error.filename or root), error.strerror or "failed") from error
+            raise _not_writable(Path(error.filename or root), error.strerror or "failed", error.errno) from error
         raise
     return staged
 
 
 def _model_for(path: Path) -> Path:
-    """The file whose mode and owner a new content takes: the one it replaces, else a neighbour of
-    the package."""
+    """The file whose mode and owner a new content takes: the one it replaces, else a neighbour of the package."""
     if path.exists():
         return path
     for folder in path.parents:
@@ -171,8 +183,9 @@ def _model_for(path: Path) -> Path:
     return path.parent
 
 
-def _not_writable(path: Path, reason: str) -> PatchError:
-    return PatchError(
-        f"{path}: cannot be written ({reason}); the tree is as it was",
-        "run the command as the owner of that folder, on a writable file system",
-    )
+def _not_writable(path: Path, reason: str, number: int | None = None) -> PatchError:
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        way_out = "make room on that disk, then run the command again"
+    else:
+        way_out = "run the command as the owner of that folder, on a writable file system"
+    return PatchError(f"{path}: cannot be written ({reason}); the tree is as it was", way_out)

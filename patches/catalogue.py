@@ -1,319 +1,198 @@
 """What the fork inserts into LiteLLM, where, and why: data only.
 
-The order of the patches is the order of writing: definitions before their users, so that a run that
-is killed half-way leaves a package that still imports. Inserted lines are ASCII.
+The order of the patches is the order of writing: definitions before their users, so that a run that is killed half-way
+leaves a package that still imports. Inserted lines are ASCII.
 """
 
 from __future__ import annotations
 
-from patches.anchors import AfterImport, BeforeReturn, DecoratorOn, EndOfFile, TopOfBody
-from patches.patch import Edit, Has, Lacks, Patch, Returns
+from patches.anchors import BeforeReturn, DecoratorOn, EndOfFile, TopOfBody
+from patches.catalogue_edges import EDGES
+from patches.patch import Edit, Patch
+from patches.places import (
+    BRIDGE,
+    BRIDGE_FOLDER,
+    ENDPOINTS,
+    FROM_1_75_2_UNTIL_1_109,
+    FROM_1_80_11,
+    FROM_1_109,
+    FROM_1_109_COUNT,
+    FROM_1_109_EARLY,
+    HANDLE,
+    HANDLER,
+    HELPERS,
+    HISTORY,
+    MEND_TOOL_CALLS,
+    NEXT_EVENT,
+    OUTER_HANDLE,
+    SESSION,
+    SESSION_STEP,
+    STORED_TURNS,
+    STREAMING,
+    TOKEN_COUNT,
+    TRANSFORMATION,
+    UNTIL_1_75_2,
+)
 
-BRIDGE_FOLDER = "litellm/responses/litellm_completion_transformation"
-TRANSFORMATION = f"{BRIDGE_FOLDER}/transformation.py"
-HANDLER = f"{BRIDGE_FOLDER}/handler.py"
-STREAMING = f"{BRIDGE_FOLDER}/streaming_iterator.py"
-SESSION = f"{BRIDGE_FOLDER}/session_handler.py"
-WEBSOCKET = "litellm/responses/streaming_iterator.py"
-RESPONSE_CACHE = "litellm/caching/caching_handler.py"
-TRANSPORT = "litellm/llms/custom_httpx/aiohttp_transport.py"
-TOKEN_COUNT = f"{BRIDGE_FOLDER}/count_request.py"
-ENDPOINTS = "litellm/proxy/response_api_endpoints/endpoints.py"
-PROXY_SERVER = "litellm/proxy/proxy_server.py"
+__all__ = ["BRIDGE_FOLDER", "PATCHES", "upstream_files"]
 
-_RUNTIME = f"{BRIDGE_FOLDER}/redis_session_patch".replace("/", ".")
-_HELPERS = TRANSFORMATION.removesuffix(".py").replace("/", ".")
-_CONFIG = "LiteLLMCompletionResponsesConfig"
-_HANDLER_CLASS = "LiteLLMCompletionTransformationHandler"
-_HANDLER_FUNCTION = f"{_HANDLER_CLASS}.async_response_api_handler"
-_OUTER_HANDLER_FUNCTION = f"{_HANDLER_CLASS}.response_api_handler"
-_EARLY_LOOKUP = f"{_HANDLER_CLASS}._async_response_api_handler_after_earlier_searches"
-_MEND_TOOL_CALLS = f"{_CONFIG}._ensure_tool_results_have_corresponding_tool_calls"
-_STORED_TURNS = "ResponsesSessionHandler.get_stored_turns_for_previous_response_id"
-_WEBSOCKET_HANDLER = "ManagedResponsesWebSocketHandler"
-_CACHE_SUPPORTS = "LLMCachingHandler._is_call_type_supported_by_cache"
-_HISTORY = "ResponsesSessionHandler.get_chat_completion_message_history_for_previous_response_id"
+_ISSUE = "https://github.com/BerriAI/litellm/issues/"
+_PULL = "https://github.com/BerriAI/litellm/pull/"
+
+# Every name of the fork's that the bridge calls, so that a reader of transformation.py sees the whole patch.
+_NAMES = {
+    "remember_request": "around the handler: what the client sent is known until its answer is stored",
+    "remember_client_request": "around the outer handler, from 1.109: the same, before upstream changes the input",
+    "get_session_from_redis": "around the lookup of a conversation: Redis first, then upstream's",
+    "get_stored_turns_from_redis": "around the lookup of turns, from 1.109: the same",
+    "get_request_from_redis": "around the session step, until 1.75.2: the same",
+    "with_one_trace_id": "around the handler, until 1.75.2: a follow-up must not fail because it has two trace ids",
+    "store_session_in_redis": "before a plain reply leaves: stores the turn",
+    "store_stream_in_redis": "around a stream's next event: stores the turn before the terminal event leaves",
+    "history_is_whole": "whether the running request has its history from Redis",
+    "without_known_calls": "upstream's cache of tool calls, silent while Redis returns them already",
+    "count_with_redis": "around the counting of tokens, from 1.109: counts the history that Redis has",
+    "remember_caller": "before the counting of tokens, from 1.109: who asks",
+}
 
 
-def _import(module: str, *names: str) -> tuple[str, ...]:
-    return (f"from {module} import (", *(f"    {name}," for name in names), ")")
+def _all_names() -> tuple[str, ...]:
+    lines = [f"from {BRIDGE} import ("]
+    for name, what in _NAMES.items():
+        lines += [f"    # {what}", f"    {name} as _patch_{name},"]
+    return (*lines, ")")
 
 
-def _websocket(function: str) -> Has:
-    return Has(WEBSOCKET, since="1.82.2", function=f"{_WEBSOCKET_HANDLER}.{function}")
-
-
-_HAS_SESSION_FILE = Has(SESSION, since="1.75.2")
-_HAS_EARLY_LOOKUP = Has(HANDLER, since="1.109.0", function=_EARLY_LOOKUP)
-_HAS_TOKEN_COUNT = Has(TOKEN_COUNT, since="1.109.0")
-_HAS_STORED_TURNS = Has(SESSION, since="1.109.0", function=_STORED_TURNS)
-
-PATCHES: tuple[Patch, ...] = (
+_CORE: tuple[Patch, ...] = (
     Patch(
         slug="redis-session-helpers",
         description="The fork's helpers, and no second copy of the tool calls that Redis returns.",
+        bug=f"{_ISSUE}15178",
+        forwarded="no",
+        applied_upstream="no",
         remove_when="all other patches are gone",
+        facts=(),
         edits=(
             Edit(
                 TRANSFORMATION,
                 EndOfFile(needs=("TOOL_CALLS_CACHE",)),
                 "the fork's helpers, and no second copy of tool calls that Redis returns",
-                (
-                    *_import(
-                        f"{_RUNTIME}.bridge",
-                        "history_is_whole as _patch_history_is_whole",
-                        "remember_request as _patch_remember_request",
-                        "store_session_in_redis as _patch_store_session_in_redis",
-                        "store_stream_in_redis as _patch_store_stream_in_redis",
-                        "without_known_calls as _patch_without_known_calls",
-                    ),
-                    "",
-                    "TOOL_CALLS_CACHE = _patch_without_known_calls(TOOL_CALLS_CACHE)",
-                ),
+                (*_all_names(), "", "TOOL_CALLS_CACHE = _patch_without_known_calls(TOOL_CALLS_CACHE)"),
             ),
             Edit(
                 TRANSFORMATION,
-                TopOfBody(_MEND_TOOL_CALLS, needs=("messages",)),
+                TopOfBody(MEND_TOOL_CALLS, needs=("messages",)),
                 "a history from Redis holds its tool calls already",
                 ("if _patch_history_is_whole():", "    return list(messages)"),
-                when=(Has(TRANSFORMATION, since="1.80.11", function=_MEND_TOOL_CALLS),),
+                when=FROM_1_80_11,
             ),
         ),
     ),
     Patch(
         slug="redis-session-lookup",
         description="A follow-up reads Redis first; unknown ids go on to upstream's lookup.",
+        bug=f"{_ISSUE}12364",
+        forwarded=f"{_PULL}13339 (closed, not merged)",
+        applied_upstream=f"in part, 1.100.0: {_PULL}37956 (a follow-up waits for its row)",
         remove_when="upstream's lookup returns a conversation at once, whole, per branch, and only to its owner",
+        facts=(),
         edits=(
             Edit(
                 SESSION,
-                AfterImport("ResponsesAPIRequestUtils"),
-                "helper of the lookup",
-                _import(f"{_RUNTIME}.bridge", "get_session_from_redis as _patch_get_session_from_redis"),
-                when=(_HAS_SESSION_FILE, Lacks(SESSION, function=_STORED_TURNS)),
-            ),
-            Edit(
-                SESSION,
-                DecoratorOn(_HISTORY),
+                DecoratorOn(HISTORY),
                 "read Redis before the database",
-                ("@_patch_get_session_from_redis",),
-                when=(_HAS_SESSION_FILE, Lacks(SESSION, function=_STORED_TURNS)),
+                helper=f"{BRIDGE}:get_session_from_redis",  # transformation.py imports this file
+                when=FROM_1_75_2_UNTIL_1_109,
             ),
             Edit(
-                SESSION,
-                AfterImport("ResponsesAPIRequestUtils"),
-                "helper of the lookup",
-                _import(
-                    f"{_RUNTIME}.bridge",
-                    "get_stored_turns_from_redis as _patch_get_stored_turns_from_redis",
-                ),
-                when=(_HAS_STORED_TURNS,),
-            ),
-            Edit(
-                SESSION,
-                DecoratorOn(_STORED_TURNS),
+                TRANSFORMATION,
+                DecoratorOn(SESSION_STEP),
                 "read Redis before the database",
-                ("@_patch_get_stored_turns_from_redis",),
-                when=(_HAS_STORED_TURNS,),
+                helper=f"{BRIDGE}:get_request_from_redis",
+                when=UNTIL_1_75_2,
+            ),
+            Edit(
+                SESSION,
+                DecoratorOn(STORED_TURNS),
+                "read Redis before the database",
+                helper=f"{BRIDGE}:get_stored_turns_from_redis",
+                when=FROM_1_109,
             ),
             Edit(
                 HANDLER,
-                AfterImport(_CONFIG),
-                "helper of the lookup",
-                _import(f"{_RUNTIME}.bridge", "remember_client_request as _patch_remember_client_request"),
-                when=(_HAS_EARLY_LOOKUP,),
-            ),
-            Edit(
-                HANDLER,
-                DecoratorOn(_OUTER_HANDLER_FUNCTION, only_async=False),
+                DecoratorOn(OUTER_HANDLE, only_async=False),
                 "a lookup before the inner handler's call must know who asks, and the store what the client sent",
-                ("@_patch_remember_client_request",),
-                when=(_HAS_EARLY_LOOKUP,),
-            ),
-            Edit(
-                TOKEN_COUNT,
-                AfterImport(_CONFIG),
-                "helper of the lookup",
-                _import(f"{_RUNTIME}.bridge", "count_with_redis as _patch_count_with_redis"),
-                when=(_HAS_TOKEN_COUNT,),
+                helper=f"{HELPERS}:remember_client_request",
+                when=FROM_1_109_EARLY,
             ),
             Edit(
                 TOKEN_COUNT,
                 DecoratorOn("chat_count_request"),
                 "count the history that Redis has",
-                ("@_patch_count_with_redis",),
-                when=(_HAS_TOKEN_COUNT,),
+                helper=f"{HELPERS}:count_with_redis",
+                when=FROM_1_109_COUNT,
             ),
             Edit(
                 ENDPOINTS,
                 TopOfBody("responses_input_tokens", needs=("user_api_key_dict",), only_async=True),
                 "who asks must be known to the lookup for counting",
-                (
-                    f"from {_RUNTIME}.bridge import remember_caller as _patch_remember_caller",
-                    "",
-                    "_patch_remember_caller(user_api_key_dict)",
-                ),
-                when=(_HAS_TOKEN_COUNT,),
-            ),
-            Edit(
-                TRANSFORMATION,
-                AfterImport("InMemoryCache"),
-                "helper of the lookup",
-                _import(f"{_RUNTIME}.bridge", "get_request_from_redis as _patch_get_request_from_redis"),
-                when=(Lacks(SESSION),),
-            ),
-            Edit(
-                TRANSFORMATION,
-                DecoratorOn(f"{_CONFIG}.async_responses_api_session_handler"),
-                "read Redis before the database",
-                ("@_patch_get_request_from_redis",),
-                when=(Lacks(SESSION),),
+                ("_patch_remember_caller(user_api_key_dict)",),
+                helper=f"{HELPERS}:remember_caller",
+                when=FROM_1_109_COUNT,
             ),
         ),
     ),
     Patch(
         slug="redis-session-store",
         description="A plain reply is stored in Redis before it leaves, so that its id works at once.",
+        bug=f"{_ISSUE}12364",
+        forwarded=f"{_PULL}13339 (closed, not merged)",
+        applied_upstream=f"in part, 1.100.0: {_PULL}37956 (rows are written as soon as a call ends)",
         remove_when="upstream commits a turn, whole, before it answers",
+        facts=(),
         edits=(
             Edit(
                 HANDLER,
-                AfterImport(_CONFIG),
-                "helpers of the store",
-                _import(_HELPERS, "_patch_remember_request", "_patch_store_session_in_redis"),
-            ),
-            Edit(
-                HANDLER,
-                DecoratorOn(_HANDLER_FUNCTION),
+                DecoratorOn(HANDLE),
                 "keep what the client sent until its answer is stored",
-                ("@_patch_remember_request",),
+                helper=f"{HELPERS}:remember_request",
             ),
             Edit(
                 HANDLER,
-                AfterImport(_CONFIG),
-                "helper of the lookup",
-                _import(f"{_RUNTIME}.bridge", "with_one_trace_id as _patch_with_one_trace_id"),
-                when=(Lacks(SESSION),),
-            ),
-            Edit(
-                HANDLER,
-                DecoratorOn(_HANDLER_FUNCTION),
+                DecoratorOn(HANDLE),
                 "a follow-up must not fail because it has two trace ids",
-                ("@_patch_with_one_trace_id",),
-                when=(Lacks(SESSION),),
+                helper=f"{HELPERS}:with_one_trace_id",
+                when=UNTIL_1_75_2,
             ),
             Edit(
                 HANDLER,
-                BeforeReturn(
-                    _HANDLER_FUNCTION,
-                    "responses_api_response",
-                    needs=("litellm_completion_response",),
-                ),
+                BeforeReturn(HANDLE, "responses_api_response", needs=("litellm_completion_response",)),
                 "store the turn before the reply",
                 ("await _patch_store_session_in_redis(responses_api_response, litellm_completion_response)",),
+                helper=f"{HELPERS}:store_session_in_redis",
             ),
         ),
     ),
     Patch(
         slug="redis-session-store-stream",
         description="A streamed reply is stored in Redis before its terminal event leaves.",
+        bug=f"{_ISSUE}26167",
+        forwarded="no",
+        applied_upstream=f"in part, 1.100.0: {_PULL}37956 (one id in all events, which the database finds)",
         remove_when="upstream commits a streamed turn, whole, under the id it hands out, before its terminal event",
+        facts=(),
         edits=(
             Edit(
                 STREAMING,
-                AfterImport(_CONFIG),
-                "helper of the store",
-                _import(_HELPERS, "_patch_store_stream_in_redis"),
-            ),
-            Edit(
-                STREAMING,
-                DecoratorOn("LiteLLMCompletionStreamingIterator.__anext__"),
+                DecoratorOn(NEXT_EVENT),
                 "store the turn before the terminal event",
-                ("@_patch_store_stream_in_redis",),
-            ),
-            Edit(
-                TRANSPORT,
-                TopOfBody("AiohttpResponseStream.__init__", needs=("aiohttp_response",)),
-                "half an answer must not be stored as a whole one",
-                (
-                    f"from {_RUNTIME}.bridge import note_provider_reply as _patch_note_provider_reply",
-                    "",
-                    "_patch_note_provider_reply(aiohttp_response)",
-                ),
-                when=(Returns(TRANSPORT, "AiohttpResponseStream.__aiter__"),),
-            ),
-        ),
-    ),
-    Patch(
-        slug="redis-session-websocket",
-        description="A turn over a WebSocket is looked up and stored as over HTTP: once, and beyond its connection.",
-        remove_when="upstream's WebSocket handler looks up the history that its connection does not have, every time",
-        edits=(
-            Edit(
-                WEBSOCKET,
-                TopOfBody(
-                    f"{_WEBSOCKET_HANDLER}._apply_history",
-                    needs=("call_kwargs", "previous_response_id", "prior_history"),
-                ),
-                "each turn is looked up and stored as over HTTP; the connection's memory is for when Redis fails",
-                (
-                    f"from {_RUNTIME}.bridge import leave_history_to_redis as _patch_leave_history_to_redis",
-                    "",
-                    "if _patch_leave_history_to_redis(call_kwargs, previous_response_id, prior_history):",
-                    "    return",
-                ),
-                when=(_websocket("_apply_history"),),
-            ),
-            Edit(
-                WEBSOCKET,
-                TopOfBody(f"{_WEBSOCKET_HANDLER}._send_error", only_async=True),
-                "an unknown response has OpenAI's error event",
-                (
-                    f"from {_RUNTIME}.bridge import refused_over_websocket as _patch_refused_over_websocket",
-                    "",
-                    "if await _patch_refused_over_websocket(self.websocket):",
-                    "    return",
-                ),
-                when=(_websocket("_send_error"),),
-            ),
-        ),
-    ),
-    Patch(
-        slug="redis-session-response-cache",
-        description="LiteLLM's response cache does not hand one caller's response id to another.",
-        remove_when="upstream gives every cached answer a response id of its own",
-        edits=(
-            Edit(
-                RESPONSE_CACHE,
-                TopOfBody(_CACHE_SUPPORTS, needs=("original_function",)),
-                "bridged answers are cached as chat completions only",
-                (
-                    f"from {_RUNTIME}.bridge import is_cached_as_chat as _patch_is_cached_as_chat",
-                    "",
-                    "if _patch_is_cached_as_chat(original_function, self.request_kwargs):",
-                    "    return False",
-                ),
-            ),
-        ),
-    ),
-    Patch(
-        slug="redis-session-start",
-        description="The proxy checks the fork's settings at start and says what is active.",
-        remove_when="all other patches are gone",
-        edits=(
-            Edit(
-                PROXY_SERVER,
-                EndOfFile(needs=("app",)),
-                "check the settings at start and say what is active",
-                (
-                    *_import(f"{_RUNTIME}.startup", "announce_at_startup as _patch_announce_at_startup"),
-                    "",
-                    "_patch_announce_at_startup(app)",
-                ),
+                helper=f"{HELPERS}:store_stream_in_redis",
             ),
         ),
     ),
 )
+
+PATCHES: tuple[Patch, ...] = (*_CORE, *EDGES)
 
 
 def upstream_files() -> tuple[str, ...]:

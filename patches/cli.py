@@ -1,7 +1,14 @@
-"""The command line: `python -m patches {status,check,apply,revert,diff,purge}`.
+"""The command line: `python -m patches COMMAND`.
 
-Exit 0: done, or nothing was left to do. 1: the tree or the Redis is not in a state to do it. 2:
-wrong usage.
+exit codes:
+  0  done, or there was nothing to do
+  1  refused: the tree, the Redis or the proxy is not in a state to do it; nothing was written
+  2  wrong usage
+  3  `status --expect`, `ask`: another answer than the one that was wanted
+  4  stopped half-way by the disk: apply and revert both mend it
+
+With --json each command prints one object, errors included: `schema` (1), `command`, `tool` (the fork's version),
+`exit_code`, `error` (null, or sentence, more and next), and what the command has to say.
 """
 
 from __future__ import annotations
@@ -10,167 +17,98 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
-from patches.apply import apply_patches, revert_patches
-from patches.errors import PatchError
-from patches.locate import Target, find_target, other_copies
-from patches.moved import with_whereabouts
-from patches.plan import Plan, plan_apply
-from patches.purge_command import add_purge_arguments, run_purge
-from patches.status import describe_status, edit_lines, status_lines
-from patches.survey import Survey, survey_tree
-from patches.tree import read_tree
-from patches.unified import unified_diff_of
+from patches.answer import Answer
+from patches.ask import add_ask_arguments, run_ask
+from patches.commands import TREE_COMMANDS
+from patches.errors import HALF_WAY, REFUSED, WRONG_USAGE, PatchError
+from patches.lock import WAIT_SECONDS
+from patches.own import read_fork_version
+from patches.purge import add_purge_arguments, run_purge
+
+SCHEMA = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # paths may hold any bytes
+    command = ""
     try:
-        return int(options.run(options))
+        options = _parser().parse_args(words)
+        command = options.command
+        answer: Answer = options.run(options)
     except PatchError as error:
-        return _report(error)
+        return _report(command, error, as_json)
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away (head, less): nobody is left to tell
-        return 1
+        return REFUSED
     except OSError as error:
-        return _report(PatchError(f"{error.filename or 'the system'}: {error.strerror or error}"))
+        return _report(command, PatchError(f"{error.filename or 'the system'}: {error.strerror or error}"), as_json)
     except KeyboardInterrupt:
-        return _report(PatchError("interrupted", "python -m patches status shows what was done"))
+        interrupted = PatchError("interrupted", "python -m patches status shows what was done", exit_code=HALF_WAY)
+        return _report(command, interrupted, as_json)
+    if as_json:
+        _print_json(command, answer.exit_code, None, answer.body)
+    elif answer.raw is not None:
+        sys.stdout.buffer.write(answer.raw)
+        sys.stdout.buffer.flush()
+    else:
+        print("\n".join(answer.lines))
+    return answer.exit_code
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise PatchError(message, f"{self.prog} --help", exit_code=WRONG_USAGE)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m patches", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, run, text in _COMMANDS:
+    keep = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog="python -m patches", description=__doc__, formatter_class=keep)
+    parser.add_argument("--version", action="version", version=f"litellm-redis-session {read_fork_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    for name, run, text in TREE_COMMANDS:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=run)
         command.add_argument(
-            "--target",
-            metavar="DIR",
-            help="the folder that holds litellm/ (default: the one this Python imports)",
+            "--target", metavar="DIR", help="the folder that holds litellm/ (default: the one this Python imports)"
         )
-        if name in ("status", "check"):
-            command.add_argument("--json", action="store_true", help="print one JSON object")
-    purge = commands.add_parser("purge", help="remove the fork's keys from Redis")
-    purge.set_defaults(run=run_purge)
-    add_purge_arguments(purge)
+        if name == "status":
+            expected = ("pristine", "patched")
+            command.add_argument("--expect", choices=expected, help="end with 3 where the state is another")
+        if name in ("apply", "revert"):
+            waits = "how long to wait for another run on the same tree (default: %(default)g)"
+            command.add_argument("--wait", type=float, default=WAIT_SECONDS, metavar="SECONDS", help=waits)
+    for name, run, add, text in (
+        ("purge", run_purge, add_purge_arguments, "remove the fork's keys from Redis"),
+        ("ask", run_ask, add_ask_arguments, "ask a running proxy which fork and which LiteLLM answer"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        add(command)
+    for command in commands.choices.values():
+        command.add_argument("--json", action="store_true", help="print one JSON object, errors too")
     return parser
 
 
-def _status(options: argparse.Namespace) -> int:
-    survey = _survey(options)
-    if options.json:
-        _print_json(describe_status(survey))
-    else:
-        _print(status_lines(survey))
-        _print_other_copies(options, survey.tree.target)
-    return 0
-
-
-def _check(options: argparse.Namespace) -> int:
-    survey = _survey(options)
-    try:
-        plan = plan_apply(survey)
-    except PatchError as error:
-        if options.json:
-            _print_json({**describe_status(survey), "fits": False, "problem": str(error), "writes": []})
-        raise
-    if options.json:
-        _print_json({**describe_status(survey), "fits": True, "problem": "", "writes": _paths(plan)})
-        return 0
-    _print_target(survey.tree.target)
-    _print(edit_lines(survey))
-    done = "nothing to do: it is applied" if plan.is_empty else f"apply would change {len(_paths(plan))} files"
-    _print([f"result    everything fits and compiles; {done}"])
-    return 0
-
-
-def _apply(options: argparse.Namespace) -> int:
-    target = find_target(options.target)
-    _print_target(target)
-    plan = _explained(target, lambda: apply_patches(target))
-    _print(f"written   {path}" for path in _paths(plan))
-    _print(["result    nothing to do: it is applied" if plan.is_empty else "result    applied: restart LiteLLM"])
-    _print_other_copies(options, target)
-    return 0
-
-
-def _revert(options: argparse.Namespace) -> int:
-    target = find_target(options.target)
-    _print_target(target)
-    plan = _explained(target, lambda: revert_patches(target))
-    _print(f"restored  {path}" for path in _paths(plan))
-    _print(["result    nothing to do: it is pristine" if plan.is_empty else "result    reverted: restart LiteLLM"])
-    return 0
-
-
-def _diff(options: argparse.Namespace) -> int:
-    survey = _survey(options)
-    print(f"target    {survey.tree.target.root}, {survey.tree.target.title}", file=sys.stderr)
-    sys.stdout.buffer.write(unified_diff_of(survey))
-    sys.stdout.buffer.flush()
-    return 0
-
-
-_COMMANDS = (
-    (
-        "status",
-        _status,
-        "say what state a LiteLLM is in, what it has fixed itself and what the fork adds",
-    ),
-    ("check", _check, "dry run of apply: say what would be changed and whether it fits"),
-    ("apply", _apply, "put the fork's lines in"),
-    ("revert", _revert, "take the fork's lines out, without a trace"),
-    ("diff", _diff, "print the fork as a unified diff for `git apply`"),
-)
-
-
-def _survey(options: argparse.Namespace) -> Survey:
-    survey = survey_tree(read_tree(find_target(options.target)))
-    if survey.unfit is None:
-        return survey
-    unfit = with_whereabouts(survey.unfit, survey.tree.target.root)
-    why = unfit.sentence if survey.why == survey.unfit.sentence else survey.why
-    return replace(survey, unfit=unfit, why=why)
-
-
-def _explained(target: Target, act: Callable[[], Plan]) -> Plan:
-    try:
-        return act()
-    except PatchError as error:
-        raise with_whereabouts(error, target.root) from error
-
-
-def _paths(plan: Plan) -> list[str]:
-    return list(dict.fromkeys([*(step.path for step in plan.steps), *plan.leftovers]))
-
-
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line)
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2))
-
-
-def _print_target(target: Target) -> None:
-    print(f"target    {target.root}, {target.title}")
-
-
-def _print_other_copies(options: argparse.Namespace, target: Target) -> None:
-    if options.target is None:
-        _print(f"note      another LiteLLM is at {root}: it is left as it is" for root in other_copies(target))
-
-
-def _report(error: PatchError) -> int:
-    print(f"error: {error.sentence}", file=sys.stderr)
+def _report(command: str, error: PatchError, as_json: bool) -> int:
+    if as_json:
+        told = {"sentence": error.sentence, "more": list(error.more), "next": error.next_step}
+        _print_json(command, error.exit_code, told, error.body)
+        return error.exit_code
+    for sentence in (error.sentence, *error.more):
+        print(f"error: {sentence}", file=sys.stderr)
     if error.next_step:
         print(f"next:  {error.next_step}", file=sys.stderr)
-    return 1
+    return error.exit_code
+
+
+def _print_json(command: str, exit_code: int, error: dict[str, Any] | None, body: dict[str, Any]) -> None:
+    head = {"schema": SCHEMA, "command": command, "tool": read_fork_version(), "exit_code": exit_code, "error": error}
+    print(json.dumps({**head, **body}, indent=2))

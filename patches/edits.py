@@ -1,5 +1,4 @@
-"""From the catalogue to new texts: which edits a release needs, where they go, and the proof that
-only they came in."""
+"""From the catalogue to new texts: which edits a release needs, where they go, and the proof that only they came in."""
 
 from __future__ import annotations
 
@@ -8,57 +7,83 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from patches.anchors import find_function, find_place
+from patches.anchors import DecoratorOn, EndOfFile, Place, find_function, find_place, place_above_definition
 from patches.blocks import Block, Insertion, block_lines, insert_blocks, remove_blocks
 from patches.catalogue import PATCHES
 from patches.errors import AnchorError, PatchError
 from patches.patch import Condition, Edit, Has, Patch, Returns
+from patches.releases import version_number
 from patches.source import Module, functions_at, parse_module, parse_source, returns_nothing_early
-from patches.upstream import version_number
 
 
 @dataclass(frozen=True)
 class EditPlan:
-    """`texts` are the patched contents by path; `edits` are those that this release needs, with
-    their patch."""
+    """`texts` are the patched contents by path; `edits` are those that this release needs, with their patch."""
 
     texts: Mapping[str, bytes]
     edits: tuple[tuple[Patch, Edit], ...]
 
 
-def plan_edits(pristine: Mapping[str, bytes], version: str | None, patches: tuple[Patch, ...] = PATCHES) -> EditPlan:
-    """Plans and compiles everything in memory; raises PatchError when an anchor or a condition does
-    not fit."""
-    return _plan_edits(tuple(pristine.items()), version, patches)
+def plan_edits(
+    pristine: Mapping[str, bytes], version: str | None, patches: tuple[Patch, ...] | None = None
+) -> tuple[EditPlan, tuple[PatchError, ...]]:
+    """Plans and compiles everything in memory. Where anything does not fit the plan is empty, and all misfits are
+    told."""
+    return _plan_edits(tuple(pristine.items()), version, PATCHES if patches is None else patches)
 
 
 @lru_cache(maxsize=1)  # a tree is surveyed before and after it is written to
-def _plan_edits(files: tuple[tuple[str, bytes], ...], version: str | None, patches: tuple[Patch, ...]) -> EditPlan:
+def _plan_edits(
+    files: tuple[tuple[str, bytes], ...], version: str | None, patches: tuple[Patch, ...]
+) -> tuple[EditPlan, tuple[PatchError, ...]]:
     pristine = dict(files)
     sources = _Sources(pristine)
-    chosen = tuple((patch, edit) for patch in patches for edit in patch.edits if _is_needed(edit, sources, version))
+    chosen: list[tuple[Patch, Edit]] = []
     insertions: dict[str, list[Insertion]] = {}
-    for patch, edit in chosen:
-        module = sources.module(edit.file)
-        if module is None:
-            raise AnchorError(edit.file, "the package", "this file", "none")
-        place = find_place(module, edit.anchor)
-        insertions.setdefault(edit.file, []).append(Insertion(place.line, place.indent, block_of(patch, edit)))
+    misfits: list[PatchError] = []
+    for patch, edit in [(each, edit) for each in patches for edit in each.edits]:
+        try:
+            if all(_holds(condition, sources, version) for condition in edit.when):
+                added = _insertions_of(patch, edit, sources)
+                insertions.setdefault(edit.file, []).extend(added)
+                chosen.append((patch, edit))
+        except PatchError as error:
+            misfits.append(error)
     texts = {}
     for path, wanted in insertions.items():
-        texts[path] = insert_blocks(pristine[path], wanted)
-        _prove(path, pristine[path], texts[path], sources)
-    return EditPlan(texts, chosen)
+        try:
+            texts[path] = insert_blocks(pristine[path], wanted)
+            _prove(path, pristine[path], texts[path], sources)
+        except PatchError as error:
+            misfits.append(error)
+    return (EditPlan({}, ()), tuple(misfits)) if misfits else (EditPlan(texts, tuple(chosen)), ())
 
 
-def block_of(patch: Patch, edit: Edit) -> Block:
-    """The block that an edit inserts."""
-    return Block(patch.slug, edit.why, edit.lines)
+def _insertions_of(patch: Patch, edit: Edit, sources: _Sources) -> list[Insertion]:
+    """A decorator stands between other lines of its `def`, so the import of its helper goes above the whole
+    definition; other lines have it in front of them."""
+    module = sources.module(edit.file)
+    if module is None:
+        raise AnchorError(edit.file, "the package", "this file", "none")
+
+    def insertion(place: Place, *lines: str) -> Insertion:
+        return Insertion(place.line, place.indent, Block(patch.slug, edit.why, lines))
+
+    place = find_place(module, edit.anchor)
+    if not edit.helper:
+        return [insertion(place, *edit.lines)]
+    import_lines = _import_of(edit.helper)
+    if isinstance(edit.anchor, DecoratorOn):
+        decorator = f"@_patch_{edit.helper.partition(':')[2]}"
+        return [insertion(place_above_definition(module, edit.anchor), *import_lines), insertion(place, decorator)]
+    return [insertion(place, *import_lines, *([""] if isinstance(edit.anchor, EndOfFile) else []), *edit.lines)]
 
 
-def known_blocks(path: str, patches: tuple[Patch, ...] = PATCHES) -> frozenset[Block]:
-    """Every block that this catalogue could put into a file, on any release."""
-    return frozenset(block_of(patch, edit) for patch in patches for edit in patch.edits if edit.file == path)
+def _import_of(helper: str) -> tuple[str, ...]:
+    """`module:name` as an import of `_patch_name`; a module that has it under that name gives it as it is."""
+    module, _, name = helper.partition(":")
+    given = f"_patch_{name}" if module.endswith(".transformation") else f"{name} as _patch_{name}"
+    return f"from {module} import (", f"    {given},", ")"
 
 
 class _Sources:
@@ -74,10 +99,6 @@ class _Sources:
         if path not in self._modules:
             self._modules[path] = parse_module(path, self._texts[path])
         return self._modules[path]
-
-
-def _is_needed(edit: Edit, sources: _Sources, version: str | None) -> bool:
-    return all(_holds(condition, sources, version) for condition in edit.when)
 
 
 def _holds(condition: Condition, sources: _Sources, version: str | None) -> bool:

@@ -1,23 +1,39 @@
-"""What can go wrong with a tree, one sentence each, and the command to type next."""
+"""What can go wrong, one sentence each, and the command to type next."""
 
 from __future__ import annotations
 
+from typing import Any
+
+REFUSED, WRONG_USAGE, UNEXPECTED, HALF_WAY = 1, 2, 3, 4  # exit codes; 0 is done, or nothing to do
+
 
 class PatchError(Exception):
-    """The tree is not in a state for what was asked; nothing was written unless the sentence says
-    so."""
+    """What was asked for cannot be done; nothing was written unless the sentence says so.
 
-    def __init__(self, sentence: str, next_step: str = "") -> None:
-        super().__init__(sentence)
+    `more`: further sentences of the same kind, so that all misfits are told at once.
+    """
+
+    def __init__(
+        self, sentence: str, next_step: str = "", more: tuple[str, ...] = (), exit_code: int = REFUSED
+    ) -> None:
+        super().__init__("; ".join((sentence, *more)))
         self.sentence = sentence
         self.next_step = next_step
+        self.more = more
+        self.exit_code = exit_code
+        self.body: dict[str, Any] = {}
+
+    def with_body(self, body: dict[str, Any]) -> PatchError:
+        """The same error, with what else a command has to say in JSON."""
+        self.body = body
+        return self
 
 
 class AnchorError(PatchError):
     """A place that the catalogue describes was not found exactly once.
 
-    `function` is the dotted name of the function the anchor stands on ("" when it stands on none),
-    so that a caller can look for it in other files.
+    `function` is the dotted name of the function the anchor stands on ("" when it stands on none), so that a caller
+    can look for it in other files.
     """
 
     def __init__(self, file: str, scope: str, expected: str, found: str, function: str = "") -> None:
@@ -34,3 +50,9 @@ class AnchorError(PatchError):
     def with_hint(self, hint: str) -> AnchorError:
         """The same error, with where the function was seen instead."""
         return AnchorError(self.file, self.scope, self.expected, f"{self.found} ({hint})", self.function)
+
+
+def all_in_one(errors: tuple[PatchError, ...]) -> PatchError:
+    """One error that tells all of them, without what is said twice."""
+    first, *others = dict.fromkeys(error.sentence for error in errors)
+    return PatchError(first, errors[0].next_step, tuple(others))

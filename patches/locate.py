@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from dataclasses import dataclass
@@ -29,6 +28,8 @@ class Target:
 
 def find_target(explicit: str | None = None) -> Target:
     """The folder given, or else the one that the running interpreter would import LiteLLM from."""
+    if explicit == "":
+        raise PatchError("--target is empty", "give the folder that holds `litellm/`, or leave the option out")
     return open_target(Path(explicit) if explicit is not None else _imported_root())
 
 
@@ -66,13 +67,16 @@ def other_copies(target: Target) -> tuple[Path, ...]:
 
 
 def _imported_root() -> Path:
-    spec = importlib.util.find_spec("litellm")  # finds without importing
-    if spec is None or spec.origin is None or not spec.has_location:
-        raise PatchError(
-            f"{sys.executable} has no LiteLLM to import",
-            "pip install litellm, or give --target the folder that holds `litellm/`",
-        )
-    return Path(spec.origin).parent.parent
+    """Finds without importing, as an import would, but passes over folders named `litellm` that are no package: an
+    editable install is found by a finder that comes after those."""
+    for finder in sys.meta_path:
+        spec = finder.find_spec("litellm", None) if hasattr(finder, "find_spec") else None
+        if spec is not None and spec.origin is not None and spec.has_location:
+            return Path(spec.origin).parent.parent
+    raise PatchError(
+        f"{sys.executable} has no LiteLLM to import",
+        "pip install litellm, or give --target the folder that holds `litellm/`",
+    )
 
 
 def _metadata_version(dist_info: Path) -> str | None:

@@ -1,21 +1,32 @@
-"""Looks for a function that an anchor names in the neighbouring files, so that the error says where
-it went."""
+"""A look at a target: its survey, with where functions went that an anchor no longer finds."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from patches.errors import AnchorError, PatchError
+from patches.locate import Target
 from patches.source import parse_source, seen_elsewhere
+from patches.survey import Survey, survey_tree
+from patches.tree import read_tree
 
 
-def with_whereabouts(error: PatchError, root: Path) -> PatchError:
-    """The same error; for an anchor on a function with where else it was seen, and its signature
-    there."""
+def look_at(target: Target, own: Mapping[str, bytes] | None = None, fork: str | None = None) -> Survey:
+    """Reads the tree. Each misfit about a function says in which neighbouring file it was seen, if in one."""
+    survey = survey_tree(read_tree(target, own, fork))
+    misfits, why = [], survey.why
+    for misfit in survey.misfits:
+        misfits.append(_with_whereabouts(misfit, target.root))
+        why = why.replace(misfit.sentence, misfits[-1].sentence)
+    return replace(survey, misfits=tuple(misfits), why=why)
+
+
+def _with_whereabouts(error: PatchError, root: Path) -> PatchError:
     if not isinstance(error, AnchorError) or not error.function:
         return error
-    folder = (root / error.file).parent
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted((root / error.file).parent.glob("*.py")):
         name = path.relative_to(root).as_posix()
         if name == error.file:
             continue

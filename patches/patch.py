@@ -1,4 +1,4 @@
-"""What a patch is: its header, its edits, and the releases that need each of them."""
+"""What a patch is: its header, what is wrong upstream without it, its edits, and which releases need each of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from patches.anchors import Anchor
 class Has:
     """The release has this file, or this function in it.
 
-    `since` is the first release known to have it. An older release without it is skipped; a newer
-    one without it is an error, so that a renamed function is never taken for an old release.
+    `since` is the first release known to have it. An older release without it is skipped; a newer one without it is an
+    error, so that a renamed function is never taken for an old release.
     """
 
     file: str
@@ -22,18 +22,25 @@ class Has:
 
 @dataclass(frozen=True)
 class Lacks:
-    """The release has no such file, or no such function in it. Its counterpart `Has` guards against
-    renames."""
+    """The release has no such file, or no such function in it. Its counterpart `Has` guards against renames.
+
+    `until` is the first release that has it: what depends on this can go once nothing older is served.
+    """
 
     file: str
+    until: str
     function: str = ""
 
 
 @dataclass(frozen=True)
 class Returns:
-    """A function with a bare `return`: here, one that ends in silence where it could raise."""
+    """A function with a bare `return`: here, one that ends in silence where it could raise.
+
+    `until` is the first release where it raises: what depends on this can go once nothing older is served.
+    """
 
     file: str
+    until: str
     function: str
 
 
@@ -42,24 +49,45 @@ Condition = Has | Lacks | Returns
 
 @dataclass(frozen=True)
 class Edit:
-    """One marked block: these lines at that place. All of `when` must hold, else the release needs
-    no such edit."""
+    """One change at one place. All of `when` must hold, else the release needs no such edit.
+
+    `lines` go in there as they are. `helper` (`module:name`) is imported as `_patch_name` for them; a decorator has no
+    lines but the helper itself.
+    """
 
     file: str
     anchor: Anchor
     why: str
-    lines: tuple[str, ...]
+    lines: tuple[str, ...] = ()
+    helper: str = ""
     when: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)
+class Fact:
+    """Something that is wrong upstream, from release `since` on ("": from the first) until `fixed_in` ("": still).
+
+    `tried`: the releases that a proxy was watched on, oldest first; each one inside that span showed it, and none
+    outside. `scene` is the part of the live matrix that shows it.
+    """
+
+    text: str
+    scene: str
+    tried: tuple[str, ...]
+    since: str = ""
+    fixed_in: str = ""
+    fixed_by: str = ""
+
+
+@dataclass(frozen=True)
 class Patch:
-    """A named change with a header after DEP-3, and its edits in order of writing."""
+    """A named change with a header after DEP-3, the facts that it is for, and its edits in order of writing."""
 
     slug: str
     description: str
+    bug: str
+    forwarded: str
+    applied_upstream: str
     remove_when: str
+    facts: tuple[Fact, ...]
     edits: tuple[Edit, ...]
-    bug: str = "https://github.com/BerriAI/litellm/issues/12364"
-    forwarded: str = "https://github.com/BerriAI/litellm/pull/13339 (closed, not merged)"
-    applied_upstream: str = "in part, from 1.100.0: https://github.com/BerriAI/litellm/pull/37956"

@@ -1,24 +1,18 @@
 """From the state of a tree to the steps that change it. Nothing here touches the disk.
 
-The order keeps one promise at every moment of a run: each file on disk is listed, by its hash, in
-the pristine RECORD or in the present one. So whatever is left by a kill can be told from somebody
-else's edit, by any version of the fork. Bringing a tree from another version up to date is
-therefore a whole revert and then a whole apply.
+The order keeps the manifest's promise: each file on disk is one that the manifest on disk names. Our own files come
+before upstream's lines that import them, and go after them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from patches.bytecode import source_of
 from patches.edits import compile_source
-from patches.errors import PatchError
-from patches.judge import FileReport
-from patches.record import parse_record
+from patches.errors import PatchError, all_in_one
+from patches.manifest import MANIFEST
 from patches.source import parse_source
-from patches.survey import Survey
-from patches.tree import folders_of
+from patches.survey import FileReport, Survey
 
 
 @dataclass(frozen=True)
@@ -31,80 +25,77 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in order, then what a killed run left (`leftovers`) and our folders (`folders`) that go when empty.
-
-    `compiled` is the bytecode of patched files that the installer made, so that it can be made again.
-    """
+    """Steps in order. `leftovers` are what a killed run left, and go first."""
 
     steps: tuple[Step, ...]
     leftovers: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
-    compiled: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not self.steps and not self.leftovers and not self.folders
+        return not self.steps and not self.leftovers
 
 
 def plan_apply(survey: Survey) -> Plan:
     """Raises PatchError when the tree is edited or its release does not fit."""
     _refuse_edited(survey, "apply")
-    if survey.unfit:
-        raise survey.unfit
-    for path, data in survey.tree.own.items():
+    if survey.misfits:
+        raise all_in_one(survey.misfits)
+    tree, new = survey.tree, survey.new
+    for path, data in tree.own.items():
         if path.endswith(".py"):
             compile_source(path, parse_source(path, data))
-    first = _revert_steps(survey) if survey.outdated else ()
-    done = {step.path: step.data for step in first}
-    order = (*reversed(survey.records), *survey.own_files, *survey.files)
-    steps = (
-        Step(report.path, report.wanted) for report in order if done.get(report.path, report.current) != report.wanted
-    )
-    emptied = [step.path for step in first if step.data is None]
-    needed = folders_of(survey.tree.own)
-    folders = tuple(
-        folder
-        for folder in survey.tree.own_folders
-        if folder not in needed
-        and (folder in survey.tree.empty_folders or any(path.startswith(f"{folder}/") for path in emptied))
-    )
-    return Plan((*first, *steps), survey.tree.leftovers, folders, _installed_bytecode(survey))
+    if survey.is_current:
+        return Plan(())
+    final = Step(MANIFEST, new.encode())
+    older = tree.manifest if tree.manifest is not None and tree.manifest != new else None
+    first = Step(MANIFEST, new.over(older).encode()) if older else final
+    reports = (*_record_of(survey), *survey.own_files, *survey.files)
+    changes = [Step(report.path, report.wanted) for report in reports if report.current != report.wanted]
+    added = [step for step in changes if step.data is not None]
+    removed = [step for step in changes if step.data is None]
+    saved = [Step(tree.saved_record, None)] if tree.saved_record else []
+    steps = [first, *added, *removed, *saved, final] if changes or saved else [final]
+    return Plan(_without_repeats(steps, tree.manifest_data), tree.leftovers)
 
 
 def plan_revert(survey: Survey) -> Plan:
-    """Raises PatchError when the pristine files cannot be had back; anchors need not fit for
-    this."""
+    """Raises PatchError when the pristine files cannot be had back; the edits need not fit for this."""
     _refuse_edited(survey, "revert")
     tree = survey.tree
-    return Plan(_revert_steps(survey), tree.leftovers, tree.own_folders, _installed_bytecode(survey))
+    reports = (*reversed(survey.files), *reversed(survey.own_files), *_record_of(survey))
+    steps = [Step(report.path, report.pristine) for report in reports if report.current != report.pristine]
+    if tree.saved_record:
+        steps.append(Step(tree.saved_record, None))
+    if tree.is_inferred and tree.manifest and steps:  # what was worked out once must not be lost half-way
+        steps.insert(0, Step(MANIFEST, tree.manifest.encode()))
+    if steps or tree.manifest_data is not None:
+        steps.append(Step(MANIFEST, None))
+    return Plan(_without_repeats(steps, tree.manifest_data), tree.leftovers)
 
 
-def _revert_steps(survey: Survey) -> tuple[Step, ...]:
-    order = (*reversed(survey.files), *reversed(survey.own_files), *survey.records)
-    return tuple(Step(report.path, report.pristine) for report in order if report.current != report.pristine)
+def _without_repeats(steps: list[Step], manifest: bytes | None) -> tuple[Step, ...]:
+    """Without the steps that write what the manifest holds at that moment."""
+    kept = []
+    for step in steps:
+        if step.path == MANIFEST and step.data == manifest:
+            continue
+        manifest = step.data if step.path == MANIFEST else manifest
+        kept.append(step)
+    return tuple(kept)
 
 
-def _installed_bytecode(survey: Survey) -> tuple[str, ...]:
-    tree = survey.tree
-    if tree.record is None:
-        return ()
-    sources = {report.path for report in survey.files}
-    return tuple(path for path in parse_record(tree.files[tree.record]) if source_of(path) in sources)
+def _record_of(survey: Survey) -> tuple[FileReport, ...]:
+    return tuple(report for report in survey.records if report.path != MANIFEST)
 
 
 def _refuse_edited(survey: Survey, command: str) -> None:
-    edited = [report for report in survey.all_files if report.state == "edited"]
-    if edited:
-        raise PatchError(_sentence(edited, command), _way_out(survey))
-
-
-def _sentence(edited: Iterable[FileReport], command: str) -> str:
-    files = "; ".join(f"{report.path} {report.problem}" for report in edited)
-    return f"{command} would overwrite somebody's changes, so nothing was written: {files}"
-
-
-def _way_out(survey: Survey) -> str:
+    if survey.state != "edited":
+        return
     target = survey.tree.target
-    if survey.tree.record is None:
-        return "undo the change (in a checkout: git checkout -- FILE), then run the command again"
-    return f"undo the change, or: pip install --force-reinstall --no-deps litellm=={target.version}"
+    if survey.tree.problem and survey.tree.problem.next_step:
+        way_out = survey.tree.problem.next_step
+    elif survey.tree.record is None:
+        way_out = "undo the change (in a checkout: git checkout -- FILE), then run the command again"
+    else:
+        way_out = f"undo the change, or: pip install --force-reinstall --no-deps litellm=={target.version}"
+    raise PatchError(f"{command} would overwrite somebody's changes, so nothing was written: {survey.why}", way_out)

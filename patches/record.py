@@ -1,7 +1,7 @@
 """RECORD, the installer's list of files with their hashes, as bytes in and bytes out.
 
-Only the lines that change are touched, so quoting, order and line endings of all others stay as
-they are.
+Only the lines that change are touched, so quoting, order and line endings of all others stay as they are, whoever
+wrote them and when.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from patches.source import line_ending
 
 @dataclass(frozen=True)
 class Entry:
-    """`digest` is `algorithm=value` or empty, as in the file."""
+    """`digest` is `algorithm=value` or empty, as in the file; `line` is the whole line without its ending."""
 
     digest: str
-    size: str
+    line: str
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> str:
@@ -31,17 +31,11 @@ def digest_of(data: bytes, algorithm: str = "sha256") -> str:
 
 def parse_record(record: bytes) -> dict[str, Entry]:
     """Path to entry. Lines that are not entries are left out."""
-    entries = {}
-    for line in record.splitlines():
-        fields = _fields(line)
-        if fields:
-            entries[fields[0]] = Entry(fields[1], fields[2])
-    return entries
+    return {path: entry for path, entry in map(_parse, record.splitlines()) if path}
 
 
 def matches(entry: Entry | None, data: bytes) -> bool | None:
-    """Whether the entry is the hash of these bytes; None when there is no entry or it holds no
-    hash."""
+    """Whether the entry is the hash of these bytes; None when there is no entry or it holds no hash."""
     if entry is None or not entry.digest:
         return None
     algorithm = entry.digest.partition("=")[0]
@@ -50,36 +44,40 @@ def matches(entry: Entry | None, data: bytes) -> bool | None:
     return entry.digest == digest_of(data, algorithm)
 
 
-def rewrite_record(record: bytes, contents: Mapping[str, bytes], drop: Collection[str] = ()) -> bytes:
-    """The record with new hashes for `contents` (added at the end where missing) and without
-    `drop`."""
-    left = dict(contents)
-    lines = record.splitlines(keepends=True)
-    ending = next((line_ending(line) for line in lines if line_ending(line)), b"\n")
+def entry_of(line: str) -> Entry:
+    """The entry that a line from a manifest holds."""
+    return _parse(line.encode("utf-8", "surrogateescape"))[1]
+
+
+def line_of(path: str, data: bytes) -> str:
+    quoted = f'"{path}"' if "," in path else path
+    return f"{quoted},{digest_of(data)},{len(data)}"
+
+
+def rewrite_record(record: bytes, lines: Mapping[str, str], drop: Collection[str] = ()) -> bytes:
+    """The record with these lines for their paths (those that it lacks come first) and without `drop`."""
+    left = dict(lines)
+    old = record.splitlines(keepends=True)
+    ending = next((line_ending(line) for line in old if line_ending(line)), b"\n")
     out = []
-    for line in lines:
-        fields = _fields(line)
-        path = fields[0] if fields else None
+    for line in old:
+        path, _ = _parse(line)
         if path in drop:
             continue
-        if path is not None and path in left:
-            data = left.pop(path)
-            if matches(Entry(fields[1], fields[2]), data) is not True:
-                line = _line(path, data) + (line_ending(line) or ending)
+        if path in left:
+            line = _encode(left.pop(path)) + line_ending(line)
         out.append(line)
-    if left and out and not line_ending(out[-1]):
-        out[-1] += ending
-    return b"".join([*out, *(_line(path, data) + ending for path, data in left.items())])
+    return b"".join([*(_encode(line) + ending for line in left.values()), *out])
 
 
-def _line(path: str, data: bytes) -> bytes:
-    quoted = f'"{path}"' if "," in path else path
-    return f"{quoted},{digest_of(data)},{len(data)}".encode()
-
-
-def _fields(line: bytes) -> list[str]:
+def _parse(line: bytes) -> tuple[str, Entry]:
+    text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
     try:
-        rows = list(csv.reader([line.decode("utf-8", "surrogateescape").rstrip("\r\n")]))
+        rows = list(csv.reader([text]))
     except csv.Error:
-        return []
-    return rows[0] if rows and len(rows[0]) == 3 else []
+        rows = []
+    return (rows[0][0], Entry(rows[0][1], text)) if rows and len(rows[0]) == 3 else ("", Entry("", text))
+
+
+def _encode(line: str) -> bytes:
+    return line.encode("utf-8", "surrogateescape")

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import replace
 
-from patches.errors import PatchError
+from patches.errors import PatchError, all_in_one
+from patches.manifest import MANIFEST
 from patches.survey import Survey
 
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+")
 
 
 def unified_diff_of(survey: Survey) -> bytes:
-    """Against the pristine package, whether or not the target is patched. RECORD is the
-    installer's, so left out.
+    """Against the pristine package, whether or not the target is patched. RECORD is the installer's, so left out; the
+    manifest goes with the fork's own files.
 
     Raises PatchError when the release does not fit or the tree is edited.
     """
-    if survey.unfit:
-        raise survey.unfit
-    edited = [report for report in survey.all_files if report.state == "edited"]
-    if edited:
-        raise PatchError(f"{edited[0].path} {edited[0].problem}", "undo the change, then run the command again")
-    reports = (*survey.own_files, *survey.files)
+    if survey.misfits:
+        raise all_in_one(survey.misfits)
+    if survey.state == "edited":
+        raise PatchError(survey.why, "undo the change, then run the command again")
+    patched = {path: replace(each, record_line=None) for path, each in survey.new.patched.items()}
+    manifest = replace(survey.new, patched=patched).encode()
+    files = [(report.path, report.pristine, report.wanted) for report in (*survey.own_files, *survey.files)]
     return b"".join(
-        _file_diff(report.path, report.pristine, report.wanted)
-        for report in reports
-        if report.pristine != report.wanted and report.wanted is not None
+        _file_diff(path, before, after)
+        for path, before, after in [*files, (MANIFEST, None, manifest)]
+        if before != after and after is not None
     )
 
 

@@ -24,8 +24,8 @@ class Mutation:
 
 @dataclass(frozen=True)
 class Placement:
-    """A block's first line of code, the scope it stands in and, inside a function, the statement
-    that follows it (of a definition: its name alone)."""
+    """A block's last line of code (the first ones may import what it calls), the scope it stands in and, inside a
+    function, the statement that follows it (of a definition: its name alone)."""
 
     slug: str
     line: str
@@ -42,8 +42,8 @@ def placements_in(text: str) -> tuple[Placement, ...]:
         if line.strip().startswith("# >>> PATCH "):
             slug = line.split(" PATCH ", 1)[1].split(":")[0]
             end = next(n for n in range(number, len(lines)) if lines[n].strip() == f"# <<< PATCH {slug}") + 1
-            first = next(n for n in range(number, end) if lines[n].strip())
-            found.append(Placement(slug, lines[first].strip(), _scope_at(tree, first + 1), _after(tree, end)))
+            last = end - 2
+            found.append(Placement(slug, lines[last].strip(), _scope_at(tree, last + 1), _after(tree, end)))
     return tuple(found)
 
 

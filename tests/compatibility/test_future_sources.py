@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patches import PatchError, Target, apply_patches, revert_patches
-from patches.catalogue import HANDLER, SESSION, STREAMING, TRANSPORT, upstream_files
+from patches.catalogue import upstream_files
+from patches.places import HANDLER, SESSION, STREAMING, TRANSPORT
 from tests.compatibility.mutations import CHANGES, HARMLESS, Mutation, Placement, placements_in
 from tests.patches.trees import NEWEST, OWN, SOURCES, make_tree, snapshot, survey, wrong_hashes
 

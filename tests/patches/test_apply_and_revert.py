@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import fcntl
 import os
 import py_compile
 import stat
@@ -12,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from patches import PatchError, apply_patches, catalogue, edits, open_target, plan_apply, plan_revert, revert_patches
-from patches.catalogue import HANDLER, PROXY_SERVER, SESSION, STREAMING, TRANSFORMATION
+from patches import PatchError, apply_patches, open_target, plan_apply, plan_revert, revert_patches
+from patches.manifest import MANIFEST
+from patches.places import HANDLER, PROXY_SERVER, SESSION, STREAMING, TRANSFORMATION
 from tests.patches.trees import (
     NEWEST,
     OWN,
@@ -48,6 +47,9 @@ def test_every_call_site_gets_its_lines_in_the_right_place(tmp_path: Path) -> No
     handler = (tmp_path / HANDLER).read_text()
     assert (
         "            # >>> PATCH redis-session-store: store the turn before the reply\n"
+        "            from litellm.responses.litellm_completion_transformation.transformation import (\n"
+        "                _patch_store_session_in_redis,\n"
+        "            )\n"
         "            await _patch_store_session_in_redis("
         "responses_api_response, litellm_completion_response)\n"
         "            # <<< PATCH redis-session-store\n"
@@ -124,35 +126,6 @@ def test_a_record_with_crlf_and_no_last_ending_comes_back_byte_for_byte(tmp_path
     assert (tmp_path / RECORD).read_bytes() == record
 
 
-def test_a_lost_copy_of_the_pristine_record_is_worked_out_again(tmp_path: Path) -> None:
-    target = make_tree(tmp_path)
-    before = snapshot(tmp_path)
-    apply_patches(target, OWN)
-    (tmp_path / f"{RECORD}.redis-session-patch").unlink()
-
-    assert survey(target).state == "half-applied"
-    revert_patches(target, OWN)
-    assert snapshot(tmp_path) == before
-
-
-def test_a_false_copy_of_the_pristine_record_is_refused(tmp_path: Path) -> None:
-    target = make_tree(tmp_path)
-    apply_patches(target, OWN)
-    saved = tmp_path / f"{RECORD}.redis-session-patch"
-    for old, new in (
-        (b"METADATA,sha256=", b"METADATA,sha256=x"),
-        (b"handler.py,sha256=", b"handler.py,sha256=x"),
-    ):
-        kept = saved.read_bytes()
-        saved.write_bytes(kept.replace(old, new))
-        before = snapshot(tmp_path)
-        with pytest.raises(PatchError):
-            revert_patches(target, OWN)
-        assert snapshot(tmp_path) == before
-        saved.write_bytes(kept)
-    revert_patches(target, OWN)
-
-
 def test_a_tree_without_record_works_too(tmp_path: Path) -> None:
     target = make_tree(tmp_path, with_record=False)
     before = snapshot(tmp_path)
@@ -216,6 +189,26 @@ def test_a_hard_linked_cache_is_never_written_through(tmp_path: Path) -> None:
     assert snapshot(cache) == before == snapshot(site)
 
 
+def test_stale_bytecode_goes(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    compiled = Path(str(py_compile.compile(str(tmp_path / STREAMING), doraise=True, invalidation_mode=unchecked)))
+    foreign = compiled.with_name("streaming_iterator.cpython-38.pyc")
+    foreign.write_bytes(b"old")
+    neighbour = compiled.with_name("streaming_iterator_more.cpython-38.pyc")
+    neighbour.write_bytes(b"not ours")
+
+    apply_patches(target, OWN)
+    assert not compiled.exists() and not foreign.exists()
+    assert neighbour.read_bytes() == b"not ours"
+
+    py_compile.compile(str(tmp_path / RUNTIME / "bridge.py"))
+    py_compile.compile(str(tmp_path / STREAMING))
+    revert_patches(target, OWN)
+    assert not compiled.exists()
+    assert not (tmp_path / RUNTIME).exists()
+
+
 def test_modes_are_kept_and_new_files_take_their_neighbours(tmp_path: Path) -> None:
     target = make_tree(tmp_path)
     (tmp_path / HANDLER).chmod(0o640)
@@ -225,27 +218,6 @@ def test_modes_are_kept_and_new_files_take_their_neighbours(tmp_path: Path) -> N
     assert stat.S_IMODE((tmp_path / RUNTIME / "bridge.py").stat().st_mode) == 0o604
     revert_patches(target, OWN)
     assert stat.S_IMODE((tmp_path / HANDLER).stat().st_mode) == 0o640
-
-
-def test_stale_bytecode_goes_and_what_was_compiled_is_compiled_again(tmp_path: Path) -> None:
-    target = make_tree(tmp_path)
-    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    compiled = Path(str(py_compile.compile(str(tmp_path / STREAMING), doraise=True, invalidation_mode=unchecked)))
-    foreign = compiled.with_name("streaming_iterator.cpython-38.pyc")
-    foreign.write_bytes(b"old")
-    neighbour = compiled.with_name("streaming_iterator_more.cpython-38.pyc")
-    neighbour.write_bytes(b"not ours")
-    pristine = compiled.read_bytes()
-
-    apply_patches(target, OWN)
-    assert not foreign.exists()
-    assert neighbour.read_bytes() == b"not ours"
-    assert b"_patch_store_stream_in_redis" in compiled.read_bytes()
-
-    py_compile.compile(str(tmp_path / RUNTIME / "bridge.py"))
-    revert_patches(target, OWN)
-    assert compiled.read_bytes() == pristine
-    assert not (tmp_path / RUNTIME).exists()
 
 
 @pytest.mark.parametrize("path", [TRANSFORMATION, HANDLER, PROXY_SERVER])
@@ -328,58 +300,6 @@ def test_one_block_taken_out_by_hand_is_half_applied_and_mended(tmp_path: Path) 
     assert snapshot(tmp_path) == patched
 
 
-def test_another_version_of_the_fork_is_brought_up_to_date(tmp_path: Path) -> None:
-    target = make_tree(tmp_path)
-    before = snapshot(tmp_path)
-    older = {f"{RUNTIME}/bridge.py": b"old = 1\n", f"{RUNTIME}/gone.py": b"gone = 1\n"}
-    apply_patches(target, older)
-
-    now = survey(target)
-    assert (now.state, now.outdated) == ("patched", True)
-    apply_patches(target, OWN)
-    assert survey(target).outdated is False
-    assert not (tmp_path / RUNTIME / "gone.py").exists()
-    assert wrong_hashes(tmp_path) == []
-
-    apply_patches(target, older)
-    revert_patches(target, OWN)
-    assert snapshot(tmp_path) == before
-
-
-def test_blocks_of_another_version_of_the_fork_are_brought_up_to_date(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    older = tuple(
-        dataclasses.replace(
-            patch,
-            edits=tuple(dataclasses.replace(edit, why=f"older {edit.why}") for edit in patch.edits[:1]),
-        )
-        for patch in catalogue.PATCHES
-    )
-    target = make_tree(tmp_path)
-    before = snapshot(tmp_path)
-    with monkeypatch.context() as older_version:
-        for function in (edits.plan_edits, edits.known_blocks):
-            older_version.setattr(function, "__defaults__", (older,))
-        apply_patches(target, OWN)
-    assert (survey(target).state, survey(target).outdated) == ("patched", True)
-    apply_patches(target, OWN)
-    assert (survey(target).state, survey(target).outdated) == ("patched", False)
-    revert_patches(target, OWN)
-    assert snapshot(tmp_path) == before
-
-
-def test_a_tree_patched_through_git_apply_is_recognised_and_mended(tmp_path: Path) -> None:
-    target = make_tree(tmp_path)
-    before = snapshot(tmp_path)
-    apply_patches(target, OWN)
-    (tmp_path / RECORD).write_bytes((tmp_path / f"{RECORD}.redis-session-patch").read_bytes())
-    (tmp_path / f"{RECORD}.redis-session-patch").unlink()
-    assert survey(target).state == "half-applied"
-    revert_patches(target, OWN)
-    assert snapshot(tmp_path) == before
-
-
 @pytest.mark.parametrize("version", ["1.82.7", "1.82.8", "1.107.0"])
 def test_a_withdrawn_release_is_refused(tmp_path: Path, version: str) -> None:
     target = make_tree(tmp_path, version=version)
@@ -394,20 +314,6 @@ def test_a_release_older_than_the_first_supported_is_refused(tmp_path: Path) -> 
     target = make_tree(tmp_path, version="1.67.4")
     with pytest.raises(PatchError, match=r"older than 1\.68\.0"):
         apply_patches(target, OWN)
-
-
-def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
-    target = make_tree(tmp_path)
-    descriptor = os.open(tmp_path / "litellm", os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)  # a run wants the folder for itself alone
-        before = snapshot(tmp_path)
-        with pytest.raises(PatchError, match="another run"):
-            apply_patches(target, OWN)
-        assert snapshot(tmp_path) == before
-    finally:
-        os.close(descriptor)
-    apply_patches(target, OWN)
 
 
 @pytest.mark.parametrize("command", [apply_patches, revert_patches])
@@ -425,8 +331,8 @@ def test_plans_are_made_without_touching_the_disk(tmp_path: Path) -> None:
     target = make_tree(tmp_path)
     before = snapshot(tmp_path)
     plan = plan_apply(survey(target))
-    assert plan.steps[0].path.endswith("RECORD.redis-session-patch")
     order = [step.path for step in plan.steps]
+    assert order[:2] == [MANIFEST, RECORD]
     assert max(map(order.index, OWN)) < order.index(TRANSFORMATION) < order.index(HANDLER)
     assert order.index(TRANSFORMATION) < order.index(STREAMING)
     assert order[-1] == PROXY_SERVER

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from patches.catalogue import HANDLER, STREAMING
+from patches import read_fork_version
+from patches.places import HANDLER, STREAMING
 from tests.patches.trees import SOURCES, make_tree, snapshot
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -65,9 +68,11 @@ def test_status_as_json_has_what_scripts_need(tmp_path: Path) -> None:
     assert found["target"] == str(tmp_path.resolve())
     assert {"path", "state", "problem"} == set(found["files"][0])  # type: ignore[index]
     for patch in found["patches"]:  # type: ignore[attr-defined]
-        assert patch["slug"] and patch["remove_when"] and patch["adds"]
-        assert isinstance(patch["upstream_fixed"], list)
-        assert patch["edits"]
+        for field in ("slug", "description", "bug", "forwarded", "applied_upstream", "remove_when"):
+            assert patch[field]
+        for fact in patch["facts"]:
+            assert fact["text"] and fact["verdict"] in ("holds", "fixed", "not yet", "not tried")
+    assert any(patch["edits"] for patch in found["patches"])  # type: ignore[attr-defined]
 
 
 def test_status_says_in_two_lines_what_is_fixed_and_whether_the_fork_is_worth_having(
@@ -87,8 +92,9 @@ def test_check_as_json_says_whether_it_fits(tmp_path: Path) -> None:
     assert (found.returncode, json.loads(found.stdout)["fits"]) == (0, True)
     make_tree(tmp_path / "not", {HANDLER: SOURCES[HANDLER].replace("async_resp", "other")})
     found = run("check", "--json", "--target", tmp_path / "not")
-    assert (found.returncode, json.loads(found.stdout)["fits"]) == (1, False)
-    assert "async_response_api_handler" in json.loads(found.stdout)["problem"]
+    told = json.loads(found.stdout)
+    assert (found.returncode, told["exit_code"], told["fits"], told["state"]) == (1, 1, False, "unsupported")
+    assert "async_response_api_handler" in told["error"]["sentence"]
 
 
 def test_an_anchor_that_moved_says_where_its_function_went(tmp_path: Path) -> None:
@@ -129,7 +135,7 @@ def test_the_package_itself_as_target_is_told_from_its_folder(tmp_path: Path) ->
     assert f"--target {tmp_path.resolve()}" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["frobnicate"], ["apply", "--json"], ["status", "--what"]])
+@pytest.mark.parametrize("arguments", [[], ["frobnicate"], ["check", "--wait", "1"], ["status", "--what"]])
 def test_wrong_usage_exits_with_two(arguments: list[str]) -> None:
     assert run(*arguments).returncode == 2
 
@@ -250,6 +256,236 @@ def test_a_python_without_litellm_is_one_clear_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "has no LiteLLM to import" in done.stderr
+
+
+def editable_install(folder: Path) -> tuple[Path, dict[str, str]]:
+    """(the source folder, an environment whose Python has it installed as `pip install -e` leaves it: by a finder)."""
+    make_tree(folder / "source", with_record=False)
+    site = folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import importlib.util, sys\n"
+        "class Finder:\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, path=None, target=None):\n"
+        "        if name == 'litellm':\n"
+        "            return importlib.util.spec_from_file_location(name, PLACE)\n"
+        f"PLACE = {str(folder / 'source/litellm/__init__.py')!r}\n"
+        "sys.meta_path.append(Finder)\n"
+    )
+    return folder / "source", {**os.environ, "PYTHONPATH": str(site)}
+
+
+def test_an_editable_install_is_found_although_the_working_directory_has_a_litellm_folder(tmp_path: Path) -> None:
+    source, environment = editable_install(tmp_path)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-S",
+            "-c",
+            "import sitecustomize, sys; from patches.cli import main; sys.exit(main(['status']))",
+        ],
+        cwd=REPOSITORY,  # it holds the fork's own litellm/, which is no package
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"target    {source.resolve()}, LiteLLM 1.106.2" in done.stdout
+
+
+def test_an_empty_target_is_an_error_and_not_the_default() -> None:
+    done = run("apply", "--target", "")
+    assert (done.returncode, "--target is empty" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (("status",), 0),
+        (("status", "--expect", "pristine"), 0),
+        (("status", "--expect", "patched"), 3),
+        (("check",), 0),
+        (("diff",), 0),
+        (("apply",), 0),
+        (("apply",), 0),
+        (("status", "--expect", "patched"), 0),
+        (("check",), 0),
+        (("revert",), 0),
+        (("revert",), 0),
+    ],
+    ids=lambda each: "-".join(each) if isinstance(each, tuple) else str(each),
+)
+def test_every_command_has_json_of_one_schema(tmp_path: Path, arguments: tuple[str, ...], exit_code: int) -> None:
+    make_tree(tmp_path)
+    if (arguments, exit_code) == (("status", "--expect", "patched"), 0) or arguments == ("revert",):
+        run("apply", "--target", tmp_path)
+    for place, wanted in ((tmp_path, exit_code), (tmp_path / "nowhere", 1)):
+        done = run(*arguments, "--json", "--target", place)
+        told = json.loads(done.stdout)
+        assert (done.returncode, done.stderr, told["exit_code"]) == (wanted, "", wanted)
+        assert (told["schema"], told["command"], told["tool"]) == (1, arguments[0], read_fork_version())
+        if wanted == 1:
+            assert set(told["error"]) == {"sentence", "more", "next"}
+            continue
+        assert told["error"] is None
+        assert told["target"] == str(tmp_path.resolve())
+
+
+def test_wrong_usage_is_json_too() -> None:
+    done = run("status", "--json", "--what")
+    told = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, told["exit_code"], told["schema"]) == (2, "", 2, 1)
+    assert "--what" in told["error"]["sentence"]
+
+
+def test_a_dry_run_says_what_would_change_and_a_run_what_it_did(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+
+    def told(command: str) -> dict[str, Any]:
+        return dict(json.loads(run(command, "--json", "--target", tmp_path).stdout))
+
+    would = told("check")
+    assert would["would_change"] is True
+    did = told("apply")
+    assert did["changes"] == would["changes"]
+    assert {each["action"] for each in did["changes"]} == {"added", "changed"}
+    assert (told("check")["would_change"], told("check")["changes"], told("apply")["changes"]) == (False, [], [])
+    assert did["applied_fork"] == read_fork_version()
+    back = told("revert")
+    assert {each["path"] for each in back["changes"]} == {each["path"] for each in did["changes"]}
+    assert {each["action"] for each in back["changes"]} == {"changed", "removed"}
+    assert (back["state"], back["unproved"], back["proved"] > 5) == ("pristine", [], True)
+
+
+def test_deletions_are_called_removed(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    run("apply", "--target", tmp_path)
+    lines = run("revert", "--target", tmp_path).stdout.splitlines()
+    ours = [line for line in lines if "redis_session_patch/" in line]
+    assert ours and all(line.startswith("removed   ") for line in ours)
+    assert f"restored  {HANDLER}" in lines
+    assert any(line.startswith("proved    ") for line in lines)
+
+
+def test_a_revert_without_record_says_what_it_could_not_prove(tmp_path: Path) -> None:
+    make_tree(tmp_path, with_record=False)
+    run("apply", "--target", tmp_path)
+    done = run("revert", "--target", tmp_path)
+    assert f"not proved {HANDLER}: no RECORD, only the fork's own note of it says that it is upstream's" in done.stdout
+
+
+def test_all_misfits_are_told_at_once(tmp_path: Path) -> None:
+    changes = {path: SOURCES[path].replace("async def", "async  def other_") for path in (HANDLER, STREAMING)}
+    make_tree(tmp_path, changes)
+    done = run("check", "--target", tmp_path)
+    assert done.returncode == 1
+    for path in (HANDLER, STREAMING):
+        assert any(line.startswith(f"error: {path}: ") for line in done.stderr.splitlines())
+    told = json.loads(run("status", "--json", "--target", tmp_path).stdout)
+    assert {text.split(": ")[0] for text in told["misfits"]} == {HANDLER, STREAMING}
+
+
+def test_a_patched_tree_that_no_longer_fits_says_so_and_how_to_revert(tmp_path: Path) -> None:
+    """As when a newer fork, whose lines go elsewhere, meets a tree that an older one patched."""
+    make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    assert run("apply", "--target", tmp_path).returncode == 0
+    text = (REPOSITORY / "patches" / "places.py").read_text()
+    fork = tmp_path.parent / "newer"
+    for folder in ("patches", "litellm"):
+        shutil.copytree(REPOSITORY / folder, fork / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (fork / "patches" / "places.py").write_text(text.replace(".__anext__", ".__anext_v2__"))
+
+    def newer(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "patches", *arguments, "--target", str(tmp_path)]
+        return subprocess.run(command, cwd=fork, capture_output=True, text=True)
+
+    status = newer("status", "--expect", "patched")
+    assert status.returncode == 0
+    assert "does not fit here, only revert will work" in status.stdout
+    assert "expected one function __anext_v2__" in status.stdout
+    assert "next      python -m patches revert" in status.stdout
+    assert newer("check").returncode == 1
+    assert newer("revert").returncode == 0
+    assert snapshot(tmp_path) == before
+    shutil.rmtree(fork)
+
+
+def test_check_finds_that_nothing_may_be_written(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    for path in [tmp_path, *tmp_path.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    for parent in tmp_path.parents:
+        if "pytest-" in str(parent):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    try:
+        if read_only_run(tmp_path, "status").returncode:
+            pytest.skip("the user nobody cannot read this checkout")
+        done = read_only_run(tmp_path, "check")
+        assert done.returncode == 1
+        assert "cannot be written (no permission, or a read-only file system)" in done.stderr
+    finally:
+        for path in [tmp_path, *tmp_path.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def test_the_version_and_the_exit_codes_are_told() -> None:
+    assert run("--version").stdout == f"litellm-redis-session {read_fork_version()}\n"
+    told = run("--help").stdout
+    for code in range(5):
+        assert f"\n  {code}  " in told
+
+
+def test_a_second_run_waits_and_says_who_holds_the_lock(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(tmp_path / "litellm")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdin is not None and holder.stdout is not None
+    try:
+        assert holder.stdout.readline() == "held\n"
+        before = snapshot(tmp_path)
+        done = run("apply", "--wait", "0.2", "--target", tmp_path)
+        assert done.returncode == 1
+        assert "another run of this tool is at work on it" in done.stderr
+        assert sys.platform != "linux" or f"(process {holder.pid})" in done.stderr
+        assert snapshot(tmp_path) == before
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "patches", "apply", "--target", str(tmp_path)],
+            cwd=REPOSITORY,
+            stdout=subprocess.DEVNULL,
+        )
+        holder.stdin.close()
+        assert waiting.wait(timeout=120) == 0
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    assert status(tmp_path)["state"] == "patched"
+
+
+_HOLD = """
+import fcntl, os, sys
+fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_an_older_python_gets_one_line() -> None:
+    """None is at hand, so the two files that it reads are compiled as for 3.4, and run with another version."""
+    for name in ("__init__.py", "__main__.py"):
+        source = (REPOSITORY / "patches" / name).read_text()
+        ast.parse(source, feature_version=(3, 4))
+        assert source.isascii()
+    script = "import sys; sys.version_info = (3, 6, 9, 'final', 0); import runpy; runpy.run_module('patches')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: this needs Python 3.10 or newer; this one is 3.6\n"
 
 
 def test_the_tool_needs_the_standard_library_only() -> None:

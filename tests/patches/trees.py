@@ -8,9 +8,10 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from patches import Target, open_target, survey_tree
-from patches.catalogue import (
-    BRIDGE_FOLDER,
+from patches import Survey, Target, look_at, open_target
+from patches.manifest import FOLDER as RUNTIME
+from patches.manifest import MANIFEST
+from patches.places import (
     ENDPOINTS,
     HANDLER,
     PROXY_SERVER,
@@ -22,10 +23,8 @@ from patches.catalogue import (
     TRANSPORT,
     WEBSOCKET,
 )
-from patches.survey import Survey
-from patches.tree import read_tree
 
-RUNTIME = f"{BRIDGE_FOLDER}/redis_session_patch"
+RECORD = "litellm-1.106.2.dist-info/RECORD"
 OWN = {
     f"{RUNTIME}/bridge.py": b"def history_is_whole():\n    return False\n",
     f"{RUNTIME}/deep/startup.py": b"def announce_at_startup(app):\n    pass\n",
@@ -94,8 +93,8 @@ class LiteLLMCompletionStreamingIterator:
         raise StopAsyncIteration
 """,
     WEBSOCKET: """class ManagedResponsesWebSocketHandler:
-    def _apply_history(self, call_kwargs, history):
-        call_kwargs["input"] = history
+    def _apply_history(self, call_kwargs, previous_response_id, prior_history):
+        call_kwargs["input"] = prior_history
 
     def _save_turn_history(self, history):
         self.history = history
@@ -216,4 +215,15 @@ def wrong_hashes(root: Path) -> list[str]:
 
 
 def survey(target: Target, own: Mapping[str, bytes] | None = None) -> Survey:
-    return survey_tree(read_tree(target, OWN if own is None else own))
+    return look_at(target, OWN if own is None else own)
+
+
+def as_first_edition(root: Path, pristine_record: bytes | None) -> None:
+    """The first edition wrote the same lines and files, and no manifest; it kept the pristine RECORD beside."""
+    (root / MANIFEST).unlink()
+    if pristine_record is not None:
+        saved = f"{RECORD}.redis-session-patch"
+        (root / saved).write_bytes(pristine_record)
+        lines = (root / RECORD).read_text().splitlines(keepends=True)
+        line = f"{saved},{record_hash(pristine_record)},{len(pristine_record)}\n"
+        (root / RECORD).write_text("".join([*(each for each in lines if "manifest.json" not in each), line]))

@@ -1,0 +1,111 @@
+"""The patches around the core: a broken stream, WebSocket, the response cache, the proxy's start. Data only.
+
+Files that LiteLLM also uses without the bridge take their helper from the fork's own module, when they are called: the
+bridge's modules must not come in with `import litellm`.
+"""
+
+from __future__ import annotations
+
+from patches.anchors import EndOfFile, TopOfBody
+from patches.patch import Edit, Patch, Returns
+from patches.places import (
+    BRIDGE,
+    CACHE_SUPPORTS,
+    PROXY_SERVER,
+    RESPONSE_CACHE,
+    RUNTIME,
+    TRANSPORT,
+    WEBSOCKET,
+    WEBSOCKET_HANDLER,
+    from_1_82_2,
+)
+
+_AIOHTTP = "AiohttpResponseStream"
+
+EDGES: tuple[Patch, ...] = (
+    Patch(
+        slug="redis-session-broken-stream",
+        description="A stream whose connection broke is not stored as a whole answer.",
+        bug="none known",
+        forwarded="no",
+        applied_upstream="1.94.0",
+        remove_when="no release before 1.94.0 is served",
+        facts=(),
+        edits=(
+            Edit(
+                TRANSPORT,
+                TopOfBody(f"{_AIOHTTP}.__init__", needs=("aiohttp_response",)),
+                "half an answer must not be stored as a whole one",
+                ("_patch_note_provider_reply(aiohttp_response)",),
+                helper=f"{BRIDGE}:note_provider_reply",
+                when=(Returns(TRANSPORT, until="1.94.0", function=f"{_AIOHTTP}.__aiter__"),),
+            ),
+        ),
+    ),
+    Patch(
+        slug="redis-session-websocket",
+        description="A turn over a WebSocket is looked up and stored as over HTTP: once, and beyond its connection.",
+        bug="none known",
+        forwarded="no",
+        applied_upstream="no",
+        remove_when="upstream's WebSocket handler looks up the history that its connection does not have, every time",
+        facts=(),
+        edits=(
+            Edit(
+                WEBSOCKET,
+                TopOfBody(
+                    f"{WEBSOCKET_HANDLER}._apply_history",
+                    needs=("call_kwargs", "previous_response_id", "prior_history"),
+                ),
+                "each turn is looked up and stored as over HTTP; the connection's memory is for when Redis fails",
+                ("if _patch_leave_history_to_redis(call_kwargs, previous_response_id, prior_history):", "    return"),
+                helper=f"{BRIDGE}:leave_history_to_redis",
+                when=from_1_82_2("_apply_history"),
+            ),
+            Edit(
+                WEBSOCKET,
+                TopOfBody(f"{WEBSOCKET_HANDLER}._send_error", only_async=True),
+                "an unknown response has OpenAI's error event",
+                ("if await _patch_refused_over_websocket(self.websocket):", "    return"),
+                helper=f"{BRIDGE}:refused_over_websocket",
+                when=from_1_82_2("_send_error"),
+            ),
+        ),
+    ),
+    Patch(
+        slug="redis-session-response-cache",
+        description="LiteLLM's response cache does not hand one caller's response id to another.",
+        bug="none known",
+        forwarded="no",
+        applied_upstream="no",
+        remove_when="upstream gives every cached answer a response id of its own",
+        facts=(),
+        edits=(
+            Edit(
+                RESPONSE_CACHE,
+                TopOfBody(CACHE_SUPPORTS, needs=("original_function",)),
+                "bridged answers are cached as chat completions only",
+                ("if _patch_is_cached_as_chat(original_function, self.request_kwargs):", "    return False"),
+                helper=f"{BRIDGE}:is_cached_as_chat",
+            ),
+        ),
+    ),
+    Patch(
+        slug="redis-session-start",
+        description="The proxy checks the fork's settings at start and says what is active.",
+        bug="none: it belongs to the fork itself",
+        forwarded="no",
+        applied_upstream="no",
+        remove_when="all other patches are gone",
+        facts=(),
+        edits=(
+            Edit(
+                PROXY_SERVER,
+                EndOfFile(needs=("app",)),
+                "check the settings at start and say what is active",
+                ("_patch_announce_at_startup(app)",),
+                helper=f"{RUNTIME}.startup:announce_at_startup",
+            ),
+        ),
+    ),
+)

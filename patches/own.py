@@ -1,0 +1,81 @@
+"""The fork's own files: those that its inserted lines reach, and what else lies in its folder."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from zipfile import Path as ZipPath
+
+from patches.errors import PatchError
+from patches.manifest import FOLDER, MANIFEST
+
+_ENTRIES = ("bridge", "startup", "version")  # what catalogue.py and this tool import
+_PACKAGE = FOLDER.replace("/", ".")
+Traversable = Path | ZipPath
+
+
+def read_own_files(root: Traversable | None = None) -> dict[str, bytes]:
+    """By path below the target. A file in the folder that nothing imports is not the fork's: it is left out.
+
+    `root` holds `litellm/`; it is where this tool is, be that a folder or a zip file.
+    """
+    root = root or fork_root()
+    folder = root.joinpath(FOLDER)
+    found: dict[str, bytes] = {}
+    waiting = [*_ENTRIES]
+    while waiting:
+        name = waiting.pop()
+        path, file = f"{FOLDER}/{name}.py", folder.joinpath(f"{name}.py")
+        if path not in found and file.is_file():
+            found[path] = file.read_bytes()
+            waiting.extend(_imports_of(found[path]))
+    if missing := [name for name in _ENTRIES if f"{FOLDER}/{name}.py" not in found]:
+        raise PatchError(
+            f"{folder.joinpath(missing[0] + '.py')}: the fork's own file is missing", "copy the whole fork"
+        )
+    return dict(sorted(found.items()))
+
+
+def read_fork_version(root: Traversable | None = None) -> str:
+    """What version.py says, without running it. Raises PatchError."""
+    try:
+        tree = ast.parse((root or fork_root()).joinpath(f"{FOLDER}/version.py").read_bytes())
+    except (OSError, SyntaxError) as error:
+        raise PatchError(f"{FOLDER}/version.py: the fork's own file is missing", "copy the whole fork") from error
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FORK_VERSION":
+            return str(ast.literal_eval(node.value))
+    raise PatchError(f"{FOLDER}/version.py: has no FORK_VERSION")
+
+
+def strangers_in(root: Traversable, own: frozenset[str]) -> tuple[str, ...]:
+    """Paths in the fork's folder that are neither its own nor its manifest; bytecode is nobody's."""
+    folder = root.joinpath(FOLDER)
+    return tuple(sorted(path for path in _walk(folder, FOLDER) if path not in own and path != MANIFEST))
+
+
+def fork_root() -> Traversable:
+    """The folder, or the place in a zip file, that holds `patches/` and `litellm/`."""
+    return files("patches").parent  # type: ignore[attr-defined,no-any-return]  # pathlib and zipfile both have it
+
+
+def _walk(folder: Traversable, prefix: str) -> Iterator[str]:
+    if not folder.is_dir():
+        return
+    for entry in folder.iterdir():
+        if not entry.is_dir():
+            yield f"{prefix}/{entry.name}"
+        elif entry.name != "__pycache__":
+            yield from _walk(entry, f"{prefix}/{entry.name}")
+
+
+def _imports_of(data: bytes) -> Iterator[str]:
+    """Names of modules of the same folder."""
+    for node in ast.walk(ast.parse(data)):
+        if isinstance(node, ast.ImportFrom) and (node.level == 1 or node.module == _PACKAGE):
+            inner = node.module if node.level else None
+            yield from [inner] if inner else [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{_PACKAGE}."):
+            yield str(node.module).rpartition(".")[2]

@@ -1,0 +1,372 @@
+"""What the fork wrote is what its manifest says: it touches nothing else, and every version can undo every other."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patches import PATCHES, PatchError, apply_patches, edits, open_target, revert_patches
+from patches.manifest import MANIFEST, Manifest, Patched, decode_manifest
+from patches.own import read_own_files, strangers_in
+from patches.places import HANDLER, STREAMING, TRANSFORMATION
+from tests.patches.trees import (
+    OWN,
+    RECORD,
+    RUNTIME,
+    SOURCES,
+    as_first_edition,
+    make_tree,
+    record_hash,
+    snapshot,
+    survey,
+    wrong_hashes,
+)
+
+OLDER = {f"{RUNTIME}/bridge.py": b"old = 1\n", f"{RUNTIME}/gone.py": b"gone = 1\n"}
+OTHER_LINES = tuple(
+    dataclasses.replace(
+        patch, edits=tuple(dataclasses.replace(edit, why=f"older {edit.why}") for edit in patch.edits[:1])
+    )
+    for patch in PATCHES
+)
+WITH_AND_WITHOUT = pytest.mark.parametrize("with_record", [True, False], ids=["RECORD", "no RECORD"])
+
+
+def list_in_record(root: Path, path: str) -> None:
+    data = (root / path).read_bytes()
+    with (root / RECORD).open("a") as record:
+        record.write(f"{path},{record_hash(data)},{len(data)}\n")
+
+
+@pytest.fixture
+def older_version(monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+    """Applies what another version would: other files of its own, and other lines at fewer places."""
+
+    def apply(target: object, own: dict[str, bytes] = OLDER, fork: str = "0.1.9") -> None:
+        with monkeypatch.context() as changed:
+            changed.setattr(edits, "PATCHES", OTHER_LINES)
+            apply_patches(target, own, fork=fork)  # type: ignore[arg-type]
+
+    return apply
+
+
+def test_a_file_that_another_tool_adds_stays_through_apply_and_revert(
+    tmp_path: Path, older_version: Callable[..., object]
+) -> None:
+    target = make_tree(tmp_path)
+    older_version(target)
+    (tmp_path / "litellm/added.py").write_text("added = 1\n")
+    list_in_record(tmp_path, "litellm/added.py")
+
+    apply_patches(target, OWN)
+    assert wrong_hashes(tmp_path) == []
+    revert_patches(target, OWN)
+    assert (tmp_path / "litellm/added.py").read_text() == "added = 1\n"
+    assert wrong_hashes(tmp_path) == []
+    assert survey(target).state == "pristine"
+
+
+def test_a_record_that_lost_a_line_costs_no_file(tmp_path: Path) -> None:
+    target = make_tree(tmp_path, {"litellm/utils.py": "useful = 1\n"})
+    apply_patches(target, OWN)
+    lines = (tmp_path / RECORD).read_text().splitlines(keepends=True)
+    (tmp_path / RECORD).write_text("".join(line for line in lines if not line.startswith("litellm/utils.py")))
+    revert_patches(target, OWN)
+    assert (tmp_path / "litellm/utils.py").exists()
+    assert "utils" not in (tmp_path / RECORD).read_text()
+
+
+@pytest.mark.parametrize("path", ["litellm/utils.py", f"{RUNTIME}/../../../utils.py", "/etc/hostname", "", MANIFEST])
+def test_a_manifest_that_claims_other_files_is_refused(tmp_path: Path, path: str) -> None:
+    target = make_tree(tmp_path, {"litellm/utils.py": "useful = 1\n"})
+    apply_patches(target, OWN)
+    body = json.loads((tmp_path / MANIFEST).read_text())
+    body["own"][path] = [record_hash(b"useful = 1\n")]
+    (tmp_path / MANIFEST).write_text(json.dumps(body))
+    before = snapshot(tmp_path)
+    assert survey(target).state == "edited"
+    for command in (apply_patches, revert_patches):
+        with pytest.raises(PatchError, match=r"manifest\.json cannot be read"):
+            command(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff", b'{"format": 1}', b'{"format": 1, "own": 3}'])
+def test_a_manifest_that_is_none_is_refused(tmp_path: Path, data: bytes) -> None:
+    target = make_tree(tmp_path)
+    apply_patches(target, OWN)
+    (tmp_path / MANIFEST).write_bytes(data)
+    with pytest.raises(PatchError, match=r"manifest\.json cannot be read"):
+        revert_patches(target, OWN)
+
+
+def test_a_manifest_of_a_later_format_names_the_version_to_use(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    apply_patches(target, OWN)
+    body = {**json.loads((tmp_path / MANIFEST).read_text()), "format": 2, "fork": "9.9.9"}
+    (tmp_path / MANIFEST).write_text(json.dumps(body))
+    with pytest.raises(PatchError, match=r"written by fork 9\.9\.9") as caught:
+        revert_patches(target, OWN)
+    assert caught.value.next_step == "use the tool of that version of the fork"
+
+
+digests = st.lists(st.text(min_size=1), min_size=1, max_size=3, unique=True).map(tuple)
+names = st.text("abc/_.", min_size=1, max_size=8).filter(lambda name: "/".join(Path(f"x/{name}").parts) == f"x/{name}")
+manifests = st.builds(
+    Manifest,
+    st.text(),
+    st.none() | st.text(),
+    st.dictionaries(names.filter(lambda name: ".." not in name).map(f"{RUNTIME}/{{}}".format), digests),
+    st.dictionaries(
+        names.filter(lambda name: ".." not in name).map("litellm/{}".format),
+        st.builds(Patched, st.text(), digests, st.none() | st.text('abc,é="')),
+    ),
+)
+
+
+@given(manifests, manifests)
+def test_a_manifest_reads_back_as_it_was_and_one_over_another_names_the_files_of_both(
+    new: Manifest, old: Manifest
+) -> None:
+    assert decode_manifest(new.encode()) == new
+    assert new.encode() == decode_manifest(new.encode()).encode()
+    both = decode_manifest(new.over(old).encode())
+    for each in (new, old):
+        assert all(set(found) <= set(both.own[path]) for path, found in each.own.items())
+        assert all(set(found.after) <= set(both.patched[path].after) for path, found in each.patched.items())
+
+
+@WITH_AND_WITHOUT
+def test_a_stranger_in_the_forks_folder_is_named_and_left_alone(tmp_path: Path, with_record: bool) -> None:
+    target = make_tree(tmp_path, with_record=with_record)
+    apply_patches(target, OWN)
+    strangers = {f"{RUNTIME}/bridge.py.orig": b"backup", f"{RUNTIME}/old.py": b"x = 1\n", f"{RUNTIME}/sub/dump": b"\0"}
+    for path, data in strangers.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    found = survey(target)
+    assert (found.state, found.tree.strangers) == ("patched", tuple(sorted(strangers)))
+    assert apply_patches(target, OWN).is_empty
+    revert_patches(target, OWN)
+    assert {path: (tmp_path / path).read_bytes() for path in strangers} == strangers
+    assert not (tmp_path / MANIFEST).exists()
+    assert survey(target).state == "pristine"
+
+
+def test_what_is_beside_the_forks_own_files_is_not_shipped(tmp_path: Path) -> None:
+    own = read_own_files()
+    for path, data in own.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    beside = [
+        f"{RUNTIME}/{name}" for name in ("bridge.py~", "bridge_old.py", "dump.rdb", "manifest.json", ".#store.py")
+    ]
+    for path in beside:
+        (tmp_path / path).write_text("x = 1\n")
+    (tmp_path / RUNTIME / "__pycache__").mkdir()
+    (tmp_path / RUNTIME / "__pycache__/bridge.cpython-311.pyc").touch()
+    assert read_own_files(tmp_path) == own
+    assert strangers_in(tmp_path, frozenset(own)) == tuple(sorted(set(beside) - {MANIFEST}))
+
+
+def test_every_module_of_the_runtime_is_shipped() -> None:
+    """Nothing in the folder is out of reach of what the inserted lines import: else it has no use there."""
+    folder = Path(__file__).resolve().parents[2] / RUNTIME
+    assert {Path(path).name for path in read_own_files()} == {path.name for path in folder.glob("*.py")}
+
+
+@WITH_AND_WITHOUT
+def test_versions_replace_each_other_up_and_down_and_each_reverts_the_other(
+    tmp_path: Path, with_record: bool, older_version: Callable[..., object]
+) -> None:
+    target = make_tree(tmp_path, with_record=with_record)
+    before = snapshot(tmp_path)
+    apply_patches(target, OWN, fork="0.2.0")
+    patched = snapshot(tmp_path)
+    for _ in range(2):
+        older_version(target)
+        found = survey(target)
+        assert (found.state, found.is_current) == ("patched", False)
+        assert "another version of the fork (0.1.9)" in found.why
+        assert (tmp_path / RUNTIME / "gone.py").exists() and not (tmp_path / RUNTIME / "deep").exists()
+        assert not with_record or wrong_hashes(tmp_path) == []
+        apply_patches(target, OWN, fork="0.2.0")
+        assert snapshot(tmp_path) == patched
+    older_version(target)
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+    apply_patches(target, OWN)
+    revert_patches(target, OLDER)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_version_that_differs_in_nothing_but_its_number_writes_the_number(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    apply_patches(target, OWN, fork="0.2.0")
+    done = apply_patches(target, OWN, fork="0.2.1")
+    assert {step.path for step in done.plan.steps} == {MANIFEST, RECORD}
+    assert json.loads((tmp_path / MANIFEST).read_text())["fork"] == "0.2.1"
+    assert wrong_hashes(tmp_path) == []
+
+
+versions = st.lists(
+    st.tuples(
+        st.sampled_from(["0.1.9", "0.2.0", "0.3.0"]),
+        st.dictionaries(
+            st.sampled_from(["bridge", "deep/startup", "gone", "new"]), st.sampled_from([b"a = 1\n", b"b\n"])
+        ),
+        st.sampled_from([PATCHES, OTHER_LINES, PATCHES[2:]]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(versions, st.booleans())
+def test_any_row_of_versions_ends_as_the_last_one_alone_and_reverts_to_nothing(
+    tmp_path_factory: pytest.TempPathFactory, row: list, with_record: bool
+) -> None:
+    roots = [tmp_path_factory.mktemp("row") for _ in range(2)]
+    with pytest.MonkeyPatch.context() as changed:
+        targets = [make_tree(root, with_record=with_record) for root in roots]
+        before = snapshot(roots[0])
+        for fork, modules, patches in row:
+            changed.setattr(edits, "PATCHES", patches)
+            own = {f"{RUNTIME}/{name}.py": data for name, data in modules.items()}
+            apply_patches(targets[0], own, fork=fork)
+        apply_patches(targets[1], own, fork=fork)
+        assert snapshot(roots[0]) == snapshot(roots[1])
+        assert not with_record or wrong_hashes(roots[0]) == []
+    revert_patches(targets[0], OWN)
+    assert snapshot(roots[0]) == before
+    for root in roots:
+        shutil.rmtree(root)
+
+
+@WITH_AND_WITHOUT
+def test_a_tree_of_the_first_edition_is_replaced_and_reverted(
+    tmp_path: Path, with_record: bool, older_version: Callable[..., object]
+) -> None:
+    target = make_tree(tmp_path, with_record=with_record)
+    before = snapshot(tmp_path)
+    record = (tmp_path / RECORD).read_bytes() if with_record else None
+    apply_patches(target, OWN)
+    patched = snapshot(tmp_path)
+    revert_patches(target, OWN)
+    first = {f"{RUNTIME}/bridge.py": b"old = 1\n", f"{RUNTIME}/breaker.py": b"gone = 1\n"}
+    for mend, wanted in ((apply_patches, patched), (revert_patches, before)):
+        older_version(target, first)
+        as_first_edition(tmp_path, record)
+        found = survey(target)
+        assert (found.state, found.is_current) == ("patched", False)
+        assert "(0.1)" in found.why
+        mend(target, OWN)
+        assert snapshot(tmp_path) == wanted
+    revert_patches(target, OWN)
+
+
+def test_a_first_edition_whose_file_was_changed_is_refused(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    record = (tmp_path / RECORD).read_bytes()
+    apply_patches(target, OWN)
+    as_first_edition(tmp_path, record)
+    with (tmp_path / HANDLER).open("a") as file:
+        file.write("# mine\n")
+    with pytest.raises(PatchError, match="does not match RECORD outside the patch's blocks"):
+        revert_patches(target, OWN)
+
+
+def test_a_lost_manifest_is_worked_out_from_record(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    apply_patches(target, OWN)
+    patched = snapshot(tmp_path)
+    (tmp_path / MANIFEST).unlink()
+    apply_patches(target, OWN)
+    assert snapshot(tmp_path) == patched
+    (tmp_path / MANIFEST).unlink()
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_lost_manifest_without_a_record_is_reverted_and_says_what_is_not_proved(tmp_path: Path) -> None:
+    target = make_tree(tmp_path, with_record=False)
+    before = snapshot(tmp_path)
+    apply_patches(target, OWN)
+    (tmp_path / MANIFEST).unlink()
+    done = revert_patches(target, OWN)
+    assert HANDLER in done.unproved and done.proved == 0
+    assert snapshot(tmp_path) == before
+
+
+def test_a_tree_patched_through_git_apply_is_recognised_and_mended(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    record = (tmp_path / RECORD).read_bytes()
+    apply_patches(target, OWN)
+    patched = snapshot(tmp_path)
+    for mend, wanted in ((apply_patches, patched), (revert_patches, before)):
+        apply_patches(target, OWN)
+        (tmp_path / RECORD).write_bytes(record)
+        assert survey(target).state == "half-applied"
+        mend(target, OWN)
+        assert snapshot(tmp_path) == wanted
+
+
+def test_a_checkout_of_another_release_under_the_fork_is_patched_anew(tmp_path: Path) -> None:
+    """As git leaves it: upstream's files are another release's, the fork's folder is untracked and stays."""
+    target = make_tree(tmp_path, with_record=False)
+    apply_patches(target, OWN)
+    newer = {path: text + "\nNEWER = True\n" for path, text in SOURCES.items() if path in (HANDLER, STREAMING)}
+    for path, text in {**SOURCES, **newer}.items():
+        (tmp_path / path).write_text(text)
+    assert survey(target).state == "half-applied"
+    apply_patches(target, OWN)
+    assert survey(target).state == "patched"
+    revert_patches(target, OWN)
+    assert (tmp_path / HANDLER).read_text() == newer[HANDLER]
+
+
+def test_a_wheel_unpacked_over_a_patched_tree_is_patched_anew(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    apply_patches(target, OWN)
+    shutil.rmtree(tmp_path / "litellm-1.106.2.dist-info")
+    newer = {HANDLER: SOURCES[HANDLER] + "\nNEWER = True\n"}
+    other = tmp_path / "other"
+    make_tree(other, newer)
+    shutil.copytree(other, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(other)
+    before = {path: (tmp_path / path).read_bytes() for path in (HANDLER, TRANSFORMATION, RECORD)}
+    target = open_target(tmp_path)
+    apply_patches(target, OWN)
+    assert (survey(target).state, wrong_hashes(tmp_path)) == ("patched", [])
+    revert_patches(target, OWN)
+    assert {path: (tmp_path / path).read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("taken", list(itertools.product([True, False], repeat=2))[1:3])
+def test_some_blocks_taken_out_by_hand_are_mended(tmp_path: Path, taken: tuple[bool, bool]) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    for mend in (apply_patches, revert_patches):
+        apply_patches(target, OWN)
+        patched = snapshot(tmp_path)
+        lines = (tmp_path / STREAMING).read_text().splitlines(keepends=True)
+        starts = [index for index, line in enumerate(lines) if "# >>> PATCH" in line]
+        ends = [index for index, line in enumerate(lines) if "# <<< PATCH" in line]
+        for start, end, is_taken in reversed(list(zip(starts, ends, taken, strict=True))):
+            if is_taken:
+                del lines[start : end + 1]
+        (tmp_path / STREAMING).write_text("".join(lines))
+        assert survey(target).state == "half-applied"
+        mend(target, OWN)
+        assert snapshot(tmp_path) == (patched if mend is apply_patches else before)
