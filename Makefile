@@ -13,7 +13,7 @@ SYNC = $(UV) pip install --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve check test test-others test-database test-monitoring test-long matrix matrix-live before-after after-revert overhead image-test lint lock clean $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve check test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead image-test lint lock clean $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -34,7 +34,7 @@ test-others: $(ALSO_TESTED:%=test-%) ## all that a proxy can show, on the other 
 PYTEST = -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 CORE = tests/bridge tests/e2e/test_remembers.py tests/e2e/test_stays_out_of_the_way.py
 WHOLE = tests/bridge tests/e2e
-ON_BASE = tests/unit tests/lab tests/patches tests/compatibility tests/docs
+ON_BASE = tests/unit tests/lab tests/patches tests/compatibility tests/release tests/docs
 
 $(RELEASES:%=test-%): test-%: .build/%/venv/ready .build/%/trees ## the tests on one release
 	@.build/$*/venv/bin/python $(PYTEST) $(if $(filter $*,$(UPSTREAM)),$(ON_BASE)) $(WHOLE)
@@ -71,6 +71,12 @@ matrix: .build/$(UPSTREAM)/venv/ready ## apply and revert on many releases, prov
 matrix-live: .build/$(UPSTREAM)/venv/ready ## the real proxy of several releases, before and after
 	@.build/$(UPSTREAM)/venv/bin/python -m compatibility.live $(MATRIX_RELEASES)
 
+pyz: .build/$(UPSTREAM)/venv/ready ## the tool as one file, dist/litellm-redis-session.pyz
+	@.build/$(UPSTREAM)/venv/bin/python -m release.pyz
+
+wheel: .build/$(UPSTREAM)/venv/ready ## LiteLLM with the fork in it, dist/litellm-<release>+redis.session.<fork>-….whl
+	@.build/$(UPSTREAM)/venv/bin/python -m release.wheel $(UPSTREAM)
+
 before-after: .build/$(UPSTREAM)/venv/ready ## the table at the top of the README, measured anew (20 minutes)
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.before_after --releases $(MEASURED)
 
@@ -92,7 +98,7 @@ lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
 	  requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove the environments and trees
-	rm -rf .build .venv .pytest_cache .hypothesis .ruff_cache
+	rm -rf .build .venv dist .pytest_cache .hypothesis .ruff_cache
 
 # The patch is put into the demo's own environment, in place.
 .venv/ready: requirements/$(UPSTREAM).txt $(wildcard litellm/*/*/*.py litellm/*/*/*/*.py patches/*.py) | $(filter .build/%,$(UV))

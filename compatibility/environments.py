@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compatibility.registry import PACKAGE, ROOT, find_uv, last_error
 
 LIVE = ROOT / ".build" / "live"
+DATABASE_DRIVER = "asyncpg"  # what the stand-in for Prisma is made of
 _SECONDS = 1800
 _NEIGHBOURS_TRIED = 40
 
@@ -24,13 +26,14 @@ class NotInstallable(RuntimeError):
 @dataclass(frozen=True)
 class Environment:
     """`dependencies_of` is another release where the wanted one's own pins cannot be had, and
-    `problem` then says which."""
+    `problem` then says which. `added`: what its start asked for besides, of what its own metadata requires."""
 
     release: str
     folder: Path
     dependencies_of: str
     problem: str
     install_seconds: float
+    added: tuple[str, ...] = ()
 
     @property
     def python(self) -> Path:
@@ -40,6 +43,12 @@ class Environment:
     def site_packages(self) -> Path:
         (found,) = (self.folder / "venv" / "lib").glob("python*/site-packages")
         return found
+
+    @property
+    def migrations(self) -> tuple[Path, ...]:
+        """The release's own, in the order in which they are applied."""
+        found = (self.site_packages / "litellm_proxy_extras" / "migrations").glob("*/migration.sql")
+        return tuple(sorted(found, key=lambda path: path.parent.name))
 
     @property
     def patched_tree(self) -> Path:
@@ -63,7 +72,7 @@ def make_environment(release: str, older: Sequence[str]) -> Environment:
     environment = Environment(release, folder, "" if lender == release else lender, problem, 0.0)
     try:
         _uv("venv", "--python", sys.executable, str(folder / "venv"))
-        _install(environment, f"{PACKAGE}[proxy]=={lender}")
+        _install(environment, f"{PACKAGE}[proxy]=={lender}", DATABASE_DRIVER)
         if lender != release:
             _install(environment, "--no-deps", f"{PACKAGE}=={release}")
     except NotInstallable:
@@ -71,6 +80,23 @@ def make_environment(release: str, older: Sequence[str]) -> Environment:
         raise
     seconds = round(time.monotonic() - started, 1)
     return Environment(release, folder, environment.dependencies_of, problem, seconds)
+
+
+def add_missing(environment: Environment, module: str) -> Environment | None:
+    """The same with the distribution of that module's name, where the release itself requires one; else None.
+
+    Only for borrowed dependencies: nothing is ever installed by name alone."""
+    info = environment.site_packages / f"{PACKAGE}-{environment.release}.dist-info"
+    lines = re.findall(r"^Requires-Dist: *([^;\n]+)", (info / "METADATA").read_text(encoding="utf-8"), re.MULTILINE)
+    wanted = [line.strip() for line in lines if _plain(re.split(r"[^\w.-]", line.strip())[0]) == _plain(module)]
+    if not wanted or not environment.dependencies_of or module in environment.added:
+        return None
+    _install(environment, wanted[0])
+    return replace(environment, added=(*environment.added, module))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def why_not_installable(release: str) -> str:

@@ -21,8 +21,9 @@ from compatibility.journal import Journal
 from compatibility.live_report import markdown, remembers_everything, summary_line, summary_of
 from compatibility.live_run import LiveRow, Stage, run_release
 from compatibility.registry import RegistryFailed, list_versions
-from compatibility.releases import LIVE_DEFAULT, Selection, is_final, select, sort_key, supported
+from compatibility.releases import LIVE_NAMED, Selection, is_final, live_default, select, sort_key, supported
 from lab.conversations import tags
+from lab.database.postgres import postgres
 from lab.provider import Provider
 from lab.redis_server import RedisServer
 from patches.releases import WITHDRAWN
@@ -34,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no proxy is left behind
-    asked = ",".join(LIVE_DEFAULT) if options.releases == "default" else options.releases
     try:
         available = list_versions(early=True)
+        asked = ",".join(live_default(available)) if options.releases == "default" else options.releases
         selection = select(available, "default" if asked == "matrix" else asked)
     except (RegistryFailed, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -64,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         "--releases",
         default="default",
         metavar="default|matrix|all|LIST",
-        help=f"default: {', '.join(LIVE_DEFAULT)}; matrix: the default of compatibility; all: every final release",
+        help=f"default: {', '.join(LIVE_NAMED)} and the newest there is; matrix: the default of compatibility; "
+        "all: every final release",
     )
     parser.add_argument("--json", action="store_true", help="print the JSON object")
     parser.add_argument(
@@ -87,8 +89,8 @@ def _run(
     known = {row.release: row for row in found if is_whole(row) and row.release in selection.wanted}
     rows += known.values()
     wanted = [release for release in selection.wanted if release not in known]
-    with Provider() as provider, RedisServer() as redis:
-        stage = Stage(provider, redis, tags(), options.keep)
+    with Provider() as provider, RedisServer() as redis, postgres() as databases:
+        stage = Stage(provider, redis, databases, tags(), options.keep)
         for number, release in enumerate(wanted, 1):
             older = [each for each in reversed(finals) if sort_key(each) < sort_key(release)]
             started = time.monotonic()

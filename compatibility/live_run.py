@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from compatibility.environments import Environment, NotInstallable, make_environment
+from compatibility.defects import DEFECTS, Watch, watch_all
+from compatibility.environments import Environment, NotInstallable, add_missing, make_environment
 from compatibility.scenes import SCENES, scenes_for
 from compatibility.talk import SceneFailed, Talk
-from lab.client import AsyncResponsesClient
+from lab.client import AsyncResponsesClient, ResponsesClient
+from lab.database.postgres import Databases
+from lab.database.proxy_env import with_database
+from lab.database.queries import MigrationFailed
 from lab.processes import ProcessFailed
 from lab.provider import Provider
 from lab.proxy import MODELS, Proxy, ProxyOptions
@@ -21,7 +27,9 @@ from lab.trees import TreeFailed, files_that_differ_from_record, make_patched, r
 START_SECONDS = 900
 SCENE_SECONDS = 300
 AT_ONCE = 4
+WATCHED_FROM = 1_000_000  # numbers of requests: threads share them, and no scene uses them
 HELD = ""
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,8 @@ class Cell:
 @dataclass(frozen=True)
 class LiveRow:
     """`dependencies_of`: see Environment. `problem`: why there are no cells. `reverted`: "" when the
-    tree, after it ran, went back to the wheel's RECORD; None when that was not tried."""
+    tree, after it ran, went back to the wheel's RECORD; None when that was not tried. `added`: see Environment.
+    `defects`: by the catalogue's names, what was seen with the patch off and a database: see defects.py."""
 
     release: str
     dependencies_of: str = ""
@@ -52,21 +61,25 @@ class LiveRow:
     problem: str = ""
     cells: tuple[Cell, ...] = ()
     reverted: str | None = None
+    added: tuple[str, ...] = ()
+    defects: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> LiveRow:
-        return cls(**{**row, "cells": tuple(Cell(**cell) for cell in row["cells"])})
+        cells = tuple(Cell(**cell) for cell in row["cells"])
+        return cls(**{**row, "cells": cells, "added": tuple(row.get("added", ()))})
 
 
 @dataclass
 class Stage:
-    """What the releases share: the provider, Redis, request numbers."""
+    """What the releases share: the provider, Redis, PostgreSQL, request numbers."""
 
     provider: Provider
     redis: RedisServer
+    databases: Databases
     tags: Iterator[int]
     keep: bool = field(default=False)
 
@@ -91,8 +104,9 @@ def run_release(release: str, older: Sequence[str], stage: Stage) -> LiveRow:
     about = (release, environment.dependencies_of, environment.problem, environment.install_seconds)
     try:
         make_patched(environment.site_packages, release, environment.patched_tree)
-        cells = _play_on_two(environment, stage)
-        return LiveRow(*about, cells=cells, reverted=_revert(environment))
+        environment, (cells, defects) = _with_what_is_missing(environment, lambda each: _play(each, stage))
+        seen = {"cells": cells, "defects": defects, "added": environment.added}
+        return LiveRow(*about, reverted=_revert(environment), **seen)
     except TreeFailed as error:
         return LiveRow(*about, problem=f"is not patched: {' '.join(str(error).split())[-300:]}")
     except ProcessFailed as error:
@@ -102,13 +116,51 @@ def run_release(release: str, older: Sequence[str], stage: Stage) -> LiveRow:
             environment.remove()
 
 
-def _play_on_two(environment: Environment, stage: Stage) -> tuple[Cell, ...]:
+def _with_what_is_missing(
+    environment: Environment, play: Callable[[Environment], _Result]
+) -> tuple[Environment, _Result]:
+    """Plays; where borrowed dependencies lack a module that the release requires, adds it and plays again."""
+    while True:
+        try:
+            return environment, play(environment)
+        except ProcessFailed as error:
+            missing = re.search(r"No module named '([\w.]+)'", str(error))
+            try:
+                more = add_missing(environment, missing[1].partition(".")[0]) if missing else None
+            except NotInstallable as refused:
+                raise ProcessFailed(f"{error} ({refused})") from refused
+            if more is None:
+                raise
+            environment = more
+
+
+def _play(environment: Environment, stage: Stage) -> tuple[tuple[Cell, ...], dict[str, str]]:
+    """Every scene with the patch off and on, then every watch on a proxy with a database and the patch off."""
     on = dict(stage.redis.environment)
     off = {**on, "REDIS_SESSION_PATCH_ENABLED": "false"}
-    proxies = [
-        ReleaseProxy(ProxyOptions(stage.provider.url, environment.patched_tree, each), environment)
-        for each in (off, on)
-    ]
+
+    def proxies_of(*options: ProxyOptions) -> AbstractContextManager[list[ReleaseProxy]]:
+        return _running([ReleaseProxy(each, environment) for each in options])
+
+    options = [ProxyOptions(stage.provider.url, environment.patched_tree, each) for each in (off, on)]
+    try:
+        with proxies_of(*options) as proxies:
+            cells = asyncio.run(_play_all(*proxies, scenes_for(environment.patched_tree), stage))
+        try:
+            with (
+                stage.databases.fresh(environment.migrations) as url,
+                proxies_of(with_database(options[0], url)) as (proxy,),
+                ResponsesClient(proxy.url, proxy.key) as client,
+            ):
+                return cells, watch_all(Watch(client, stage.provider, url, itertools.count(WATCHED_FROM)))
+        except (ProcessFailed, MigrationFailed) as error:
+            return cells, dict.fromkeys(DEFECTS, f"no proxy with a database: {error}"[:200])
+    finally:
+        stage.provider.clear()
+
+
+@contextmanager
+def _running(proxies: list[ReleaseProxy]) -> Iterator[list[ReleaseProxy]]:
     try:
         for proxy in proxies:
             proxy.start()
@@ -117,11 +169,10 @@ def _play_on_two(environment: Environment, stage: Stage) -> tuple[Cell, ...]:
                 proxy.wait_until_ready(START_SECONDS)
             except ProcessFailed as error:
                 raise ProcessFailed(cause_of(proxy.log_text() or str(error))) from error
-        return asyncio.run(_play_all(*proxies, scenes_for(environment.patched_tree), stage))
+        yield proxies
     finally:
         for proxy in proxies:
             proxy.stop()
-        stage.provider.clear()
 
 
 async def _play_all(off: Proxy, on: Proxy, scenes: Sequence[str], stage: Stage) -> tuple[Cell, ...]:

@@ -18,7 +18,7 @@ NAMED = (
     *("1.102.4", "1.103.11", "1.104.0", "1.105.0", "1.105.5", "1.106.0", "1.106.1", "1.106.2"),
     *("1.106.3", "1.109.0", "1.109.1"),
 )
-LIVE_DEFAULT = ("1.74.15", "1.85.7", "1.99.4", "1.100.5", "1.106.2", "1.109.1")
+LIVE_NAMED = ("1.74.15", "1.85.7", "1.99.4", "1.100.5", "1.106.2", "1.109.1")
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:\.?(dev|rc|post)(\d+))?")
 _STAGES = {"dev": 0, "rc": 1, None: 2, "post": 3}
@@ -69,6 +69,12 @@ def select(available: Iterable[str], asked: str, early: bool = False) -> Selecti
         chosen = pool if asked == "all" else {*_newest_of_each_minor(pool), *named}
         return Selection(_sorted(chosen), _sorted(WITHDRAWN))
     return _select_listed(known, asked.replace(",", " ").split())
+
+
+def live_default(available: Iterable[str]) -> tuple[str, ...]:
+    """The named ones, and what the registry has as the newest final release today."""
+    finals = [each for each in supported(available) if is_final(each) and each not in WITHDRAWN]
+    return _sorted({*LIVE_NAMED, *finals[-1:]})
 
 
 def _select_listed(known: list[str], asked: list[str]) -> Selection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from patches.anchors import BeforeReturn, DecoratorOn, EndOfFile, TopOfBody
 from patches.catalogue_edges import EDGES
-from patches.patch import Edit, Patch
+from patches.patch import Edit, Fact, Patch
 from patches.places import (
     BRIDGE,
     BRIDGE_FOLDER,
@@ -31,6 +31,7 @@ from patches.places import (
     STREAMING,
     TOKEN_COUNT,
     TRANSFORMATION,
+    TRIED,
     UNTIL_1_75_2,
 )
 
@@ -38,6 +39,15 @@ __all__ = ["BRIDGE_FOLDER", "PATCHES", "upstream_files"]
 
 _ISSUE = "https://github.com/BerriAI/litellm/issues/"
 _PULL = "https://github.com/BerriAI/litellm/pull/"
+
+_NO_DATABASE = Fact("without a database there is no memory", "string input", TRIED)
+_LATE = Fact(
+    "rows are written up to 10 s late, so a quick follow-up has no memory",
+    "a follow-up at once",
+    TRIED,
+    fixed_in="1.100.0",
+    fixed_by="PR #37956",
+)
 
 # Every name of the fork's that the bridge calls, so that a reader of transformation.py sees the whole patch.
 _NAMES = {
@@ -71,7 +81,7 @@ _CORE: tuple[Patch, ...] = (
         forwarded="no",
         applied_upstream="no",
         remove_when="all other patches are gone",
-        facts=(),
+        facts=(Fact("a tool's call reaches the provider twice", "a tool call", TRIED),),
         edits=(
             Edit(
                 TRANSFORMATION,
@@ -95,7 +105,19 @@ _CORE: tuple[Patch, ...] = (
         forwarded=f"{_PULL}13339 (closed, not merged)",
         applied_upstream=f"in part, 1.100.0: {_PULL}37956 (a follow-up waits for its row)",
         remove_when="upstream's lookup returns a conversation at once, whole, per branch, and only to its owner",
-        facts=(),
+        facts=(
+            _NO_DATABASE,
+            Fact(
+                "list-shaped input loses the client's messages on replay",
+                "input as a list",
+                TRIED,
+                fixed_in="1.100.0",
+                fixed_by="PR #37956",
+            ),
+            Fact("branches mix: a follow-up sees every row of the session", "branches", TRIED),
+            Fact("keys without a user read each other's history", "keys without a user", TRIED, fixed_in="1.110.0"),
+            Fact("an unknown id is answered without a history and without an error", "an unknown id", TRIED),
+        ),
         edits=(
             Edit(
                 SESSION,
@@ -149,7 +171,12 @@ _CORE: tuple[Patch, ...] = (
         forwarded=f"{_PULL}13339 (closed, not merged)",
         applied_upstream=f"in part, 1.100.0: {_PULL}37956 (rows are written as soon as a call ends)",
         remove_when="upstream commits a turn, whole, before it answers",
-        facts=(),
+        facts=(
+            _NO_DATABASE,
+            _LATE,
+            Fact("long messages are cut", "a long message", TRIED),
+            Fact("`store: false` is remembered", "store: false", TRIED),
+        ),
         edits=(
             Edit(
                 HANDLER,
@@ -180,7 +207,18 @@ _CORE: tuple[Patch, ...] = (
         forwarded="no",
         applied_upstream=f"in part, 1.100.0: {_PULL}37956 (one id in all events, which the database finds)",
         remove_when="upstream commits a streamed turn, whole, under the id it hands out, before its terminal event",
-        facts=(),
+        facts=(
+            _NO_DATABASE,
+            _LATE,
+            Fact(
+                "streams hand out ids that the database never finds",
+                "a streamed turn",
+                TRIED,
+                since="1.78.0",
+                fixed_in="1.100.0",
+                fixed_by="PR #37956",
+            ),
+        ),
         edits=(
             Edit(
                 STREAMING,

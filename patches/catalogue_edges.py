@@ -7,7 +7,7 @@ bridge's modules must not come in with `import litellm`.
 from __future__ import annotations
 
 from patches.anchors import EndOfFile, TopOfBody
-from patches.patch import Edit, Patch, Returns
+from patches.patch import Edit, Fact, Patch, Returns
 from patches.places import (
     BRIDGE,
     CACHE_SUPPORTS,
@@ -15,6 +15,7 @@ from patches.places import (
     RESPONSE_CACHE,
     RUNTIME,
     TRANSPORT,
+    TRIED,
     WEBSOCKET,
     WEBSOCKET_HANDLER,
     from_1_82_2,
@@ -30,7 +31,15 @@ EDGES: tuple[Patch, ...] = (
         forwarded="no",
         applied_upstream="1.94.0",
         remove_when="no release before 1.94.0 is served",
-        facts=(),
+        facts=(
+            Fact(
+                "a stream whose connection broke passes for a whole answer",
+                "a broken stream",
+                TRIED,
+                since="1.71.2",
+                fixed_in="1.94.0",
+            ),
+        ),
         edits=(
             Edit(
                 TRANSPORT,
@@ -49,7 +58,14 @@ EDGES: tuple[Patch, ...] = (
         forwarded="no",
         applied_upstream="no",
         remove_when="upstream's WebSocket handler looks up the history that its connection does not have, every time",
-        facts=(),
+        facts=(
+            Fact(
+                "a WebSocket continues a conversation from before it without that beginning",
+                "a WebSocket",
+                TRIED,
+                since="1.82.2",
+            ),
+        ),
         edits=(
             Edit(
                 WEBSOCKET,

@@ -29,6 +29,9 @@ from patches.own import read_fork_version
 from patches.purge import add_purge_arguments, run_purge
 
 SCHEMA = 1
+_MODULE = "python -m patches"
+# What people type: of the one file that `make pyz` builds, its own name.
+PROGRAM = sys.argv[0] if sys.argv[0].endswith(".pyz") else _MODULE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.buffer.write(answer.raw)
         sys.stdout.buffer.flush()
     else:
-        print("\n".join(answer.lines))
+        print("\n".join(answer.lines).replace(_MODULE, PROGRAM))
     return answer.exit_code
 
 
@@ -70,7 +73,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     keep = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="python -m patches", description=__doc__, formatter_class=keep)
+    parser = _Parser(prog=PROGRAM, description=__doc__, formatter_class=keep)
     parser.add_argument("--version", action="version", version=f"litellm-redis-session {read_fork_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     for name, run, text in TREE_COMMANDS:
@@ -105,7 +108,7 @@ def _report(command: str, error: PatchError, as_json: bool) -> int:
     for sentence in (error.sentence, *error.more):
         print(f"error: {sentence}", file=sys.stderr)
     if error.next_step:
-        print(f"next:  {error.next_step}", file=sys.stderr)
+        print(f"next:  {error.next_step.replace(_MODULE, PROGRAM)}", file=sys.stderr)
     return error.exit_code
 
 

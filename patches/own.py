@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from zipfile import Path as ZipPath
 
+from patches.catalogue import PATCHES
 from patches.errors import PatchError
 from patches.manifest import FOLDER, MANIFEST
+from patches.places import RUNTIME
 
-_ENTRIES = ("bridge", "startup", "version")  # what catalogue.py and this tool import
-_PACKAGE = FOLDER.replace("/", ".")
 Traversable = Path | ZipPath
 
 
@@ -24,14 +25,15 @@ def read_own_files(root: Traversable | None = None) -> dict[str, bytes]:
     root = root or fork_root()
     folder = root.joinpath(FOLDER)
     found: dict[str, bytes] = {}
-    waiting = [*_ENTRIES]
+    entries = _entries()
+    waiting = [*entries]
     while waiting:
         name = waiting.pop()
         path, file = f"{FOLDER}/{name}.py", folder.joinpath(f"{name}.py")
         if path not in found and file.is_file():
             found[path] = file.read_bytes()
             waiting.extend(_imports_of(found[path]))
-    if missing := [name for name in _ENTRIES if f"{FOLDER}/{name}.py" not in found]:
+    if missing := [name for name in entries if f"{FOLDER}/{name}.py" not in found]:
         raise PatchError(
             f"{folder.joinpath(missing[0] + '.py')}: the fork's own file is missing", "copy the whole fork"
         )
@@ -61,6 +63,12 @@ def fork_root() -> Traversable:
     return files("patches").parent  # type: ignore[attr-defined,no-any-return]  # pathlib and zipfile both have it
 
 
+def _entries() -> tuple[str, ...]:
+    """The modules that the inserted lines import, and the one that this tool reads."""
+    lines = [line for patch in PATCHES for edit in patch.edits for line in (edit.helper, *edit.lines)]
+    return (*sorted({name for line in lines for name in re.findall(rf"\b{RUNTIME}\.(\w+)", line)}), "version")
+
+
 def _walk(folder: Traversable, prefix: str) -> Iterator[str]:
     if not folder.is_dir():
         return
@@ -74,8 +82,8 @@ def _walk(folder: Traversable, prefix: str) -> Iterator[str]:
 def _imports_of(data: bytes) -> Iterator[str]:
     """Names of modules of the same folder."""
     for node in ast.walk(ast.parse(data)):
-        if isinstance(node, ast.ImportFrom) and (node.level == 1 or node.module == _PACKAGE):
+        if isinstance(node, ast.ImportFrom) and (node.level == 1 or node.module == RUNTIME):
             inner = node.module if node.level else None
             yield from [inner] if inner else [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{_PACKAGE}."):
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{RUNTIME}."):
             yield str(node.module).rpartition(".")[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compatibility.releases import LIVE_DEFAULT, NAMED, is_final, select, sort_key, supported
+from compatibility.releases import LIVE_NAMED, NAMED, is_final, live_default, select, sort_key, supported
 
 AVAILABLE = (
     *("1.108.10", "1.108.9", "1.107.0", "1.107.0rc1", "1.106.2", "1.106.0.dev3", "1.82.7", "1.82.6", "1.75.5.post2"),
@@ -68,4 +68,11 @@ def test_a_minor_version_without_releases_is_an_error() -> None:
 
 
 def test_the_releases_that_ci_runs_are_named_ones() -> None:
-    assert set(LIVE_DEFAULT) <= set(NAMED)
+    assert set(LIVE_NAMED) <= set(NAMED)
+
+
+def test_the_default_lists_end_with_the_newest_final_release_of_the_day() -> None:
+    newest = (*AVAILABLE, "2.0.0rc1", "1.200.3", "1.200.10")
+    assert live_default(newest)[-1] == "1.200.10"
+    assert set(LIVE_NAMED) < set(live_default(newest))
+    assert select(newest, "default").wanted[-1] == "1.200.10"
