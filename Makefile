@@ -9,11 +9,11 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 
 UV := $(shell command -v uv 2>/dev/null || echo .build/uv/bin/uv)
-SYNC = $(UV) pip install --require-hashes
+SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve check test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead image-test lint lock clean $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead image-test lint lock clean ask $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -25,8 +25,8 @@ demo: .venv/ready ## the whole story: before and after the patch, with plain cur
 serve: .venv/ready ## the forked proxy on PORT (4000), left running until Ctrl-C
 	@.venv/bin/python -m demo.serve
 
-check: ## the curl check against a running proxy: BASE_URL, API_KEY, MODEL
-	@$(PYTHON) -m demo.check
+ask: ## the two requests, by curl, to a running proxy: PORT or BASE_URL, API_KEY, MODEL
+	@$(PYTHON) -m demo.ask
 
 test: test-$(UPSTREAM) $(ALSO_TESTED:%=core-%) ## all tests on the base release, and on the other what the fork is for
 test-others: $(ALSO_TESTED:%=test-%) ## all that a proxy can show, on the other release
@@ -93,25 +93,27 @@ lint: .build/lint/venv/ready ## style and format of all sources
 	@.build/lint/venv/bin/ruff check . && .build/lint/venv/bin/ruff format --check .
 
 lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
-	@for name in $(MEASURED) lint uv; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
+	@for name in $(MEASURED) demo lint uv deploy deploy-binaries; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
 	  --python-version 3.10 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  $$(case $$name in deploy-binaries) echo --no-deps;; esac) \
 	  requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove the environments and trees
 	rm -rf .build .venv dist .pytest_cache .hypothesis .ruff_cache
 
 # The patch is put into the demo's own environment, in place.
-.venv/ready: requirements/$(UPSTREAM).txt $(wildcard litellm/*/*/*.py litellm/*/*/*/*.py patches/*.py) | $(filter .build/%,$(UV))
-	@echo "== .venv with litellm $(UPSTREAM)"
+.venv/ready: requirements/demo.txt $(wildcard litellm/*/*/*.py litellm/*/*/*/*.py patches/*.py) | $(filter .build/%,$(UV))
+	@echo "== once: LiteLLM $(UPSTREAM) into .venv, 600 MB; the first time a minute or two of downloads"
 	@rm -f $@
 	@test -x .venv/bin/python || $(UV) venv --quiet --python $(PYTHON) .venv
-	@$(SYNC) --python .venv/bin/python -r requirements/$(UPSTREAM).txt
+	@$(SYNC) --python .venv/bin/python -r requirements/demo.txt
 	@.venv/bin/python -m patches revert >/dev/null
-	@.venv/bin/python -m patches apply
+	@.venv/bin/python -m patches apply >.venv/apply.log || { cat .venv/apply.log; exit 1; }
+	@tail -n 1 .venv/apply.log
 	@touch $@
 
 .build/%/venv/ready: requirements/%.txt | $(filter .build/%,$(UV))
-	@echo "== environment: $*"
+	@echo "== once: the environment for $*"
 	@mkdir -p $(@D) && rm -f $@
 	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
 	@$(SYNC) --python $(@D)/bin/python -r $<

@@ -1,1 +1,1 @@
-"""The demo, the server to try things on, and the check: `make demo`, `make serve`, `make check`."""
+"""The demo, the server to try things on, and the check: `make demo`, `make serve`, `make ask`."""

@@ -1,5 +1,4 @@
-"""`make demo`: the same consecutive requests on the forked proxy with the patch switched off and
-on, as a table.
+"""`make demo`: the same consecutive requests on the forked proxy with the patch switched off and on, as a table.
 
 What counts as remembered is not what the model says but what it was sent: the stand-in's record of
 the second request must hold the first turn's text and answer. Ends with 0 only when "after" is all
@@ -16,7 +15,7 @@ from lab.proxy import MODELS, Proxy, ProxyOptions
 from lab.redis_server import GivenRedis, RedisServer
 from lab.trees import installed_release
 
-from .check import check
+from .ask import ask_twice
 from .running import a_redis, progress, run, say
 
 CASES = tuple(itertools.product(MODELS, (False, True)))
@@ -26,7 +25,7 @@ HEAD = f"{'model':<14} {'mode':<7} {'before':<11} {'after':<11} the model's answ
 def is_remembered(proxy: Proxy, provider: Provider, model: str, stream: bool) -> tuple[bool, str]:
     """Whether the provider got the first turn with the second one, and the answer to the second."""
     seen = max((each.sequence for each in provider.requests()), default=0)
-    outcome = check(proxy.url, proxy.key, model, stream)
+    outcome = ask_twice(proxy.url, proxy.key, model, stream)
     conversation = provider.requests(since=seen)[-1].conversation
     sent = [text for message in conversation for text in message.texts]
     return outcome.statement in sent and outcome.first.text in sent, outcome.second.text

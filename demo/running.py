@@ -11,7 +11,7 @@ from types import FrameType
 
 from lab.redis_server import GivenRedis, RedisServer, given_redis_url
 
-PROGRESS_SECONDS = 5
+PROGRESS_SECONDS = 15
 
 
 def end_on_signals() -> None:

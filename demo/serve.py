@@ -68,6 +68,10 @@ def curl_commands(base_url: str) -> str:
     )
 
 
+def ask_command(port: int) -> str:
+    return "make ask" if port == 4000 else f"PORT={port} make ask"
+
+
 def main() -> int:
     port = int(os.environ.get("PORT") or 4000)
     if is_taken(port):
@@ -85,7 +89,7 @@ def main() -> int:
         proxy.start().wait_until_ready(on_wait=progress("the proxy is starting"))
         say(f"\nforked LiteLLM {proxy.release} on {proxy.url}, key {proxy.key}; paste:\n")
         say(f"{curl_commands(proxy.url)}\n")
-        say("or `make check`; Ctrl-C ends it")
+        say(f"or, from another shell, `{ask_command(port)}`; Ctrl-C ends it")
         while proxy.is_running():
             time.sleep(0.5)
         say(f"error: the proxy ended with exit code {proxy.exit_code}\n{proxy.log_text()[-3000:]}")

@@ -37,8 +37,8 @@ def find_redis_binary(name: str = "redis-server") -> str:
 
 
 def given_redis_url() -> str | None:
-    """A Redis that the environment names; the caller then starts none."""
-    return os.environ.get("TEST_REDIS_URL") or os.environ.get("REDIS_URL")
+    """A Redis that the user names for this; the caller then starts none. `REDIS_URL` may be somebody's production."""
+    return os.environ.get("TEST_REDIS_URL")
 
 
 @dataclass(frozen=True)

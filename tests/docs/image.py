@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from demo.check import check
+from demo.ask import ask_twice
 from demo.running import end_on_signals
 from lab.processes import Child, free_port, wait_until
 from lab.provider import Provider
@@ -276,7 +276,7 @@ def check_conversations(buildah: Buildah, report: Report, folder: Path) -> None:
             with running(buildah, image, provider, redis, folder) as url:
                 for stream in (False, True):
                     seen = len(provider.requests())
-                    outcome = check(url, MASTER_KEY, "gemini-model", stream)
+                    outcome = ask_twice(url, MASTER_KEY, "gemini-model", stream)
                     sent = [
                         text
                         for each in provider.requests()[seen + 1 :]

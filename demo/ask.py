@@ -1,9 +1,8 @@
-"""The consecutive-request check: tell the model a number, and ask for it at once with
-`previous_response_id`.
+"""The consecutive requests: tell the model a number, and ask for it at once with `previous_response_id`.
 
-`python -m demo.check` checks a running proxy, with nothing but Python and curl: `BASE_URL`
-(http://localhost:4000), `API_KEY`, `MODEL` (without it, the three models of `make serve`). Ends
-with 0 when every answer knew the number, 1 when one did not.
+`make ask` does it on a running proxy, with nothing but Python and curl: `BASE_URL` (or `PORT` of this machine, 4000),
+`API_KEY`, `MODEL` (without it, the three models of `make serve`). Ends with 0 when every answer knew the number, 1
+when one did not.
 """
 
 from __future__ import annotations
@@ -22,9 +21,7 @@ QUESTION = "What is my favourite number? Answer with the number alone."
 
 @dataclass(frozen=True)
 class Outcome:
-    """One check: what was said first, what the model answered to it, and what it answered to the
-    question.
-    """
+    """What was said first, what the model answered to it, and what it answered to the question."""
 
     statement: str
     number: str
@@ -36,7 +33,7 @@ class Outcome:
         return self.number in self.second.text
 
 
-def check(base_url: str, key: str, model: str, stream: bool) -> Outcome:
+def ask_twice(base_url: str, key: str, model: str, stream: bool) -> Outcome:
     """Two requests, no delay between them. Raises CurlFailed."""
     number = str(random.randrange(100_000, 1_000_000))
     statement = f"My favourite number is {number}. Say OK."
@@ -50,10 +47,10 @@ def main() -> int:
     key = os.environ.get("API_KEY") or MASTER_KEY
     models = [os.environ["MODEL"]] if os.environ.get("MODEL") else MODELS
     forgotten = 0
-    print(f"checking {base_url}", flush=True)
+    print(f"asking {base_url}", flush=True)
     for model in models:
         for stream in (False, True):
-            outcome = check(base_url, key, model, stream)
+            outcome = ask_twice(base_url, key, model, stream)
             forgotten += not outcome.is_remembered
             verdict = "remembered" if outcome.is_remembered else "FORGOTTEN "
             kind = "stream" if stream else "plain"
