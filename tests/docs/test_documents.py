@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import shutil
 import subprocess
 import venv
 from collections.abc import Iterator
@@ -16,14 +17,15 @@ import pytest
 from demo.serve import curl_commands
 from lab.database.postgres import package_folder
 from lab.proxy import Proxy
-from lab.redis_server import RedisServer
-from lab.trees import ROOT, installed_release, link_tree, tree
+from lab.redis_server import RedisServer, find_redis_binary
+from lab.trees import ROOT, installed_release, installed_site_packages, link_tree, tree
 from tests.docs.blocks import COMMAND_LANGUAGES, Block, blocks_of, output_pattern
 
-DOCUMENTS = ("README.md", "ROLLBACK.md")
+DOCUMENTS = ("README.md", "ROLLBACK.md", "UPGRADE.md", "CHANGELOG.md")
 BLOCKS = {name: blocks_of(ROOT / name) for name in DOCUMENTS}
 ALL_BLOCKS = [block for blocks in BLOCKS.values() for block in blocks]
 COMMANDS = [block for block in ALL_BLOCKS if block.language in COMMAND_LANGUAGES]
+PROXY_PARTS = ("litellm_enterprise", "litellm_proxy_extras", "redis")
 SHOWN_ADDRESS = "http://127.0.0.1:4000"
 OUR_KEYS = ("litellm_patch:session:a", "litellm_patch:session:b", "litellm_patch:turns:c")
 
@@ -43,11 +45,17 @@ def run_shell(text: str, environment: dict[str, str]) -> subprocess.CompletedPro
 
 
 def operator_environment(folder: Path, redis: RedisServer) -> dict[str, str]:
-    """A machine whose `python` has a LiteLLM as the wheel installs it, redis-py, and a Redis with keys of ours and of
-    others."""
+    """A machine whose `python` has a LiteLLM as `pip install litellm[proxy]` leaves it, with `litellm_enterprise` and
+    `litellm_proxy_extras` beside it, and a Redis with keys of ours and of others.
+    """
     venv.create(folder / "venv", symlinks=True)
     packages = next((folder / "venv").glob("lib/python*/site-packages"))
     link_tree(tree("pristine"), installed_release(), packages)
+    installed = installed_site_packages()
+    beside = [path for name in PROXY_PARTS for path in (installed / name, *installed.glob(f"{name}-*.dist-info"))]
+    assert len(beside) == 2 * len(PROXY_PARTS)
+    for path in beside:
+        shutil.copytree(path, packages / path.name, copy_function=os.link, ignore=shutil.ignore_patterns("__pycache__"))
     (packages / "redis").symlink_to(package_folder("redis"))
     pairs = [word for name in (*OUR_KEYS, "other") for word in (name, "1")]
     from redis import Redis
@@ -55,7 +63,9 @@ def operator_environment(folder: Path, redis: RedisServer) -> dict[str, str]:
     with Redis.from_url(redis.url) as client:
         client.flushall()
         client.mset(dict(zip(pairs[::2], pairs[1::2], strict=True)))
-    path = os.pathsep.join([str(folder / "venv/bin"), os.environ["PATH"]])
+    path = os.pathsep.join(
+        [str(folder / "venv/bin"), os.environ["PATH"], str(Path(find_redis_binary("redis-cli")).parent)]
+    )
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
     return {**kept, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1", "REDIS_URL": redis.url}
 
@@ -79,7 +89,7 @@ def test_a_block_that_is_not_run_is_sound_all_the_same(block: Block) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_commands_of_a_document_do_what_it_shows(document: str, redis: RedisServer, tmp_path: Path) -> None:
     environment = operator_environment(tmp_path, redis)
-    if document == "ROLLBACK.md":
+    if document in ("ROLLBACK.md", "UPGRADE.md"):
         applied = run_shell("python -m patches apply", environment)
         assert not applied.returncode, applied.stdout
     for block in BLOCKS[document]:
@@ -93,11 +103,12 @@ def test_the_commands_of_a_document_do_what_it_shows(document: str, redis: Redis
 def test_the_check_against_record_finds_changes_and_leftovers(redis: RedisServer, tmp_path: Path) -> None:
     environment = operator_environment(tmp_path, redis)
     (check,) = [block for block in BLOCKS["ROLLBACK.md"] if "import base64, csv, hashlib" in block.text]
+    assert run_shell(check.text, environment).stdout.endswith(" 0 differ, 0 left over\n")
     assert not run_shell("python -m patches apply", environment).returncode
     patched = run_shell(check.text, environment).stdout
-    assert "0 differ, 1 left over" in patched
-    assert "redis_session_patch" in patched
+    assert int(re.search(r"(\d+) left over", patched)[1]) > 0
     assert not run_shell("python -m patches revert", environment).returncode
+    assert run_shell(check.text, environment).stdout.endswith(" 0 differ, 0 left over\n")
     package = next(tmp_path.glob("venv/lib/python*/site-packages/litellm"))
     (package / "left_over.py").touch()
     changed = package / "main.py"

@@ -12,6 +12,11 @@ from lab.trees import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLE = dict(re.findall(r"^\| `(REDIS_SESSION_PATCH_\w+)` \| (.+?) \|", README, re.MULTILINE))
 
+NAMING = [
+    "README.md", "ROLLBACK.md", "UPGRADE.md", "CHANGELOG.md",
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "deploy").rglob("*")) if path.suffix in (".yaml", ".env")),
+]  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def settings():
@@ -36,7 +41,7 @@ def test_the_defaults_shown_are_the_defaults(settings) -> None:
     assert settings.Settings().encryption_keys == ()
 
 
-@pytest.mark.parametrize("document", ["README.md", "ROLLBACK.md", "deploy/compose.yaml", "deploy/kubernetes.yaml"])
+@pytest.mark.parametrize("document", NAMING)
 def test_every_setting_named_in_a_file_is_one(document: str) -> None:
     named = set(re.findall(r"REDIS_SESSION_PATCH_[A-Z]\w*", (ROOT / document).read_text(encoding="utf-8")))
     assert named <= set(TABLE)
