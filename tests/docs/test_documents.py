@@ -6,28 +6,24 @@ import asyncio
 import logging
 import os
 import re
-import shutil
 import subprocess
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from demo.serve import curl_commands
-from lab.database.postgres import package_folder
 from lab.proxy import Proxy
-from lab.redis_server import RedisServer, find_redis_binary
-from lab.trees import ROOT, installed_release, installed_site_packages, link_tree, tree
+from lab.redis_server import RedisServer
+from lab.trees import ROOT
 from tests.docs.blocks import COMMAND_LANGUAGES, Block, blocks_of, output_pattern
+from tests.docs.operators import operator_environment, run_shell
 
 DOCUMENTS = ("README.md", "ROLLBACK.md", "UPGRADE.md", "CHANGELOG.md")
 BLOCKS = {name: blocks_of(ROOT / name) for name in DOCUMENTS}
 ALL_BLOCKS = [block for blocks in BLOCKS.values() for block in blocks]
 COMMANDS = [block for block in ALL_BLOCKS if block.language in COMMAND_LANGUAGES]
-PROXY_PARTS = ("litellm_enterprise", "litellm_proxy_extras", "redis")
 SHOWN_ADDRESS = "http://127.0.0.1:4000"
-OUR_KEYS = ("litellm_patch:session:a", "litellm_patch:session:b", "litellm_patch:turns:c")
 
 
 @pytest.fixture(scope="module")
@@ -35,39 +31,6 @@ def redis() -> Iterator[RedisServer]:
     """One of our own, whatever the environment names: the documents purge."""
     with RedisServer() as server:
         yield server
-
-
-def run_shell(text: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["bash", "-eu", "-o", "pipefail", "-c", text], cwd=ROOT, env=environment, text=True, check=False,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
-    )  # fmt: skip
-
-
-def operator_environment(folder: Path, redis: RedisServer) -> dict[str, str]:
-    """A machine whose `python` has a LiteLLM as `pip install litellm[proxy]` leaves it, with `litellm_enterprise` and
-    `litellm_proxy_extras` beside it, and a Redis with keys of ours and of others.
-    """
-    venv.create(folder / "venv", symlinks=True)
-    packages = next((folder / "venv").glob("lib/python*/site-packages"))
-    link_tree(tree("pristine"), installed_release(), packages)
-    installed = installed_site_packages()
-    beside = [path for name in PROXY_PARTS for path in (installed / name, *installed.glob(f"{name}-*.dist-info"))]
-    assert len(beside) == 2 * len(PROXY_PARTS)
-    for path in beside:
-        shutil.copytree(path, packages / path.name, copy_function=os.link, ignore=shutil.ignore_patterns("__pycache__"))
-    (packages / "redis").symlink_to(package_folder("redis"))
-    pairs = [word for name in (*OUR_KEYS, "other") for word in (name, "1")]
-    from redis import Redis
-
-    with Redis.from_url(redis.url) as client:
-        client.flushall()
-        client.mset(dict(zip(pairs[::2], pairs[1::2], strict=True)))
-    path = os.pathsep.join(
-        [str(folder / "venv/bin"), os.environ["PATH"], str(Path(find_redis_binary("redis-cli")).parent)]
-    )
-    kept = {name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
-    return {**kept, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1", "REDIS_URL": redis.url}
 
 
 @pytest.mark.parametrize("block", COMMANDS, ids=str)

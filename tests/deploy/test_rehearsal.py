@@ -1,0 +1,98 @@
+"""In and out of the fork on running proxies, under traffic: the steps of ROLLBACK.md, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from lab.provider import Provider
+from lab.proxy import ProxyOptions
+from lab.redis_server import RedisServer
+from lab.trees import ROOT, files_that_differ_from_record, installed_release, is_patched, link_tree, run_patches, tree
+from tests.deploy.traffic import Asked, Fleet, Traffic, answer_slowly
+from tests.docs.blocks import blocks_of
+from tests.docs.operators import run_shell, shell_environment
+
+ROLLING_REQUESTS = 200
+SOME = 40
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def slow_provider() -> Iterator[Provider]:
+    with Provider() as provider:
+        provider.responder = answer_slowly
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def conversations() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def failures(asked: list[Asked]) -> list[Asked]:
+    return [each for each in asked if each.failure]
+
+
+def forgotten(asked: list[Asked], *without: str) -> list[Asked]:
+    """`without`: conversations that began in these phases are left out."""
+    return [each for each in asked if each.turn and not each.knew and each.conversation_phase not in without]
+
+
+def test_in_place_in_and_out_under_traffic(slow_provider: Provider, conversations: RedisServer, tmp_path: Path) -> None:
+    target = tmp_path / "site-packages"
+    link_tree(tree("pristine"), installed_release(), target)
+    on = ProxyOptions(slow_provider.url, target, {"REDIS_SESSION_PATCH_URL": conversations.url})
+    off = replace(on, environment={**on.environment, "REDIS_SESSION_PATCH_ENABLED": "false"})
+    with Redis.from_url(conversations.url) as redis, Fleet(on) as fleet, Traffic(fleet) as traffic:
+        with traffic.phase("upstream", SOME):
+            pass
+        assert forgotten(traffic.asked("upstream"))
+        with traffic.phase("in"):
+            done = run_patches("apply", "--target", str(target))
+            assert not done.returncode, done.stderr
+            running = fleet.roll(on)
+        assert all("active, Redis redis://" in proxy.log_text() for proxy in running)
+
+        with traffic.phase("settled", SOME):
+            pass
+        with traffic.phase("rolling", ROLLING_REQUESTS):
+            fleet.roll(on)
+        rolling = traffic.asked("rolling")
+        assert {each.stream for each in rolling} == {True, False}
+        assert not failures(rolling)
+        # What was said before the fork was in everywhere is nowhere.
+        assert not forgotten(rolling, "start", "upstream", "after upstream", "in")
+
+        with traffic.phase("switched off"):
+            running = fleet.roll(off)
+        assert all("Redis session patch: off" in proxy.log_text() for proxy in running)
+        held = redis.dbsize()
+        with traffic.phase("off", SOME):
+            pass
+        assert held and redis.dbsize() == held, "nothing new is stored"
+        assert forgotten(traffic.asked("off")), "upstream's behaviour, without a database"
+
+        with traffic.phase("taken out"):
+            done = run_patches("revert", "--target", str(target))
+            assert not done.returncode, done.stderr
+            fleet.roll(on)
+        assert not is_patched(target)
+        assert files_that_differ_from_record(target, installed_release()) == []
+        with traffic.phase("out", SOME):
+            pass
+        for phase in ("upstream", "in", "settled", "switched off", "off", "taken out", "out"):
+            assert not failures(traffic.asked(phase)), phase
+        purge = next(block for block in blocks_of(ROOT / "ROLLBACK.md") if block.text.startswith("redis-cli -u"))
+        done = run_shell(purge.text, shell_environment(tmp_path, conversations.url))
+        assert not done.returncode, done.stdout
+        assert redis.dbsize() == 0
+
+        with traffic.phase("abrupt"):
+            fleet.roll(on, takes_out_first=False)
+        assert failures(traffic.asked("abrupt")), "without the wait before SIGTERM this test sees requests fail"
