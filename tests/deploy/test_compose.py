@@ -13,9 +13,11 @@ from tests.deploy.tools import DEPLOY, run
 from tests.deploy.versions import FORK, UPSTREAM
 
 FILE = DEPLOY / "compose.yaml"
-SETTINGS = re.findall(
-    r"^\| `(REDIS_SESSION_PATCH_\w+)`", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
-)
+SOURCE = ROOT / "litellm/responses/litellm_completion_transformation/redis_session_patch/settings.py"
+SETTINGS = [
+    f"REDIS_SESSION_PATCH_{name}"
+    for name in re.findall(r'^    f"\{PREFIX\}(\w+)": ', SOURCE.read_text(encoding="utf-8"), re.MULTILINE)
+]
 
 
 def config(file: Path = FILE, **environment: str) -> dict:

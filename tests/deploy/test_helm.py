@@ -160,6 +160,6 @@ def test_a_rendered_chart_is_held_against_the_schemas_of_kubernetes(tmp_path: Pa
     fits = helm_check(folder)
     assert not fits.returncode, fits.stdout + fits.stderr
     template = folder / "templates" / "shown.yaml"
-    template.write_text(template.read_text().replace("data:", "datas:"))
+    template.write_text(template.read_text().replace("\ndata:", "\ndatas:"))
     refused = helm_check(folder)
-    assert refused.returncode and "datas" in refused.stdout
+    assert refused.returncode and "'datas' was unexpected" in refused.stdout + refused.stderr
