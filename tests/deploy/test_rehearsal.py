@@ -65,7 +65,7 @@ def test_in_place_in_and_out_under_traffic(slow_provider: Provider, conversation
             fleet.roll(on)
         rolling = traffic.asked("rolling")
         assert {each.stream for each in rolling} == {True, False}
-        assert not failures(rolling)
+        assert not failures(rolling), fleet.tracebacks()
         # What was said before the fork was in everywhere is nowhere.
         assert not forgotten(rolling, "start", "upstream", "after upstream", "in")
 
@@ -87,7 +87,7 @@ def test_in_place_in_and_out_under_traffic(slow_provider: Provider, conversation
         with traffic.phase("out", SOME):
             pass
         for phase in ("upstream", "in", "settled", "switched off", "off", "taken out", "out"):
-            assert not failures(traffic.asked(phase)), phase
+            assert not failures(traffic.asked(phase)), f"{phase}\n{fleet.tracebacks()}"
         purge = next(block for block in blocks_of(ROOT / "ROLLBACK.md") if block.text.startswith("redis-cli -u"))
         done = run_shell(purge.text, shell_environment(tmp_path, conversations.url))
         assert not done.returncode, done.stdout

@@ -35,6 +35,7 @@ class Fleet:
     def __init__(self, options: ProxyOptions, size: int = 2) -> None:
         self._proxies = [Proxy(options) for _ in range(size)]
         self._rotation: list[Proxy] = []
+        self._ended_logs: list[str] = []
 
     def __enter__(self) -> Fleet:
         try:
@@ -66,13 +67,22 @@ class Fleet:
             if takes_out_first:
                 self._rotation.remove(old)
                 time.sleep(PRE_STOP_SECONDS)
-                old.stop()
+                self._end(old)
             else:
-                old.stop()
+                self._end(old)
                 time.sleep(PRE_STOP_SECONDS)
                 self._rotation.remove(old)
             self._proxies.remove(old)
         return list(self._rotation)
+
+    def _end(self, proxy: Proxy) -> None:
+        self._ended_logs.append(proxy.log_text())  # its folder goes with it
+        proxy.stop()
+
+    def tracebacks(self) -> str:
+        """What the proxies' logs have, to explain a failure."""
+        logs = [*self._ended_logs, *(proxy.log_text() for proxy in self._proxies)]
+        return "\n".join(log[log.index("Traceback") :][:6000] for log in logs if "Traceback" in log)
 
 
 @dataclass(frozen=True)
