@@ -38,7 +38,7 @@ CORE = tests/bridge tests/e2e/test_remembers.py tests/e2e/test_stays_out_of_the_
 WHOLE = tests/bridge tests/e2e
 ON_BASE = tests/unit tests/lab tests/patches tests/compatibility tests/release tests/docs tests/deploy
 
-test-$(UPSTREAM): .build/deploy/ready
+test-$(UPSTREAM): .build/deploy/ready $(ALSO_TESTED:%=.build/%/venv/ready)
 $(RELEASES:%=test-%): test-%: .build/%/venv/ready .build/%/trees ## the tests on one release
 	@.build/$*/venv/bin/python $(PYTEST) $(if $(filter $*,$(UPSTREAM)),$(ON_BASE)) $(WHOLE)
 

@@ -1,24 +1,36 @@
-"""In and out of the fork on running proxies, under traffic: the steps of ROLLBACK.md, one after the other."""
+"""The steps of ROLLBACK.md and UPGRADE.md on running proxies, one after the other, under traffic."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from lab.provider import Provider
-from lab.proxy import ProxyOptions
+from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
-from lab.trees import ROOT, files_that_differ_from_record, installed_release, is_patched, link_tree, run_patches, tree
+from lab.trees import (
+    BUILD,
+    ROOT,
+    files_that_differ_from_record,
+    installed_release,
+    is_patched,
+    link_tree,
+    run_patches,
+    tree,
+)
 from tests.deploy.traffic import Asked, Fleet, Traffic, answer_slowly
+from tests.deploy.versions import ALSO_TESTED
 from tests.docs.blocks import blocks_of
 from tests.docs.operators import run_shell, shell_environment
 
 ROLLING_REQUESTS = 200
 SOME = 40
+OTHER_VENV = BUILD / ALSO_TESTED / "venv"
 pytestmark = pytest.mark.slow
 
 
@@ -47,8 +59,9 @@ def forgotten(asked: list[Asked], *without: str) -> list[Asked]:
 def test_in_place_in_and_out_under_traffic(slow_provider: Provider, conversations: RedisServer, tmp_path: Path) -> None:
     target = tmp_path / "site-packages"
     link_tree(tree("pristine"), installed_release(), target)
-    on = ProxyOptions(slow_provider.url, target, {"REDIS_SESSION_PATCH_URL": conversations.url})
-    off = replace(on, environment={**on.environment, "REDIS_SESSION_PATCH_ENABLED": "false"})
+    options = ProxyOptions(slow_provider.url, target, {"REDIS_SESSION_PATCH_URL": conversations.url})
+    without = replace(options, environment={**options.environment, "REDIS_SESSION_PATCH_ENABLED": "false"})
+    on, off = partial(Proxy, options), partial(Proxy, without)
     with Redis.from_url(conversations.url) as redis, Fleet(on) as fleet, Traffic(fleet) as traffic:
         with traffic.phase("upstream", SOME):
             pass
@@ -96,3 +109,28 @@ def test_in_place_in_and_out_under_traffic(slow_provider: Provider, conversation
         with traffic.phase("abrupt"):
             fleet.roll(on, takes_out_first=False)
         assert failures(traffic.asked("abrupt")), "without the wait before SIGTERM this test sees requests fail"
+
+
+class OtherRelease(Proxy):
+    """On the environment of another release."""
+
+    def command(self) -> list[str]:
+        return [str(OTHER_VENV / "bin/litellm"), *super().command()[1:]]
+
+
+def test_litellm_from_one_release_to_another_under_traffic(slow_provider: Provider, conversations: RedisServer) -> None:
+    """UPGRADE.md: while both run, a conversation goes from one to the other and back."""
+    (packages,) = OTHER_VENV.glob("lib/python*/site-packages")
+    environment = {"REDIS_SESSION_PATCH_URL": conversations.url}
+    old = partial(OtherRelease, ProxyOptions(slow_provider.url, tree("patched", packages), environment), ALSO_TESTED)
+    new = partial(Proxy, ProxyOptions(slow_provider.url, tree("patched"), environment))
+    with Fleet(old) as fleet, Traffic(fleet) as traffic:
+        with traffic.phase("settled", SOME):
+            pass
+        with traffic.phase("both", ROLLING_REQUESTS):
+            fleet.roll(new)
+        with traffic.phase("new", SOME):
+            pass
+        for phase in ("settled", "both", "new"):
+            assert not failures(traffic.asked(phase)), f"{phase}\n{fleet.tracebacks()}"
+            assert not forgotten(traffic.asked(phase)), phase

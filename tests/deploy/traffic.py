@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -15,7 +15,7 @@ import httpx
 from lab.answers import Answer
 from lab.client import ResponsesClient
 from lab.processes import wait_until
-from lab.proxy import MASTER_KEY, MODELS, Proxy, ProxyOptions
+from lab.proxy import MASTER_KEY, MODELS, Proxy
 from lab.recording import Recorded, default_answer
 
 PRE_STOP_SECONDS = 1.0  # of the manifests' 15: here nobody has to hear of it
@@ -24,16 +24,18 @@ CLIENTS = 4
 TURNS = 12
 WAIT_SECONDS = 120
 
+Make = Callable[[], Proxy]
+
 
 def answer_slowly(request: Recorded) -> Answer:
     return replace(default_answer(request), delay_seconds=ANSWER_SECONDS)
 
 
 class Fleet:
-    """Clients choose among those in rotation, for each request anew."""
+    """Clients choose among those in rotation, for each request anew. `make` gives a proxy that is not started."""
 
-    def __init__(self, options: ProxyOptions, size: int = 2) -> None:
-        self._proxies = [Proxy(options) for _ in range(size)]
+    def __init__(self, make: Make, size: int = 2) -> None:
+        self._proxies = [make() for _ in range(size)]
         self._rotation: list[Proxy] = []
         self._ended_logs: list[str] = []
 
@@ -55,13 +57,13 @@ class Fleet:
     def choose(self) -> str:
         return random.choice(self._rotation).url
 
-    def roll(self, options: ProxyOptions, takes_out_first: bool = True) -> list[Proxy]:
+    def roll(self, make: Make, takes_out_first: bool = True) -> list[Proxy]:
         """Replace each: the new one comes first; the old one is taken out and given time, then told to end.
 
         `takes_out_first`: False tells it to end while requests still come, as without a preStop hook.
         """
         for old in list(self._rotation):
-            new = Proxy(options)
+            new = make()
             self._proxies.append(new.start())
             self._rotation.append(new.wait_until_ready())
             if takes_out_first:

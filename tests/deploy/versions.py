@@ -1,4 +1,4 @@
-"""The base release and the fork's version, from their one place."""
+"""The releases of LiteLLM and the fork's version, from their one place."""
 
 from __future__ import annotations
 
@@ -17,3 +17,4 @@ def _first(pattern: str, file: str) -> str:
 
 UPSTREAM = _first(r'^upstream = "([^"]+)"', "pyproject.toml")
 FORK = _first(r'^FORK_VERSION = "([^"]+)"', VERSION_FILE)
+ALSO_TESTED = _first(r'^also-tested = \["([^"]+)"', "pyproject.toml")
