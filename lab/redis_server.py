@@ -107,6 +107,9 @@ class RedisServer:
         """A client of this server, which the caller closes."""
         return Redis.from_url(self.url)
 
+    def is_running(self) -> bool:
+        return self._child is not None and self._child.is_alive()
+
     def crash(self) -> None:
         """End it and lose its data; `start()` brings an empty one back on the same port."""
         if self._child is not None:
