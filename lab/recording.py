@@ -104,6 +104,14 @@ class ProviderState:
             kept = [each for each in among if each.sequence > since]
         return [each for each in kept if re.search(when, each.asked)] if when else kept
 
+    def take(self, tag: int) -> list[Recorded]:
+        """The requests with this tag, which are not kept any longer: for a load that would fill the memory."""
+        with self._lock:
+            taken = self._recorded_by_tag.pop(tag, [])
+            for each in taken:
+                self._recorded.remove(each)
+        return taken
+
     def clear(self) -> None:
         """Forget answers and requests, and open all gates. Sequence numbers go on."""
         self._script.clear()

@@ -93,15 +93,19 @@ class RedisCluster:
         ids = {line.split()[0].decode() for line in master.ask("CLUSTER", "REPLICAS", master.id)}
         return [node for node in self.nodes if node.server.is_running() and node.id in ids]
 
-    def move_slots(self, source: Node, target: Node, slots: range) -> None:
-        """As `redis-cli --cluster reshard` does it: slot by slot, with the keys in it, while clients go on."""
-        for slot in slots:
-            target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
-            source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
-            while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
-                source.ask("MIGRATE", target.server.host, target.server.port, "", 0, 5_000, "KEYS", *keys)
-            for node in (target, source):
-                node.ask("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+    def slots_of(self, master: Node) -> list[int]:
+        wanted = master.id.encode()
+        ranges = [each for each in master.ask("CLUSTER", "SLOTS") if each[2][2] == wanted]
+        return [slot for first, last, *_ in ranges for slot in range(first, last + 1)]
+
+    def move_slot(self, slot: int, source: Node, target: Node) -> None:
+        """As `redis-cli --cluster reshard` does it: with the keys in it, while clients go on."""
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
+        while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            source.ask("MIGRATE", target.server.host, target.server.port, "", 0, 5_000, "KEYS", *keys)
+        for node in (target, source):
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", target.id)
 
     def stop(self) -> None:
         self._stack.close()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-# What a server that is loading, read-only, full or without rights still answers.
-ALWAYS_ALLOWED = frozenset({b"HELLO", b"AUTH", b"CLIENT", b"PING", b"COMMAND", b"CLUSTER", b"INFO", b"SELECT"})
-WRITES = frozenset({b"SET", b"SETEX", b"RPUSH", b"RPUSHX", b"HSET", b"ZADD", b"EXPIRE", b"EVAL", b"EVALSHA", b"FCALL"})
+# What a server still answers that refuses everything else.
+ALLOWED = frozenset({b"HELLO", b"AUTH", b"CLIENT", b"PING", b"COMMAND", b"CLUSTER", b"INFO", b"SELECT"})
 
 
 @dataclass(frozen=True)
@@ -32,23 +31,17 @@ class Trouble:
 NO_TROUBLE = Trouble()
 
 
-def refusing(error: str, only: Iterable[bytes] | None = None) -> Trouble:
-    """Each command (or only these) gets an error of Redis, given as it is on the wire without the minus."""
+def refusing(error: str, allowed: Collection[bytes] = ALLOWED) -> Trouble:
+    """Each command but these gets an error of Redis, given as it is on the wire without the minus."""
     reply = f"-{error}\r\n".encode()
-    named = frozenset(only) if only is not None else None
-
-    def answer(command: bytes) -> bytes | None:
-        is_refused = command in named if named is not None else command not in ALWAYS_ALLOWED
-        return reply if is_refused else None
-
-    return Trouble(answer=answer)
+    return Trouble(answer=lambda command: None if command in allowed else reply)
 
 
 def losing_replies(share: float, chance: random.Random) -> Trouble:
     """The server does what it was asked, but of some commands nobody hears: the connection is reset."""
 
     def change(command: bytes, reply: bytes) -> bytes | None:
-        return None if command not in ALWAYS_ALLOWED and chance.random() < share else reply
+        return None if command not in ALLOWED and chance.random() < share else reply
 
     return Trouble(change=change)
 
@@ -57,7 +50,7 @@ def breaking_replies(chance: random.Random) -> Trouble:
     """Replies come cut, with another type, with bytes changed, or are no replies at all."""
 
     def change(command: bytes, reply: bytes) -> bytes:
-        if command in ALWAYS_ALLOWED:
+        if command in ALLOWED:
             return reply
         return chance.choice(BREAKS)(reply, chance)
 
