@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-import httpx
-
+from .answers import Answer, ToolCall
 from .client import AsyncResponsesClient, Reply
+from .lines import Line, Manner, line_for, no_reply
+from .proxy import FORMAT_OF_MODEL
 from .recording import ProviderState
-from .replay import Setting
+from .wire import Call, Conversation, Message, Result, canonical_json, tidy
 
 FIRST, WHOLE, LOST, WRONG, FAILED = "first", "whole", "lost", "wrong", "failed"
+LOOK_UP = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Asked:
     verdict: str
     began: float
     turn: int  # from 0
-    stream: bool
+    manner: Manner
     detail: str = ""
 
     @property
@@ -48,11 +51,13 @@ class Talk:
     """A conversation as it will be played.
 
     pause_seconds: at most so long, at random, between an answer and the next message.
+    padding_bytes: added to every message.
     """
 
     turns: int = 4
     pause_seconds: float = 0.2
-    settings: tuple[Setting, ...] = (Setting("chat-model"), Setting("chat-model", stream=True))
+    manners: tuple[Manner, ...] = (Manner(), Manner(form="stream"))
+    padding_bytes: int = 0
 
 
 TALK = Talk()
@@ -88,51 +93,79 @@ class Load:
             await self.converse()
 
     async def converse(self) -> list[Asked]:
-        """One conversation from its first turn to its last, or to one that fails."""
-        began, setting = time.monotonic(), self._chance.choice(self._talk.settings)
-        seen: tuple[str, ...] = ()  # by the model, before the turn to come
-        previous: str | None = None
+        """One conversation from its first turn to its last, or to one that is not as it must be."""
+        began, manner = time.monotonic(), self._chance.choice(self._talk.manners)
         played: list[Asked] = []
-        for turn in range(self._talk.turns):
-            await asyncio.sleep(self._chance.random() * self._talk.pause_seconds)
-            asked, seen, previous = await self._ask(began, turn, setting, seen, previous)
-            played.append(asked)
-            self.asked.append(asked)
-            if asked.verdict in (FAILED, WRONG):
-                break
+        try:
+            async with line_for(self._client, manner) as line:
+                teller = Teller(line, manner, self._provider, self._talk.padding_bytes)
+                for turn in range(self._talk.turns):
+                    await asyncio.sleep(self._chance.random() * self._talk.pause_seconds)
+                    played.append(await self._ask(teller, began, turn))
+                    if played[-1].verdict in (FAILED, WRONG):
+                        break
+        except OSError as error:  # a WebSocket that does not open
+            seconds = time.monotonic() - began
+            played.append(Asked(began, seconds, FAILED, began, 0, manner, str(no_reply(error).body)))
+        self.asked += played
         return played
 
-    async def _ask(
-        self, began: float, turn: int, setting: Setting, seen: tuple[str, ...], previous: str | None
-    ) -> tuple[Asked, tuple[str, ...], str | None]:
-        tag = next(self._tags)
-        said = f"What about {tag}?"
+    async def _ask(self, teller: Teller, began: float, turn: int) -> Asked:
         started = time.monotonic()
-        reply = await ask(self._client, setting, said, tag, previous)
-        seconds = time.monotonic() - started
+        verdict, detail = await teller.ask(next(self._tags))
+        return Asked(started, time.monotonic() - started, verdict, began, turn, teller.manner, detail)
+
+
+class Teller:
+    """A client that knows what it and the model have said, and judges each turn by it."""
+
+    def __init__(self, line: Line, manner: Manner, provider: ProviderState, padding_bytes: int = 0) -> None:
+        self.manner = manner
+        self.seen: Conversation = ()  # by the model, its answers included
+        self.reply: Reply | None = None
+        self._line, self._provider = line, provider
+        self._padding = "x" * padding_bytes
+
+    async def ask(self, tag: int) -> tuple[str, str]:
+        """The verdict and, where it is a bad one, why."""
+        call = self._open_call()
+        said = f"What about {tag}?{self._padding}"
+        if call is not None:
+            sent: Any = [{"type": "function_call_output", "call_id": call["call_id"], "output": said}]
+            new = Message("tool", results=(Result(said, call["call_id"]),))
+        else:
+            sent, new = said, Message("user", (said,))
+            if self.manner.has_tools:
+                self._provider.script(Answer("", (ToolCall("look_up", "{}", f"call_{tag}"),)), tag=tag)
+        tools = {"tools": [LOOK_UP]} if self.manner.has_tools else {}
+        self.reply = await self._line.ask(sent, tag, self.reply.id if self.reply else None, **tools)
         received = self._provider.take(tag)
-        sent = tuple(text for message in received[-1].conversation for text in message.texts) if received else ()
-        verdict, detail = judge(reply, seen, said, sent, len(received))
-        asked = Asked(started, seconds, verdict, began, turn, setting.stream, detail)
-        return asked, (*sent, reply.text), None if verdict == FAILED else reply.id
+        verdict, detail = self._judge(new, [each.conversation for each in received])
+        if verdict not in (FAILED, WRONG):
+            self.seen = (*received[-1].conversation, answered_by(self.reply))
+        return verdict, detail
+
+    def _open_call(self) -> dict | None:
+        return next(iter(self.reply.calls), None) if self.reply else None
+
+    def _judge(self, new: Message, received: Sequence[Conversation]) -> tuple[str, str]:
+        reply = self.reply
+        if reply.status != 200 or reply.broken or reply.body.get("status") != "completed":
+            return FAILED, f"status {reply.status}, broken {reply.broken}: {str(reply.body)[:300]}"
+        if len(received) != 1:
+            return WRONG, f"the provider got {len(received)} requests"
+        if received[0] == self._form([*self.seen, new]):
+            return WHOLE if self.seen else FIRST, ""
+        # A result that is all there is: upstream may put the call before it, from its own memory.
+        alone = [self._form([new]), self._form([*self.seen[-1:], new])] if new.results else [self._form([new])]
+        if self.seen and received[0] in alone:
+            return LOST, ""
+        return WRONG, f"expected {self._form([*self.seen, new])}, the provider got {received[0]}"
+
+    def _form(self, messages: Sequence[Message]) -> Conversation:
+        return tidy(messages, ids=FORMAT_OF_MODEL[self.manner.model] != "gemini")
 
 
-async def ask(client: AsyncResponsesClient, setting: Setting, said: str, tag: int, previous: str | None) -> Reply:
-    """The reply; one that never came has status 0."""
-    try:
-        return await client.responses(setting.model, said, setting.stream, tag=tag, previous_response_id=previous)
-    except httpx.TransportError as error:
-        return Reply(0, {"error": {"message": f"{type(error).__name__}: {error}"}}, broken=True)
-
-
-def judge(reply: Reply, seen: tuple[str, ...], said: str, sent: tuple[str, ...], requests: int) -> tuple[str, str]:
-    """The verdict and, where it is a bad one, why."""
-    if reply.status != 200 or reply.broken or reply.body.get("status") != "completed":
-        return FAILED, f"status {reply.status}, broken {reply.broken}: {str(reply.body)[:300]}"
-    if requests != 1:
-        return WRONG, f"the provider got {requests} requests"
-    if not seen:
-        return (FIRST, "") if sent == (said,) else (WRONG, f"a first turn went out as {sent}")
-    if sent == (*seen, said):
-        return WHOLE, ""
-    return (LOST, "") if sent == (said,) else (WRONG, f"expected {(*seen, said)}, the provider got {sent}")
+def answered_by(reply: Reply) -> Message:
+    calls = tuple(Call(call["name"], canonical_json(call["arguments"]), call["call_id"]) for call in reply.calls)
+    return replace(Message("assistant", calls=calls), texts=(reply.text,) if reply.text else ())
