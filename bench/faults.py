@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.conversations import tags
+from lab.evictions import EVICTIONS
 from lab.failovers import FAILOVERS
 from lab.faults import OUTAGES, TOPOLOGIES, Fault
 from lab.provider import Provider
@@ -29,7 +30,7 @@ from lab.ways import WAYS, Way
 from .before_after import RESULTS
 from .faults_table import table
 
-FAULTS = {fault.name: fault for fault in (*OUTAGES, *FAILOVERS)}
+FAULTS = {fault.name: fault for fault in (*OUTAGES, *EVICTIONS, *FAILOVERS)}
 DEFAULT_WAYS = ("url", "cache", "tls-cache", "cluster", "sentinel")
 FILE = RESULTS / "faults.json"
 

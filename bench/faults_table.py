@@ -18,8 +18,8 @@ COLUMNS = (
 )
 TEXT = """\
 litellm {releases}, no database. Lost: follow-ups in the fault that went out without their history. Added: to the
-latency of the same proxy before the fault; settled: in the fault's last third. Back after: from the fault's end, of a failover
-from its begin, until all was remembered again. Off: LiteLLM as released, which remembers nothing.
+latency of the same proxy before the fault; settled: in the fault's last third. Back after: from the fault's end, of a
+failover from its begin, until all was remembered again. Off: LiteLLM as released, which remembers nothing.
 """
 
 

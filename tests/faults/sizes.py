@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.evictions import EVICTIONS
 from lab.failovers import FAILOVERS
 from lab.faults import OUTAGES, TOPOLOGIES, Fault
 from lab.trial import Spans
@@ -17,7 +18,7 @@ ELSEWHERE = {
     "cluster": ("stopped", "reset", "master-killed", "master-hangs", "slots-moved", "master-lost"),
     "sentinel": ("reset", "master-killed", "master-hangs"),
 }
-FAULTS = {fault.name: fault for fault in (*OUTAGES, *FAILOVERS)}
+FAULTS = {fault.name: fault for fault in (*OUTAGES, *EVICTIONS, *FAILOVERS)}
 
 
 def faults_on(way: str) -> list[Fault]:
