@@ -117,13 +117,17 @@ class Load:
 
 
 class Teller:
-    """A client that knows what it and the model have said, and judges each turn by it."""
+    """A client that knows what it and the model have said, and judges each turn by it.
+
+    After a turn that failed, the next one follows the last that did not.
+    """
 
     def __init__(self, line: Line, manner: Manner, provider: ProviderState, padding_bytes: int = 0) -> None:
         self.manner = manner
         self.seen: Conversation = ()  # by the model, its answers included
         self.reply: Reply | None = None
-        self._line, self._provider = line, provider
+        self.line = line
+        self._provider = provider
         self._padding = "x" * padding_bytes
 
     async def ask(self, tag: int) -> tuple[str, str]:
@@ -138,18 +142,17 @@ class Teller:
             if self.manner.has_tools:
                 self._provider.script(Answer("", (ToolCall("look_up", "{}", f"call_{tag}"),)), tag=tag)
         tools = {"tools": [LOOK_UP]} if self.manner.has_tools else {}
-        self.reply = await self._line.ask(sent, tag, self.reply.id if self.reply else None, **tools)
+        reply = await self.line.ask(sent, tag, self.reply.id if self.reply else None, **tools)
         received = self._provider.take(tag)
-        verdict, detail = self._judge(new, [each.conversation for each in received])
+        verdict, detail = self._judge(reply, new, [each.conversation for each in received])
         if verdict not in (FAILED, WRONG):
-            self.seen = (*received[-1].conversation, answered_by(self.reply))
+            self.reply, self.seen = reply, (*received[-1].conversation, answered_by(reply))
         return verdict, detail
 
     def _open_call(self) -> dict | None:
         return next(iter(self.reply.calls), None) if self.reply else None
 
-    def _judge(self, new: Message, received: Sequence[Conversation]) -> tuple[str, str]:
-        reply = self.reply
+    def _judge(self, reply: Reply, new: Message, received: Sequence[Conversation]) -> tuple[str, str]:
         if reply.status != 200 or reply.broken or reply.body.get("status") != "completed":
             return FAILED, f"status {reply.status}, broken {reply.broken}: {str(reply.body)[:300]}"
         if len(received) != 1:

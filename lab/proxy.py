@@ -83,6 +83,7 @@ class ProxyOptions:
     host: str = "127.0.0.1"
     log: Path | None = None
     extra_files: Mapping[str, str] = field(default_factory=dict)  # written beside config.yaml
+    python: Path | None = None  # of another environment, in which another release is installed
 
 
 class Proxy:
@@ -141,7 +142,7 @@ class Proxy:
 
     def command(self) -> list[str]:
         command = [
-            str(Path(sys.executable).with_name("litellm")),
+            str((self.options.python or Path(sys.executable)).with_name("litellm")),
             "--config",
             str(self._folder / "config.yaml"),
         ]
@@ -191,6 +192,12 @@ class Proxy:
 
     def log_text(self) -> str:
         return self._child.log_text()
+
+    def signal(self, number: int) -> None:
+        self._child.signal(number)
+
+    def kill(self) -> None:
+        self._child.kill()
 
     def stop(self) -> None:
         if self._child is not None:
