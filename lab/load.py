@@ -98,7 +98,7 @@ class Load:
         played: list[Asked] = []
         try:
             async with line_for(self._client, manner) as line:
-                teller = Teller(line, manner, self._provider, self._talk.padding_bytes)
+                teller = Teller(line, manner, self._provider, "x" * self._talk.padding_bytes)
                 for turn in range(self._talk.turns):
                     await asyncio.sleep(self._chance.random() * self._talk.pause_seconds)
                     played.append(await self._ask(teller, began, turn))
@@ -122,18 +122,18 @@ class Teller:
     After a turn that failed, the next one follows the last that did not.
     """
 
-    def __init__(self, line: Line, manner: Manner, provider: ProviderState, padding_bytes: int = 0) -> None:
+    def __init__(self, line: Line, manner: Manner, provider: ProviderState, padding: str = "") -> None:
         self.manner = manner
         self.seen: Conversation = ()  # by the model, its answers included
         self.reply: Reply | None = None
         self.line = line
         self._provider = provider
-        self._padding = "x" * padding_bytes
+        self.padding = padding
 
     async def ask(self, tag: int) -> tuple[str, str]:
         """The verdict and, where it is a bad one, why."""
         call = self._open_call()
-        said = f"What about {tag}?{self._padding}"
+        said = f"What about {tag}?{self.padding}"
         if call is not None:
             sent: Any = [{"type": "function_call_output", "call_id": call["call_id"], "output": said}]
             new = Message("tool", results=(Result(said, call["call_id"]),))

@@ -1,0 +1,134 @@
+"""Large and many: whole or counted as skipped, small conversations beside them always whole, memory flat."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from lab.answers import Answer
+from lab.client import AsyncResponsesClient
+from lab.lines import HttpLine, Manner
+from lab.load import FIRST, LOST, WHOLE, Load, Talk, Teller
+from lab.memory import resident_bytes
+from lab.provider import Provider
+from lab.proxy import Proxy
+from lab.trial import our_lines
+from tests.e2e.sizes import LONG
+
+MEGABYTE = 1_000_000
+TURNS = 400 if LONG else 40
+BRANCHES = 1_000 if LONG else 100
+STREAMS = 200 if LONG else 50
+LARGE_AT_ONCE, LARGE_TURNS = (6, 6) if LONG else (3, 3)
+ROUNDS = 12 if LONG else 5
+MOST_GROWTH_BYTES = 60 * MEGABYTE
+PLAIN, STREAM = Manner(), Manner(form="stream")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marked = [pytest.param("url", marks=pytest.mark.xdist_group("limits"))]
+    metafunc.parametrize("way", marked, indirect=True, scope="session")
+
+
+@pytest.fixture
+async def client(way_proxy: Proxy) -> AsyncIterator[AsyncResponsesClient]:
+    async with AsyncResponsesClient(way_proxy.url, way_proxy.key, STREAMS) as client:
+        yield client
+
+
+class Talker:
+    """Conversations through one client, each turn judged."""
+
+    def __init__(self, client: AsyncResponsesClient, provider: Provider, tags: Iterator[int]) -> None:
+        self.client, self.provider, self.tags = client, provider, tags
+
+    def begin(self, manner: Manner = PLAIN, padding: str = "") -> Teller:
+        return Teller(HttpLine(self.client, manner), manner, self.provider, padding)
+
+    async def ask(self, teller: Teller, answer: Answer | None = None) -> str:
+        tag = next(self.tags)
+        if answer is not None:
+            self.provider.script(answer, tag=tag)
+        verdict, detail = await teller.ask(tag)
+        assert verdict in (FIRST, WHOLE, LOST), detail[:2_000]
+        return verdict
+
+
+@pytest.fixture
+def talker(client: AsyncResponsesClient, provider: Provider, next_tag: Iterator[int]) -> Talker:
+    return Talker(client, provider, next_tag)
+
+
+async def turns_counted(client: AsyncResponsesClient) -> dict[str, int]:
+    """What became of the turns, by the proxy's own count."""
+    reply = await client.http.get("/health/session_store", headers={"authorization": f"Bearer {client.key}"})
+    reply.raise_for_status()
+    return reply.json()["turns"]
+
+
+@pytest.mark.parametrize("manner", [PLAIN, STREAM], ids=str)
+@pytest.mark.parametrize("padding", ["x" * 12 * MEGABYTE, "é" * 3 * MEGABYTE], ids=["12 MB", "3 MB of é"])
+async def test_a_large_message_comes_back_whole(manner: Manner, padding: str, talker: Talker) -> None:
+    teller = talker.begin(manner, padding)
+    assert await talker.ask(teller) == FIRST
+    teller.padding = ""
+    assert [await talker.ask(teller) for _ in range(2)] == [WHOLE, WHOLE]
+
+
+async def test_a_reply_over_the_limit_is_counted_and_the_conversation_begins_anew(
+    talker: Talker, way_proxy: Proxy
+) -> None:
+    before, logged = await turns_counted(talker.client), len(our_lines(way_proxy))
+    teller = talker.begin()
+    await talker.ask(teller, Answer("x" * 20 * MEGABYTE))
+    assert [await talker.ask(teller) for _ in range(2)] == [LOST, WHOLE]
+    counted = await turns_counted(talker.client)
+    assert counted["skipped"] == before["skipped"] + 1
+    assert len(our_lines(way_proxy)) == logged + 1
+
+
+async def test_a_long_conversation_is_whole_to_its_last_turn(talker: Talker) -> None:
+    teller = talker.begin()
+    verdicts = [await talker.ask(teller) for _ in range(TURNS)]
+    assert verdicts == [FIRST] + [WHOLE] * (TURNS - 1)
+
+
+async def test_many_branches_of_one_response_at_once(talker: Talker) -> None:
+    root = talker.begin()
+    await talker.ask(root)
+    branches = [talker.begin() for _ in range(BRANCHES)]
+    for branch in branches:
+        branch.reply, branch.seen = root.reply, root.seen
+    for _ in range(2):
+        verdicts = await asyncio.gather(*map(talker.ask, branches))
+        assert set(verdicts) == {WHOLE}
+    assert len({branch.reply.id for branch in branches}) == BRANCHES
+
+
+async def test_many_streams_at_once(talker: Talker) -> None:
+    streams = [talker.begin(STREAM) for _ in range(STREAMS)]
+    for number in range(3):
+        gate = f"round {number}"
+        talker.provider.clear()
+        talker.provider.always(Answer("one two three", gate=gate))
+        asking = asyncio.gather(*map(talker.ask, streams))
+        while len(talker.provider.requests()) < STREAMS and not asking.done():
+            await asyncio.sleep(0.01)
+        talker.provider.release(gate)
+        assert set(await asking) == ({WHOLE} if number else {FIRST})
+
+
+async def test_small_conversations_beside_large_ones_are_always_whole(talker: Talker, way_proxy: Proxy) -> None:
+    """The large ones are whole or skipped; memory is what it was after the first of them."""
+    held: list[int] = []
+    for _ in range(ROUNDS):
+        async with Load(talker.client, talker.provider, talker.tags, 3, Talk(3, 0.1)) as load:
+            large = [talker.begin(STREAM, "x" * 6 * MEGABYTE) for _ in range(LARGE_AT_ONCE)]
+            for _ in range(LARGE_TURNS):
+                await asyncio.gather(*map(talker.ask, large))
+        assert {each.verdict for each in load.asked} == {FIRST, WHOLE}, [each for each in load.asked if each.detail]
+        held.append(resident_bytes(way_proxy.pid))
+    print("MB held after each round:", [number // MEGABYTE for number in held])
+    assert held[-1] < held[ROUNDS // 2] + MOST_GROWTH_BYTES
