@@ -1,0 +1,256 @@
+"""Whatever stands under our keys: the request goes on, with the whole history or with none, and nobody else notices."""
+
+from __future__ import annotations
+
+import json
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from redis import Redis
+
+from lab.answers import Answer, ToolCall
+from lab.client import ResponsesClient
+from lab.memory import resident_bytes
+from lab.provider import Provider
+from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import RedisServer
+from lab.trees import tree
+from lab.trial import our_lines
+from lab.wire import Conversation
+from tests.e2e.asking import Asker, Exchange
+from tests.e2e.sizes import LONG, some_of
+
+from .changes import Change, changes_of
+from .stored import SESSION, Stored, dump, pack, take_up
+
+pytestmark = pytest.mark.xdist_group("hostile")
+
+LOOK_UP = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
+MEGABYTE = 1_000_000
+RANDOM_VALUES = 1_000 if LONG else 100
+
+
+@pytest.fixture(scope="module")
+def victim() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def proxy(running_provider: Provider, victim: RedisServer) -> Iterator[Proxy]:
+    options = ProxyOptions(running_provider.url, tree("patched"), {"REDIS_SESSION_PATCH_URL": victim.url})
+    with Proxy(options) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def redis(victim: RedisServer) -> Iterator[Redis]:
+    with Redis.from_url(victim.url) as client:
+        client.flushall()
+        yield client
+
+
+@dataclass(frozen=True)
+class Target:
+    """A stored conversation with tools, and what its follow-up must bring."""
+
+    asker: Asker
+    last: Exchange
+    whole: Conversation
+    stored: Stored
+
+    def check(self, what: str, may_differ: bool = False) -> None:
+        """The follow-up goes out once, with all or with nothing; `may_differ`: or with what stands there now."""
+        after = self.asker.ask("And?", self.last)
+        assert after.status == 200, (what, after.reply.body)
+        assert after.request is not None, what
+        if not may_differ:
+            assert after.conversation in (self.whole, self.whole[-1:]), (what, after.conversation)
+
+    def check_all(self, cases: list[tuple[str, Callable[[], object], bool]]) -> None:
+        """Each case is put in the place of what is stored, asked for, and taken back."""
+        for what, put, may_differ in cases:
+            put()
+            self.check(what, may_differ)
+            self.stored.put_back()
+        assert self.asker.ask("And?", self.last).conversation == self.whole
+
+
+@pytest.fixture
+def target(proxy: Proxy, provider: Provider, redis: Redis) -> Iterator[Target]:
+    """Afterwards the store is open for everybody, and nothing was a defect."""
+    logged = len(our_lines(proxy))
+    with ResponsesClient(proxy.url, proxy.key) as client:
+        asker = Asker(client, provider)
+        first = asker.ask("Hello.", instructions="Be brief.")
+        message = [{"role": "user", "content": [{"type": "input_text", "text": "Look it up."}]}]
+        call = Answer("One moment.", (ToolCall("look_up", '{"n": 1}', "call_1"),))
+        second = asker.ask(message, first, call, tools=[LOOK_UP])
+        result = [{"type": "function_call_output", "call_id": "call_1", "output": "found"}]
+        before = set(redis.scan_iter(SESSION + b"*"))
+        third = asker.ask(result, second, tools=[LOOK_UP])
+        (new,) = set(redis.scan_iter(SESSION + b"*")) - before
+        whole = asker.ask("And?", third).conversation
+        stored = take_up(redis, new.removeprefix(SESSION).decode())
+        assert len(stored.turns) == 3
+        yield Target(asker, third, whole, stored)
+        other = asker.ask("Somebody else.")
+        assert asker.ask("And?", other).said == ["Somebody else.", other.reply.text, "And?"]
+    bad = [line for line in our_lines(proxy)[logged:] if "fails at" in line or "defect" in line]
+    assert bad == []
+
+
+def sealed(change: Change) -> bytes:
+    return b"j" + change.text.encode("utf-8", "surrogatepass")
+
+
+def test_every_field_of_a_record_may_be_anything(target: Target) -> None:
+    stored = target.stored
+    heads = [(c.name, lambda c=c: stored.put_record(c.text), c.is_plausible) for c in changes_of(stored.head)]
+    rests = [(c.name, lambda c=c: stored.put_record(rest=c.text), True) for c in changes_of(stored.rest)]
+    target.check_all([*heads, *rests])
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_every_field_of_a_turn_may_be_anything(number: int, target: Target) -> None:
+    stored = target.stored
+    changes = some_of(list(changes_of(stored.turns[number])), 3)
+    target.check_all([(c.name, lambda c=c: stored.put_turn(number, sealed(c)), c.is_plausible) for c in changes])
+
+
+def test_a_value_may_end_at_any_byte(target: Target) -> None:
+    stored = target.stored
+    record = stored.redis.get(stored.session_key)
+    turn = b"j" + dump(stored.turns[1]).encode()
+    packed = pack(dump(stored.turns[1]).encode())
+    cases = [
+        (f"record to {n}", lambda n=n: stored.redis.set(stored.session_key, record[:n])) for n in range(len(record))
+    ]
+    for name, value in (("turn", turn), ("packed turn", packed)):
+        cases += [(f"{name} to {n}", lambda n=n, v=value: stored.put_turn(1, v[:n])) for n in range(len(value))]
+    target.check_all([(*case, False) for case in some_of(cases, 5)])
+
+
+def test_values_may_be_random_bytes(target: Target) -> None:
+    stored, chance = target.stored, random.Random(1)
+    cases: list[tuple[str, Callable[[], object], bool]] = []
+    for number in range(RANDOM_VALUES):
+        value = chance.randbytes(chance.randint(0, 400))
+        cases.append((f"record {number}", lambda v=value: stored.redis.set(stored.session_key, v), False))
+        cases.append((f"turn {number}", lambda v=value: stored.put_turn(2, v), False))
+        cases.append((f"packed {number}", lambda v=value: stored.put_turn(2, b"z\0\0" + v), False))
+    target.check_all(cases)
+
+
+TYPES: dict[str, Callable[[Redis, str], object]] = {
+    "string": lambda redis, key: redis.set(key, "x"),
+    "list": lambda redis, key: redis.rpush(key, "x"),
+    "set": lambda redis, key: redis.sadd(key, "x"),
+    "hash": lambda redis, key: redis.hset(key, "x", "x"),
+    "sorted set": lambda redis, key: redis.zadd(key, {"x": 1}),
+    "stream": lambda redis, key: redis.xadd(key, {"x": "x"}),
+}
+
+
+def test_a_key_may_hold_another_type_of_value_or_be_gone(target: Target) -> None:
+    stored = target.stored
+    keys = {"record": stored.session_key.decode(), **{name: stored.key(name) for name in ("turns", "tree", "lives")}}
+
+    def put(key: str, make: Callable[[Redis, str], object] | None) -> None:
+        stored.redis.delete(key)
+        if make is not None:
+            make(stored.redis, key)
+
+    kinds = {**TYPES, "gone": None}
+    target.check_all(
+        [
+            (f"{name} is a {kind}", lambda key=key, make=make: put(key, make), False)
+            for name, key in keys.items()
+            for kind, make in kinds.items()
+        ]
+    )
+
+
+def test_a_record_may_lead_anywhere(target: Target) -> None:
+    stored = target.stored
+    head, (first, second, third) = stored.head, stored.path
+    elsewhere = {
+        "to no conversation": {"conversation": "nobody"},
+        "out of our keys": {"conversation": "x}:turns\nother:{y"},
+        "to a turn before": {"turn": first},
+        "to a turn that is not there": {"turn": "77"},
+        "to fewer turns": {"turns": 2},
+        "to more turns": {"turns": 4},
+        "to the most turns": {"turns": 2_000},
+        "to millions of turns": {"turns": 5_000_000},
+        "to fewer bytes": {"bytes": head["bytes"] - 1},
+        "to terabytes": {"bytes": 2**40},
+        "to another format": {"v": head["v"] + 1},
+        "to the format before": {"v": head["v"] - 1},
+    }
+    cases = [(name, lambda c=c: stored.put_record(dump({**head, **c})), False) for name, c in elsewhere.items()]
+    trees = {
+        "a turn after itself": {third: third},
+        "a circle": {first: third},
+        "a turn after nothing known": {first: 99},
+        "half a turn": {second: 0.5},
+        "a turn before none": {second: -1},
+        "endless": {second: float("inf")},
+    }
+
+    def bend(scores: dict) -> None:
+        stored.redis.zadd(stored.key("tree"), scores)
+
+    cases += [(name, lambda s=scores: bend(s), False) for name, scores in trees.items()]
+    bent = {"turns": 1_000, "bytes": 1_000 * stored.redis.hstrlen(stored.key("turns"), third)}
+
+    def run_in_a_circle() -> None:
+        bend({third: third})
+        stored.put_record(dump({**head, **bent}))
+
+    cases.append(("a thousand times around", run_in_a_circle, False))
+    target.check_all(cases)
+
+
+def test_values_of_the_first_edition_are_a_miss(target: Target) -> None:
+    stored = target.stored
+    record = {"v": 1, "path": [["abcdef", 0, 1]], "owner": [None, None, "x", None], "ttl": 86_400, "session": None}
+
+    def put() -> None:
+        stored.redis.set(stored.session_key, json.dumps(record))
+        stored.redis.rpush("litellm_patch:turns:abcdef", json.dumps({"v": 1, "input": "x", "answer": []}))
+
+    target.check_all([("the first edition", put, False)])
+
+
+def test_what_unpacks_to_much_does_not(target: Target, proxy: Proxy) -> None:
+    stored, held = target.stored, resident_bytes(proxy.pid)
+    text = dump({**stored.turns[1], "input": "x" * 15 * MEGABYTE}).encode()
+    bombs = {
+        "a gigabyte": b"z\0\0" + bomb(1_000 * MEGABYTE),
+        "many gigabytes": b"z\0\0" + bomb(1_000 * MEGABYTE) * 5,
+        "a window that is not there": b"z\xff\xff" + zlib.compress(b"x"),
+    }
+    target.check_all([(name, lambda b=b: stored.put_turn(1, b), False) for name, b in bombs.items()])
+    before = [(f"bomb {number}", pack(text)) for number in range(100)]
+
+    def put_many() -> None:
+        ids = [str(10**9 + number) for number in range(len(before))]
+        packed = [value for _, value in before]
+        stored.redis.hset(stored.key("turns"), mapping=dict(zip(ids, packed, strict=True)))
+        stored.redis.zadd(stored.key("tree"), dict(zip(ids, [0, *map(int, ids[:-1])], strict=True)))
+        changed = {"turn": ids[-1], "turns": len(ids), "bytes": sum(map(len, packed))}
+        stored.put_record(dump({**stored.head, **changed}))
+
+    target.check_all([("a hundred turns of 15 MB", put_many, False)])
+    grown = (resident_bytes(proxy.pid) - held) // MEGABYTE
+    assert grown < 300, f"{grown} MB more than before"
+
+
+def bomb(size_bytes: int) -> bytes:
+    packer = zlib.compressobj(9, wbits=14)
+    piece = b" " * MEGABYTE
+    return b"".join(packer.compress(piece) for _ in range(size_bytes // MEGABYTE)) + packer.flush()
