@@ -1,7 +1,8 @@
 """A conversation as Redis holds it, open for changes that no store would make. Knows the layout by itself.
 
-`litellm_patch:session:<response id>`: a line of JSON that anybody may read, and one that is sealed where keys are set.
-`litellm_patch:{<conversation>}:turns`: a hash from turn to packed JSON (`j` + the JSON, or `z` + two bytes + zlib);
+`litellm_patch:session:<response id>`: a line of JSON that anybody may read, and a sealed one (`P` + JSON without keys).
+`litellm_patch:{<conversation>}:turns`: a hash from turn to sealed packed JSON (`P`, `j` and the JSON, or `P`, `z`, two
+bytes and zlib);
 `:tree`: a sorted set of turns, scored by the turn before; `:lives`: one of turns, scored by their end of life.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 from redis import Redis
 
 SESSION = b"litellm_patch:session:"
+PLAIN = b"P"
 WINDOW_BYTES = 16_384
 
 
@@ -46,12 +48,12 @@ class Stored:
         """Either line as it shall be."""
         lines = (dump(self.head) if head is None else head, dump(self.rest) if rest is None else rest)
         first, second = (line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line for line in lines)
-        self.redis.set(self.session_key, first + b"\n" + second, ex=86_400)
+        self.redis.set(self.session_key, first + b"\n" + PLAIN + second, ex=86_400)
 
     def put_turn(self, number: int, packed: bytes) -> None:
         """The turn's bytes, with a record that knows their length."""
-        sealed = [b"j" + dump(turn).encode("utf-8", "surrogatepass") for turn in self.turns]
-        sealed[number] = packed
+        sealed = [PLAIN + b"j" + dump(turn).encode("utf-8", "surrogatepass") for turn in self.turns]
+        sealed[number] = PLAIN + packed
         self.redis.hset(self.key("turns"), mapping=dict(zip(self.path, sealed, strict=True)))
         self.put_record(dump({**self.head, "bytes": sum(map(len, sealed))}))
 
@@ -62,7 +64,8 @@ def dump(value: object) -> str:
 
 def take_up(redis: Redis, response_id: str) -> Stored:
     """The stored response with this id, which the store gave it."""
-    head, rest = (json.loads(line) for line in redis.get(SESSION + response_id.encode()).split(b"\n", 1))
+    first, second = redis.get(SESSION + response_id.encode()).split(b"\n", 1)
+    head, rest = json.loads(first), json.loads(second.removeprefix(PLAIN))
     names = [f"litellm_patch:{{{head['conversation']}}}:{name}" for name in ("turns", "tree", "lives")]
     path, turn = [], head["turn"]
     while turn != "0":
@@ -71,7 +74,7 @@ def take_up(redis: Redis, response_id: str) -> Stored:
     turns: list[dict] = []
     earlier = b""
     for packed in redis.hmget(names[0], path):
-        data = unpack(packed, earlier)
+        data = unpack(packed.removeprefix(PLAIN), earlier)
         earlier = (earlier + data)[-WINDOW_BYTES:]
         turns.append(json.loads(data.decode("utf-8", "surrogatepass")))
     dumps = {key: redis.dump(key) for key in (SESSION + response_id.encode(), *(name.encode() for name in names))}

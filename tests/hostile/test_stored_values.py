@@ -24,7 +24,7 @@ from tests.e2e.asking import Asker, Exchange
 from tests.e2e.sizes import LONG, some_of
 
 from .changes import Change, changes_of
-from .stored import SESSION, Stored, dump, pack, take_up
+from .stored import PLAIN, SESSION, Stored, dump, pack, take_up
 
 pytestmark = pytest.mark.xdist_group("hostile")
 
@@ -239,7 +239,7 @@ def test_what_unpacks_to_much_does_not(target: Target, proxy: Proxy) -> None:
 
     def put_many() -> None:
         ids = [str(10**9 + number) for number in range(len(before))]
-        packed = [value for _, value in before]
+        packed = [PLAIN + value for _, value in before]
         stored.redis.hset(stored.key("turns"), mapping=dict(zip(ids, packed, strict=True)))
         stored.redis.zadd(stored.key("tree"), dict(zip(ids, [0, *map(int, ids[:-1])], strict=True)))
         changed = {"turn": ids[-1], "turns": len(ids), "bytes": sum(map(len, packed))}
