@@ -97,6 +97,6 @@ def like(path: Path, old: Any, text: str) -> bool:
         return isinstance(old, str) and text.startswith('"')
     try:
         new = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return type(new) is type(old) or (new is None and path[-1] in OPTIONAL)
