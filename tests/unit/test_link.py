@@ -15,6 +15,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.lin
 from litellm.responses.litellm_completion_transformation.redis_session_patch.results import OddValue, StoreUnavailable
 
 from .support.clients import Interposed
+from .support.waiting import until
 
 
 class Clients:
@@ -34,8 +35,7 @@ class Clients:
         return [client.times_closed for client in self.opened]
 
     async def all_closed(self, expected: list[int]) -> None:
-        while self.closed != expected:
-            await asyncio.sleep(0)
+        await until(lambda: self.closed == expected)
 
 
 class Failing:

@@ -78,15 +78,16 @@ async def test_an_id_found_nowhere_is_openai_s_400_where_the_operator_chose_so(r
     assert "chatcmpl-unknown" not in str(error) and counted(runtime) == {"lookups unknown": 1}
 
 
-async def test_an_id_that_cannot_be_asked_for_is_503_where_the_operator_chose_so():
+async def test_an_id_that_cannot_be_asked_for_is_another_error_where_the_operator_chose_so():
+    """The client gets a 503; to LiteLLM's router it is a bad request, and no fault of the model's deployment."""
     async with no_redis() as client:
         runtime = runtime_on(client, on_miss="error")
         for _ in range(FAILURES_TO_OPEN + 1):  # The breaker's own answer is no other.
-            with pytest.raises(litellm.ServiceUnavailableError) as caught:
+            with pytest.raises(litellm.BadRequestError) as caught:
                 await read_session(runtime, request_of(), "x", Upstream())
             error = caught.value
-            assert (error.status_code, error.code) == (503, "previous_response_unavailable")
-            assert error.param == "previous_response_id"
+            assert (error.code, error.type) == ("previous_response_unavailable", "server_error")
+            assert error.param == "previous_response_id" and "Try again" in error.message
     assert counted(runtime) == {"lookups failed": FAILURES_TO_OPEN + 1}
 
 

@@ -25,6 +25,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.set
 
 from .support.bridge import pretend_a_proxy_runs, runtime_on
 from .support.stores import inputs_of, say
+from .support.waiting import until
 
 
 @pytest.fixture
@@ -184,8 +185,7 @@ async def test_a_redis_that_works_again_is_used_again_and_one_line_says_so(faili
     failing.now += PROBE_AFTER_SECONDS
     with pytest.raises(StoreUnavailable):  # It is probed in the background.
         await failing.runtime.read(failing.work)
-    while failing.runtime.reads.breaker.is_open:
-        await asyncio.sleep(0)
+    await until(lambda: not failing.runtime.reads.breaker.is_open)
     assert [await failing.runtime.read(failing.work) for _ in range(3)] == ["done"] * 3
     assert len(log_lines) == 2 and "works again" in log_lines[1]
 
@@ -209,8 +209,7 @@ async def test_no_more_operations_run_at_once_than_there_are_places(redis_client
         running.discard(asyncio.current_task())
 
     both = [asyncio.ensure_future(run(stay)) for run in (runtime.read, runtime.write) for _ in range(10)]
-    while len(running) < 3:
-        await asyncio.sleep(0)
+    await until(lambda: len(running) >= 3)
     let_go.set()
     await asyncio.gather(*both)
     assert most == [3]

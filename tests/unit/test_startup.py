@@ -207,18 +207,19 @@ async def reply_to(error: ProxyException) -> httpx.Response:
         return await client.get("/")
 
 
-async def test_our_refusal_has_openai_s_body(started):
-    error = ProxyException(
-        "Not found.", "x", "y", 400, headers={"x-call": "1"}, openai_code="previous_response_not_found"
-    )
+@pytest.mark.parametrize(
+    "code, status, kind",
+    [
+        ("previous_response_not_found", 400, "invalid_request_error"),
+        ("previous_response_unavailable", 503, "server_error"),
+    ],
+)
+async def test_our_refusals_have_openai_s_status_and_body(started, code, status, kind):
+    error = ProxyException("Why.", "x", "y", 400, headers={"x-call": "1"}, openai_code=code)
     reply = await reply_to(error)
-    assert reply.status_code == 400 and reply.headers["x-call"] == "1"
-    assert reply.json()["error"] == {
-        "message": "Not found.",
-        "type": "invalid_request_error",
-        "param": "previous_response_id",
-        "code": "previous_response_not_found",
-    }
+    assert reply.status_code == status and reply.headers["x-call"] == "1"
+    assert ("retry-after" in reply.headers) is (status == 503)
+    assert reply.json()["error"] == {"message": "Why.", "type": kind, "param": "previous_response_id", "code": code}
 
 
 @pytest.mark.parametrize("openai_code", [None, "invalid_api_key"])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner
+from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import history_is_whole
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner, digest_of
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT
 from litellm.responses.litellm_completion_transformation.redis_session_patch.token_count import (
     _CALLER,
@@ -17,20 +18,14 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.tok
     remember_caller,
 )
 
-from .support.bridge import runtime_on
-from .support.stores import ALICE, BOB, say, store_on
-
-
-@pytest.fixture
-def store(redis_client):
-    return store_on(redis_client)
+from .support.bridge import counted as counts
+from .support.stores import ALICE, BOB, say
 
 
 @pytest.fixture(autouse=True)
-def runtime(redis_client) -> Iterator[Any]:
-    runtime = runtime_on(redis_client)
+def is_used(runtime) -> Iterator[None]:
     runtimes.use(runtime)
-    yield runtime
+    yield
     runtimes.use(None)
 
 
@@ -38,7 +33,7 @@ def runtime(redis_client) -> Iterator[Any]:
 async def counted(model: str, custom_llm_provider: str, api_base: None, responses_request: dict, policy: None = None):
     """In upstream's place: what its lookup and its cache of tool calls would be told."""
     request = CURRENT.get()
-    return request and (request.owner, request.history_is_whole, request.input, request.completion["model"])
+    return request and (request.owner, history_is_whole(), request.input, request.completion["model"])
 
 
 async def count(caller: Owner | None, previous_response_id: str | None = "x") -> Any:
@@ -51,10 +46,11 @@ async def count(caller: Owner | None, previous_response_id: str | None = "x") ->
 
 
 @pytest.mark.parametrize("caller, is_whole", [(ALICE, True), (BOB, False)])
-async def test_the_history_is_looked_for_as_the_caller(store, caller, is_whole):
+async def test_the_history_is_looked_for_as_the_caller(store, runtime, caller, is_whole):
     await say(store, "mine", as_id="x")
     assert await count(caller) == (caller, is_whole, "How long?", "m")
     assert CURRENT.get() is None
+    assert counts(runtime) == {}  # Upstream's own lookup, which follows, is what counts.
 
 
 @pytest.mark.parametrize("caller, response_id", [(None, "x"), (ALICE, None)])
@@ -74,6 +70,6 @@ def test_the_caller_is_who_the_proxy_says(monkeypatch):
         known = {"user_api_key_user_id": "u", "user_api_key_team_id": "t", "user_api_key_hash": "k"}
         monkeypatch.setattr(setup, "get_sanitized_user_information_from_key", lambda key: known if key.is_ours else {})
         remember_caller(SimpleNamespace(is_ours=True))
-        assert _CALLER.get() == Owner("u", "t", "k")
+        assert _CALLER.get() == Owner(*map(digest_of, "utk"))
     finally:
         _CALLER.reset(token)
