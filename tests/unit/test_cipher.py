@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.cipher import Cipher, CannotOpen
+from litellm.responses.litellm_completion_transformation.redis_session_patch.cipher import CannotOpen, Cipher
 
 KEY, OTHER_KEY = os.urandom(32), os.urandom(32)
 SECRET = b"the conversation of alice"

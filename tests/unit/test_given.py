@@ -119,5 +119,5 @@ def test_a_row_with_a_response_without_items_is_what_was_asked():
 
 
 def test_rows_and_requests_belong_together():
-    with pytest.raises(ValueError, match="shorter|longer"):
+    with pytest.raises(ValueError, match=r"shorter|longer"):
         turns_of_rows([row_of(**ANSWER)], [], "groq")

@@ -54,7 +54,9 @@ async def test_without_a_database_what_is_not_stored_gets_an_id_of_its_own_witho
     assert given.startswith("x-") and trips.names == []
 
 
-async def test_a_full_redis_does_not_hand_out_the_id_of_a_stored_response(redis_client, store, with_database, log_lines):
+async def test_a_full_redis_does_not_hand_out_the_id_of_a_stored_response(
+    redis_client, store, with_database, log_lines
+):
     """The second client's turn is not stored; with the first one's id it would read the first one's."""
     await say(store, "mine", as_id="x")
     await redis_client.config_set("maxmemory", 1)

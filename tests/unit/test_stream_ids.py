@@ -72,7 +72,9 @@ async def test_with_a_database_an_id_that_is_taken_is_replaced_alike_in_all_even
 @pytest.mark.parametrize("database", ["with_database", "without_database"])
 async def test_simultaneous_streams_with_one_id_get_their_own(store, runtime, request, database):
     request.getfixturevalue(database)
-    outcomes = await asyncio.gather(*(all_events(runtime, request_of(each), events_of(wrapped("x"))) for each in "abcde"))
+    outcomes = await asyncio.gather(
+        *(all_events(runtime, request_of(each), events_of(wrapped("x"))) for each in "abcde")
+    )
     ids = [inner_id(ids_of(events)[-1]) for events in outcomes]
     assert len(set(ids)) == 5
     assert [await inputs_of(store, each) for each in ids] == [[text] for text in "abcde"]

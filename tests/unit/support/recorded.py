@@ -1,4 +1,4 @@
-"""Values as format 2 writes them, recorded once and never made again: readers of later versions must understand them."""
+"""Values as format 2 writes them, recorded once, never made again: readers of later versions must understand them."""
 
 from __future__ import annotations
 
