@@ -20,8 +20,6 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.ver
 from .raw import ask, openai_client
 from .sizes import IDENTITIES
 
-pytestmark = IDENTITIES
-
 PATH = "/health/session_store"
 PASSWORD = "password-of-redis"
 
@@ -50,11 +48,21 @@ def health(proxy: Proxy) -> dict[str, Any]:
     return reply.json()
 
 
-def test_the_master_key_sees_what_runs(watched: Proxy, release: str) -> None:
+@IDENTITIES
+def test_the_master_key_sees_what_runs_and_how_its_redis_is(
+    watched: Proxy, locked_redis: RedisServer, release: str
+) -> None:
     said = health(watched)
-    assert (said["fork"], said["release"]) == (FORK_VERSION, release)
+    assert (said["fork"], said["release"], said["active"]) == (FORK_VERSION, release, True)
+    assert f"127.0.0.1:{locked_redis.port}" in said["redis"]
+    assert said["breaker_open"] == {"read": False, "write": False}
+    assert (said["encrypted"], said["ttl_seconds"]) == (False, 86_400)
+    memory = said["redis_memory"]
+    assert (memory["maxmemory"], memory["maxmemory_policy"]) == (100 * 1024 * 1024, "volatile-ttl")
+    assert memory["used_memory"] > 0
 
 
+@IDENTITIES
 def test_turns_and_lookups_show(watched: Proxy) -> None:
     before = health(watched)["counts"]
     with openai_client(watched, bearer(user="alice")) as client:
@@ -65,18 +73,20 @@ def test_turns_and_lookups_show(watched: Proxy) -> None:
     assert after["lookups"]["found"] == before["lookups"]["found"] + 1
 
 
+@IDENTITIES
 def test_another_key_is_refused(watched: Proxy) -> None:
     reply = get(watched, key=bearer(user="alice"))
     assert reply.status_code == 403
     assert FORK_VERSION not in reply.text
 
 
-def test_without_a_key_it_is_refused(watched: Proxy) -> None:
-    reply = get(watched)
-    assert reply.status_code in (401, 403)
+def test_without_a_key_it_is_refused_as_upstreams_own_routes_are(proxy: Proxy) -> None:
+    reply = get(proxy)
+    assert reply.status_code == get(proxy, "/v1/models").status_code >= 400
     assert FORK_VERSION not in reply.text
 
 
+@IDENTITIES
 def test_without_redis_the_proxy_is_ready_and_the_route_says_what_failed(
     watched: Proxy, locked_redis: RedisServer
 ) -> None:
@@ -88,7 +98,8 @@ def test_without_redis_the_proxy_is_ready_and_the_route_says_what_failed(
         for path in ("/health/readiness", "/health/liveliness"):
             assert get(watched, path, watched.key).status_code == 200
         said = health(watched)
-        assert said["last_error"]
+        assert said["redis_memory"] is None
+        assert said["breaker_open"]["write"] and said["last_error"]["write"]
         assert said["counts"]["turns"]["failed"] >= 4
     finally:
         locked_redis.start()

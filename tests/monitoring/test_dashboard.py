@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from . import dashboard
+from lab import dashboard
 
 NEEDS_GRAFANAS_LIBRARY = pytest.mark.skipif(sys.version_info < (3, 11), reason="Grafana's library needs Python 3.11")
 

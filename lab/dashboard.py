@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.trees import ROOT
+from .trees import ROOT
 
 PATH = ROOT / "deploy" / "monitoring" / "dashboard.json"
 

@@ -14,12 +14,12 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from lab.client import ResponsesClient
-from lab.processes import wait_until
-from lab.prometheus import Prometheus, RedisExporter
-from lab.proxy import Proxy, ProxyOptions
-from lab.redis_server import RedisServer
-from lab.trees import ROOT
+from .client import ResponsesClient
+from .processes import wait_until
+from .prometheus import Prometheus, RedisExporter
+from .proxy import Proxy, ProxyOptions
+from .redis_server import RedisServer
+from .trees import ROOT
 
 MONITORING = ROOT / "deploy" / "monitoring"
 PREFIX = "litellm_responses_session"
