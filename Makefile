@@ -15,7 +15,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead image-test lint lock clean ask image helm-check test-faults fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead dashboard-picture image-test lint lock clean ask image helm-check test-faults fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -92,6 +92,10 @@ after-revert: .build/$(UPSTREAM)/venv/ready ## the table in ROLLBACK.md, measure
 overhead: .build/$(UPSTREAM)/venv/ready ## what the patch costs: latency, requests a second, bytes in Redis
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.overhead
 
+dashboard-picture: .build/$(UPSTREAM)/venv/ready .build/prometheus/ready .build/picture/venv/ready ## the picture in the README, from a run of its own
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.dashboard_run .build/picture/figures.json
+	@.build/picture/venv/bin/python -m bench.dashboard_picture .build/picture/figures.json deploy/monitoring/dashboard.png
+
 image: ## the fork's image on upstream's, with ENGINE (docker): litellm-fork:RELEASE-VERSION
 	$(ENGINE) build -f deploy/Dockerfile -t litellm-fork:$(UPSTREAM)-$(FORK) .
 
@@ -118,7 +122,7 @@ lint: .build/lint/venv/ready ## style and format of all sources
 	@.build/lint/venv/bin/ruff check . && .build/lint/venv/bin/ruff format --check .
 
 lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
-	@for name in $(MEASURED) demo image lint uv deploy deploy-binaries fuzz; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
+	@for name in $(MEASURED) demo image lint picture uv deploy deploy-binaries fuzz; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
 	  --python-version 3.10 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  $$(case $$name in deploy-binaries) echo --no-deps;; esac) \
 	  requirements/$$name.in -o requirements/$$name.txt; done
