@@ -123,7 +123,7 @@ def test_an_empty_value_means_the_default(name, value):
 
 def test_every_field_has_a_variable_of_its_own():
     values = {
-        "ENABLED": "false",
+        "ENABLED": "yes",
         "TTL": "5",
         "MAX_AGE": "9",
         "URL": "redis://h",
@@ -137,7 +137,7 @@ def test_every_field_has_a_variable_of_its_own():
         "MAX_TURNS": "7",
     }
     settings = read_settings({PREFIX + name: value for name, value in values.items()})
-    assert settings == Settings(False, 5, 9, "redis://h", 3.0, "error", (KEY,), True, True, 6, 8, 7)
+    assert settings == Settings(True, 5, 9, "redis://h", 3.0, "error", (KEY,), True, True, 6, 8, 7)
     assert len(values) == len(dataclasses.fields(Settings))
 
 
@@ -198,3 +198,9 @@ def test_an_unusable_key_is_refused_by_position_and_never_shown(secret):
 
 def test_a_comma_too_many_is_refused():
     assert "key 2" in error_of("ENCRYPTION_KEY", f"{KEY.hex()},")
+
+
+def test_switched_off_no_other_setting_is_in_the_way():
+    assert read_settings({"REDIS_SESSION_PATCH_ENABLED": "false", "REDIS_SESSION_PATCH_TTL": "a day"}) == Settings(
+        enabled=False
+    )

@@ -47,11 +47,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
     Raises SettingError for a value that cannot be used.
     """
-    values = {
-        field: parse(name, environ[name].strip())
-        for name, (field, parse) in _READERS.items()
-        if environ.get(name, "").strip()
-    }
+    given = {name: environ[name].strip() for name in _READERS if environ.get(name, "").strip()}
+    if _SWITCH in given and not _boolean(_SWITCH, given[_SWITCH]):
+        return Settings(enabled=False)  # Who switches it off in a hurry must not be stopped by another setting.
+    values = {_READERS[name][0]: _READERS[name][1](name, text) for name, text in given.items()}
     settings = Settings(**values)
     if settings.encryption_required and not settings.encryption_keys:
         raise SettingError(f"{PREFIX}ENCRYPTION_REQUIRED=true: expected a key in {PREFIX}ENCRYPTION_KEY too.")
@@ -125,8 +124,9 @@ def _from_base64(text: str) -> bytes:
     return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
 
 
+_SWITCH = f"{PREFIX}ENABLED"
 _READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
-    f"{PREFIX}ENABLED": ("enabled", _boolean),
+    _SWITCH: ("enabled", _boolean),
     f"{PREFIX}TTL": ("ttl_seconds", _whole_number),
     f"{PREFIX}MAX_AGE": ("max_age_seconds", _whole_number),
     f"{PREFIX}URL": ("url", _redis_url),
