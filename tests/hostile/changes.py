@@ -41,7 +41,8 @@ OTHERS = {
     "a deep list": "[" * DEEP + "]" * DEEP,
     "a deep object": '{"a":' * DEEP + "1" + "}" * DEEP,
 }
-OPTIONAL = ("content", "instructions", "maker", "tool_calls", "session")
+TEXT_OR_LIST = ("input", "content")
+OPTIONAL = ("instructions", "maker", "tool_calls", "session")
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,11 @@ def with_text_at(document: Any, path: Path, text: str) -> str:
 
 def like(path: Path, old: Any, text: str) -> bool:
     if len(text) > 10_000 or "\\u" in text:
-        return isinstance(old, str) and text.startswith('"')
+        return (isinstance(old, str) or path[-1] in TEXT_OR_LIST) and text.startswith('"')
     try:
         new = json.loads(text)
     except (ValueError, RecursionError):
         return False
+    if path[-1] in TEXT_OR_LIST:
+        return new is None or isinstance(new, str) or new == []
     return type(new) is type(old) or (new is None and path[-1] in OPTIONAL)
