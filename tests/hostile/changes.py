@@ -101,5 +101,5 @@ def like(path: Path, old: Any, text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     if path[-1] in TEXT_OR_LIST:
-        return new is None or isinstance(new, str) or new == []
+        return isinstance(new, str) or new == [] or (new is None and path[-1] == "content")
     return type(new) is type(old) or (new is None and path[-1] in OPTIONAL)
