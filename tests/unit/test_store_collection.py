@@ -37,6 +37,7 @@ async def test_a_turn_stays_as_long_as_one_after_it_lives(redis_client, store):
 
 
 async def test_800_follow_ups_of_one_response_over_several_lifetimes_leave_what_is_live(redis_client, store):
+    """Four lifetimes, of which each has 200."""
     base = await say(store, "base")
     for _ in range(8):
         for _ in range(4):
@@ -128,7 +129,20 @@ async def test_ending_a_response_takes_out_what_only_it_needed(redis_client, sto
     assert await inputs_of(store, sibling) == ["a", "x"]
 
 
-async def test_ending_the_last_response_leaves_no_key_of_the_conversation(redis_client, store):
+@pytest.mark.parametrize("how", ["ended", "erased"])
+async def test_what_is_still_under_way_does_not_bring_a_deleted_response_back(redis_client, store, how):
+    last = (await talk(store, "ab"))[-1]
+    chain, conversation = await chain_of(store, last), await conversation_of(redis_client, last)
+    script, turns = (scripts.END, conversation.path[1:]) if how == "ended" else (scripts.ERASE, ())
+    await redis_client.eval(script, 3, *conversation.keys, *turns)
+    with pytest.raises(NotStored, match="deleted meanwhile"):
+        await say(store, "c", chain)
+    assert await turns_in_all(redis_client) == (1 if how == "ended" else 0)
+
+
+async def test_ending_the_last_response_leaves_no_turn_and_a_note_that_goes_by_itself(redis_client, store):
     conversation = await conversation_of(redis_client, await say(store, "a"))
     await redis_client.eval(scripts.END, 3, *conversation.keys, conversation.path[0])
-    assert await redis_client.exists(*conversation.keys) == 0
+    assert await redis_client.exists(*conversation.keys) == 1
+    assert await redis_client.hkeys(conversation.turns) == [b"x" + conversation.path[0].encode()]
+    assert await redis_client.ttl(conversation.turns) > 0

@@ -13,6 +13,8 @@ import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import note_provider_reply
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT
 from litellm.responses.litellm_completion_transformation.redis_session_patch.response_id import inner_id
+from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
+from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
 
 from .support.bridge import (
     Stream,
@@ -24,7 +26,6 @@ from .support.bridge import (
     ids_of,
     kept,
     request_of,
-    runtime_on,
     wrapped,
 )
 from .support.clients import no_redis
@@ -80,8 +81,7 @@ async def test_a_stream_that_is_abandoned_has_stored_nothing(redis_client, store
 async def test_a_redis_that_comes_back_during_the_stream_still_stores_it(store, redis_client, with_database):
     broken = no_redis()
     clients = [redis_client, broken, broken]  # A broken one is replaced, and the next one is broken too.
-    runtime = runtime_on(None)
-    runtime._open_client = clients.pop
+    runtime = Runtime(Settings(timeout_seconds=10), clients.pop)
     async with broken:
         stream = kept(runtime, request_of("a"), events_of(wrapped("x")))
         ids = ids_of([await anext(stream)])
@@ -93,16 +93,8 @@ async def test_while_the_provider_is_asked_its_request_is_known(runtime):
     """Some are asked for an answer only when its first event is."""
     request, seen = request_of(), []
 
-    class Asking(Stream):
-        async def own_next(self) -> Any:
-            seen.append(CURRENT.get())
-            return await super().own_next()
-
-    stream = Asking(events_of(INVENTED))
-    stream._events = (seen.append(CURRENT.get()) or each for each in events_of(INVENTED))
-    from litellm.responses.litellm_completion_transformation.redis_session_patch.streams import StreamKeeper
-
-    StreamKeeper(runtime, request).attach(stream)
+    events = (seen.append(CURRENT.get()) or each for each in events_of(INVENTED))
+    stream = kept(runtime, request, events)
     await anext(stream)
     await anext(stream)
     assert seen == [request, None] and CURRENT.get() is None
