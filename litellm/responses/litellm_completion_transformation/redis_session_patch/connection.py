@@ -36,6 +36,11 @@ class Connection:
         return max(1, min(_MOST_PLACES, int(limit))) if limit.isdigit() else _MOST_PLACES
 
     @property
+    def is_ours_alone(self) -> bool:
+        """Whether it was configured for conversations, and not for LiteLLM's cache and counters too."""
+        return self.origin == _OWN_SETTING
+
+    @property
     def _has_nodes(self) -> bool:
         return any(name in self.kwargs for name in _NODES) or self.origin in _NODES.values()
 

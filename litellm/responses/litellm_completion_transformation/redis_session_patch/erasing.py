@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 from . import runtime as runtimes
@@ -42,7 +43,7 @@ async def erase(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> A
     progress, found = Progress(), set[str]()
     try:
         if "response" in wanted:
-            record = await client.get(f"{prefix}session:{inner_id(wanted['response'])}")
+            record = await client.get(f"{prefix}session:{inner_id(_decrypted(wanted['response']))}")
             found.update(filter(None, [_conversation_of(record)]))
         else:
             turns = f"{prefix}{{*}}:turns"
@@ -94,6 +95,17 @@ async def _asked(
         ask(pipeline, key)
     progress.scanned += len(keys)
     return keys, await pipeline.execute(raise_on_error=False)
+
+
+def _decrypted(client_id: str) -> str:
+    """What is inside the proxy's encryption of ids, or the id as it is."""
+    if find_spec("litellm.proxy.hooks.responses_id_security") is None:  # until 1.78: ids are not encrypted
+        return client_id
+    from litellm.proxy.common_utils.encrypt_decrypt_utils import decrypt_value_helper
+
+    text = decrypt_value_helper(client_id.removeprefix("resp_"), "response_id", exception_type="debug")
+    found = re.search(r"response_id:([^;]+);user_id:", text or "")
+    return found[1] if found else client_id
 
 
 def _is_owned(fields: Any, wanted: Mapping[str, str]) -> bool:

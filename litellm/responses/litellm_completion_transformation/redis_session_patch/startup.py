@@ -74,6 +74,10 @@ async def announce() -> None:
         problem = await _problem_with_redis()
         log = logger.warning if problem else logger.info
         log("%s%s", describe(settings, connection), problem)
+        if not connection.is_ours_alone:
+            logger.info(
+                "%s: conversations share the Redis of LiteLLM's own counters; REDIS_SESSION_PATCH_URL parts them.", NAME
+            )
 
 
 async def _problem_with_redis() -> str:
