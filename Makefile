@@ -15,7 +15,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead dashboard-picture image-test lint lock clean ask image helm-check test-faults fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead dashboard-picture image-test lint lock clean ask image helm-check test-faults test-rehearsal test-wheel fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 help: ## what there is
 	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -36,7 +36,7 @@ test-others: $(ALSO_TESTED:%=test-%) ## all that a proxy can show, on the other 
 PYTEST = -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 CORE = tests/bridge tests/e2e/test_remembers.py tests/e2e/test_stays_out_of_the_way.py
 WHOLE = tests/bridge tests/e2e
-ON_BASE = tests/unit tests/lab tests/patches tests/compatibility tests/release tests/docs tests/deploy
+ON_BASE = tests/unit tests/lab tests/patches tests/compatibility $(filter-out %/test_wheel.py,$(wildcard tests/release/test_*.py)) tests/docs $(filter-out %/test_rehearsal.py,$(wildcard tests/deploy/test_*.py))
 
 test-$(UPSTREAM): .build/deploy/ready $(ALSO_TESTED:%=.build/%/venv/ready)
 $(RELEASES:%=test-%): test-%: .build/%/venv/ready .build/%/trees ## the tests on one release
@@ -63,6 +63,12 @@ test-monitoring: .build/$(UPSTREAM)/venv/ready .build/$(UPSTREAM)/trees .build/p
 
 test-faults: $(RELEASES:%=.build/%/venv/ready) .build/$(UPSTREAM)/trees ## Redis down, slow, moving, full or hostile, on every way to it (LONG=1: all of it)
 	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/topologies tests/faults tests/hostile
+
+test-wheel: .build/$(UPSTREAM)/venv/ready ## the fork as a wheel: built, installed, asked, uninstalled
+	@.build/$(UPSTREAM)/venv/bin/python -m pytest $(PYTEST_ARGS) tests/release/test_wheel.py
+
+test-rehearsal: .build/$(UPSTREAM)/venv/ready .build/$(UPSTREAM)/trees ## the ways in and out, under traffic (10 minutes)
+	@.build/$(UPSTREAM)/venv/bin/python -m pytest $(PYTEST_ARGS) tests/deploy/test_rehearsal.py
 
 test-long: $(RELEASES:%=.build/%/venv/ready) ## everything that is recorded, 1,000 conversations, 2,000 random ones
 	@for release in $(RELEASES); do echo "== litellm $$release"; LONG=1 EQUIVALENCE_EXAMPLES=2000 \

@@ -13,10 +13,29 @@ from tests.release.test_wheel import UPSTREAM
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["README.md", "ROLLBACK.md", "deploy/Dockerfile", "deploy/kubernetes.yaml"])
+DEPLOYED = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "deploy").rglob("*")
+    if path.is_file()
+    and "monitoring" not in path.parts
+    and re.search(r"\d\.\d{2,3}\.\d", path.read_text(errors="replace"))
+)
+
+
+@pytest.mark.parametrize("name", ["README.md", "ROLLBACK.md"])
 def test_every_image_tag_is_of_the_base(name: str) -> None:
     tags = re.findall(r"(?:litellm[\w-]*):v(\d+\.\d+\.\d+)", (ROOT / name).read_text())
     assert tags and set(tags) == {UPSTREAM}
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_what_is_deployed_is_the_base(name: str) -> None:
+    releases = re.findall(r"(?<![\d.])v?(1\.\d{2,3}\.\d+)", (ROOT / name).read_text())
+    assert set(releases) <= {UPSTREAM}
+
+
+def test_there_is_something_deployed_to_check() -> None:
+    assert len(DEPLOYED) > 5
 
 
 def test_the_readme_names_the_base() -> None:

@@ -64,7 +64,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     uv("venv", "--python", sys.executable, folder)
     pins = ROOT / "requirements" / f"{UPSTREAM}.txt"
     constraints = folder / "constraints.txt"
-    constraints.write_text("".join(line.split(" ")[0] + "\n" for line in pins.read_text().splitlines() if "==" in line))
+    constraints.write_text("".join(line.rstrip(" \\") + "\n" for line in pins.read_text().splitlines() if "==" in line))
     uv("pip", "install", "--python", folder, "--constraint", constraints, f"litellm[proxy] @ {wheel.as_uri()}")
     yield folder
 

@@ -1,0 +1,137 @@
+"""What conversations leave in Redis, in keys and bytes (`MEMORY USAGE`): over HTTP, over a WebSocket, in trees.
+
+Prints a table and writes it to `bench/results/keys_and_bytes.md`. Run it with a Python that has the test requirements:
+`python -m bench.keys_and_bytes` (a minute).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from websockets.sync.client import connect
+
+from lab.client import ResponsesClient
+from lab.provider import Provider
+from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import RedisServer
+from lab.trees import tree
+
+RESULT = Path(__file__).parent / "results" / "keys_and_bytes.md"
+TURN_BYTES = 2_000
+LIFETIME_SECONDS = 1_000
+WORDS = ("river", "stone", "market", "winter", "paper", "order", "light", "answer", "number", "little", "before")
+
+
+def main() -> int:
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    rows: list[tuple[str, int, int]] = []
+    with Provider() as provider, RedisServer() as server, server.client() as redis:
+        with Proxy(ProxyOptions(provider.url, tree("patched"), server.environment)) as proxy:
+            for turns in (1, 10, 100):
+                for name, play in (("HTTP", over_http), ("WebSocket", over_websocket)):
+                    redis.flushall()
+                    play(proxy, turns)
+                    rows.append((f"{turns} turns of {TURN_BYTES // 1000} kB over {name}", *left_in(redis)))
+        redis.flushall()
+        rows += asyncio.run(trees(server, redis))
+    lines = [f"| {name} | {keys:,} | {size:,} |" for name, keys, size in rows]
+    text = "\n".join(["| conversation | keys | bytes |", "|---|---|---|", *lines, ""])
+    RESULT.write_text(text)
+    print(text, end="")
+    return 0
+
+
+def texts(seed: int) -> Iterator[str]:
+    chance = random.Random(seed)
+    while True:
+        yield " ".join(chance.choices(WORDS, k=TURN_BYTES // 14))
+
+
+def left_in(redis: Redis) -> tuple[int, int]:
+    keys = list(redis.scan_iter("litellm_patch:*"))
+    return len(keys), sum(redis.memory_usage(key) for key in keys)
+
+
+def over_http(proxy: Proxy, turns: int) -> None:
+    with ResponsesClient(proxy.url, proxy.key) as client:
+        last = None
+        for _, text in zip(range(turns), texts(1), strict=False):
+            last = client.responses("chat-model", text, stream=True, previous_response_id=last).id
+
+
+def over_websocket(proxy: Proxy, turns: int) -> None:
+    url = f"{proxy.url.replace('http', 'ws', 1)}/v1/responses?model=chat-model"
+    headers = {"authorization": f"Bearer {proxy.key}"}
+    with connect(url, additional_headers=headers, proxy=None, max_size=None) as socket:
+        link: dict[str, str] = {}
+        for _, text in zip(range(turns), texts(1), strict=False):
+            socket.send(json.dumps({"type": "response.create", "input": text, **link}))
+            event: dict[str, Any] = {"type": ""}
+            while event["type"] != "response.completed":
+                event = json.loads(socket.recv(timeout=60))
+            link = {"previous_response_id": event["response"]["id"]}
+
+
+async def trees(server: RedisServer, redis: Redis) -> list[tuple[str, int, int]]:
+    sys.path.insert(0, str(tree("patched")))
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.cipher import Cipher
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import NO_TURNS, Turn
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.guard import Budget
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.link import Link
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.store import SessionStore
+
+    client = AsyncRedis.from_url(server.url)
+    store = SessionStore(Link(lambda: client, 16).call, Settings(ttl_seconds=LIFETIME_SECONDS), Cipher())
+    said, names = texts(2), map(str, range(1_000_000))
+
+    async def say(after: str | None = None) -> str:
+        chain = await store.load(after, lambda _: True, Budget(60)) if after else NO_TURNS
+        answer = ({"role": "assistant", "content": next(said)[:300]},)
+        return await store.save(next(names), Turn(next(said)[:300], answer), chain, Budget(60), owner=Owner(key="k"))
+
+    base, rows = await say(), []
+    for lifetime in range(1, 4):
+        for _ in range(1_000 // 3 + (lifetime == 3)):
+            await say(base)
+        rows.append(
+            (f"one response followed up 1,000 times over 3 lifetimes, after the {ordinal(lifetime)}", *left_in(redis))
+        )
+        age(redis, base)
+    await client.flushall()
+    chance = random.Random(7)
+    for _ in range(200):
+        nodes = [await say()]
+        for _ in range(chance.randint(2, 8)):
+            nodes.append(await say(chance.choice(nodes)))
+    rows.append(("200 random trees of 3 to 9 turns of 0.6 kB", *left_in(redis)))
+    await client.aclose()
+    return rows
+
+
+def age(redis: Redis, base: str) -> None:
+    """A lifetime passes for all but the response that is followed up: records expire, and lives end."""
+    for key in list(redis.scan_iter("litellm_patch:session:*")):
+        if key.decode().rpartition(":")[2] != base:
+            redis.delete(key)
+    for key in redis.scan_iter("litellm_patch:*:lives"):
+        for turn, ends in redis.zrange(key, 0, -1, withscores=True):
+            redis.zadd(key, {turn: ends - LIFETIME_SECONDS - 100})
+
+
+def ordinal(number: int) -> str:
+    return ("first", "second", "third")[number - 1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
