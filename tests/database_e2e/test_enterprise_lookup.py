@@ -54,11 +54,11 @@ def test_without_the_package_redis_serves(
     assert conversation.remembers() and conversation.remembers()
 
 
-def test_without_the_package_and_without_redis_there_is_no_lookup_and_no_failure(
+def test_without_the_package_and_without_redis_a_conversation_begins_anew_and_is_kept(
     stream: bool, without_package: ResponsesClient, talk: Callable[..., Talk], mortal_redis: RedisServer
 ) -> None:
     conversation = talk(without_package, stream)
     conversation.say()
     flush(mortal_redis)
     assert not continues(conversation)
-    assert conversation.say() == conversation.said[-2:-1]  # As upstream: the database may know more later.
+    assert conversation.say() == conversation.said[-4:-1]  # What the model saw since is the conversation.
