@@ -75,7 +75,7 @@ test-long: $(RELEASES:%=.build/%/venv/ready) ## everything that is recorded, 1,0
 	  .build/$$release/venv/bin/python -m pytest -rA $(PYTEST_ARGS) $(WHOLE) tests/database_e2e || exit 1; done
 
 # RELEASES=all, or a list, on the command line names others than the default ones.
-MATRIX_RELEASES = $(if $(filter command,$(firstword $(origin RELEASES))),--releases $(RELEASES))
+MATRIX_RELEASES = $(if $(filter command,$(firstword $(origin RELEASES))),--releases "$(RELEASES)")
 
 matrix: .build/$(UPSTREAM)/venv/ready ## apply and revert on many releases, proved by their RECORDs
 	@.build/$(UPSTREAM)/venv/bin/python -m compatibility $(MATRIX_RELEASES)
