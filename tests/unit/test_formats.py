@@ -52,6 +52,15 @@ def test_a_turn_is_written_as_it_was():
     assert conv.encode_turn(Turn("a"), None) == b'{"v":2,"input":"a","answer":[]},'
 
 
+async def test_a_conversation_knows_everybody_who_took_part_in_it(redis_client, store):
+    """By these tags an administrator's erasure finds it: one user may come with many keys, and for many end users."""
+    other = replace(ALICE, key="another key", end_user="an end user")
+    await say(store, "b", await chain_of(store, await say(store, "a")), owner=other)
+    (turns,) = await redis_client.keys("*:turns")
+    tags = {name.decode() for name in await redis_client.hkeys(turns) if name.startswith(b"o")}
+    assert tags == {f"o{ALICE.tag}", f"o{ALICE.user}.{ALICE.team}.another key.an end user"}
+
+
 def test_pieces_are_unpacked_as_they_were():
     """Packed they may become other bytes, as another zlib makes them."""
     pieces = [bytes.fromhex("ca48cdc9c95748cc4b510000"), bytes.fromhex("ca80b0d21333f30000")]

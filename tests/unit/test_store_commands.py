@@ -22,6 +22,7 @@ from .support.stores import (
     follow,
     inputs_of,
     load,
+    noise_of,
     reserve,
     say,
     store_on,
@@ -82,6 +83,12 @@ async def test_a_given_history_is_written_with_its_follow_up_in_two_round_trips(
     response_id = await say(store_on(trips), "d", given)
     assert trips.names == ["append", "commit"]
     assert await inputs_of(store_on(redis_client), response_id) == list("abcd")
+
+
+async def test_what_a_given_history_says_again_costs_next_to_nothing(store):
+    given = Chain(tuple(map(turn_of, [noise_of(0)] * 10)))
+    chain = await chain_of(store, await say(store, "b", given))
+    assert chain.record.size > 40_000 > 10 * chain.record.bytes
 
 
 async def test_a_reserved_turn_is_written_in_two_round_trips_too(redis_client, store):

@@ -71,6 +71,16 @@ async def test_a_proxy_with_a_shorter_setting_never_shortens_a_life(redis_client
     assert await inputs_of(generous, first) == ["a"]
 
 
+async def test_a_proxy_with_a_shorter_setting_does_not_have_turns_taken_out_early(redis_client):
+    generous, strict = store_on(redis_client), store_on(redis_client, ttl_seconds=20)
+    first = await say(generous, "a")
+    read, other = await follow(generous, first, "read"), await follow(generous, first, "other")
+    await load(strict, read)
+    await pass_time(redis_client, 500)
+    await load(generous, other)  # Whatever has ended goes now.
+    assert await inputs_of(generous, read) == ["a", "read"]
+
+
 async def test_a_proxy_with_a_longer_setting_gives_the_longer_life(redis_client):
     generous, strict = store_on(redis_client), store_on(redis_client, ttl_seconds=20)
     first = await say(strict, "a")
