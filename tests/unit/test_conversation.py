@@ -172,7 +172,7 @@ def test_a_first_turn_that_says_its_instructions_are_as_before_has_none():
 
 
 def test_an_error_about_a_stored_value_does_not_quote_it():
-    for secret in (b'{"v":1,"input":"a secret"},', b'{"v":2,"input":["a secret"]},', b'{"a secret'):
+    for secret in (b'{"v":1,"input":"a secret"},', b'{"v":2,"input":["a secret"]},', b'{"a secret,,'):
         with pytest.raises(conv.Unreadable) as caught:
             conv.decode_turns(secret)
         assert "secret" not in str(caught.value)
