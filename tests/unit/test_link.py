@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -189,9 +190,13 @@ async def test_a_client_that_fails_to_close_does_no_harm():
         async def aclose(self) -> None:
             raise ConnectionResetError
 
-    link = Link(Stubborn, 1)
+    link, seen = Link(Stubborn, 1), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
     for _ in range(3):
         assert await link.call(Failing(ConnectionResetError())) == "done"
+    await until(lambda: not link._closing)
+    gc.collect()  # Which is when asyncio says that nobody asked for a task's exception.
+    assert seen == []
 
 
 @pytest.mark.parametrize("stale", [1, 16])
