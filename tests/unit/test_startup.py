@@ -140,13 +140,20 @@ async def test_without_a_redis_it_says_inactive_and_what_to_set(started, log_lin
 
 
 async def test_with_a_redis_that_answers_it_says_active(started, log_lines, redis_server):
-    started.setenv("REDIS_URL", redis_server.url)
+    started.setenv("REDIS_SESSION_PATCH_URL", redis_server.url)
     line = await only_line(log_lines)
     assert line.startswith("INFO") and "active" in line and f":{redis_server.port}" in line
 
 
+async def test_a_redis_that_litellm_itself_uses_is_named_as_shared(started, log_lines, redis_server):
+    started.setenv("REDIS_URL", redis_server.url)
+    await announce()
+    active, shared = log_lines
+    assert "active" in active and shared.startswith("INFO") and "REDIS_SESSION_PATCH_URL" in shared
+
+
 async def test_with_a_redis_that_does_not_answer_it_says_so_and_starts(started, log_lines):
-    started.setenv("REDIS_URL", "redis://:s3cret@127.0.0.1:1/0")
+    started.setenv("REDIS_SESSION_PATCH_URL", "redis://:s3cret@127.0.0.1:1/0")
     line = await only_line(log_lines)
     assert line.startswith("WARNING") and "active" in line and "does not answer" in line and "s3cret" not in line
 
