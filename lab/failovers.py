@@ -28,9 +28,10 @@ def master_killed(way: Way) -> Iterator[None]:
     master.server.crash()
     try:
         yield
+        be_replaced(way, master)
     finally:
         master.server.start()
-        come_back(way, master)
+    come_back(way, master)
 
 
 @contextlib.contextmanager
@@ -40,9 +41,14 @@ def master_hangs(way: Way) -> Iterator[None]:
     master.server.pause()
     try:
         yield
+        be_replaced(way, master)
     finally:
         master.server.resume()
-        come_back(way, master)
+    come_back(way, master)
+
+
+def be_replaced(way: Way, master: Node) -> None:
+    wait_until(lambda: way.topology.is_whole(without=master), HEALING_SECONDS, "the failover")
 
 
 def come_back(way: Way, master: Node) -> None:

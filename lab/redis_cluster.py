@@ -66,9 +66,9 @@ class RedisCluster:
         options = {"cluster_enabled": "yes", "repl_diskless_sync_delay": "0", **announced, **self._options}
         return self._stack.enter_context(running_node(port=port, **options))
 
-    def is_whole(self) -> bool:
+    def is_whole(self, without: Node | None = None) -> bool:
         """Whether every node that lives serves all slots, and every replica has its master's data."""
-        living = [node for node in self.nodes if node.server.is_running()]
+        living = [node for node in self.nodes if node.server.is_running() and node is not without]
         try:
             return all(
                 info(node)["cluster_state"] == "ok"

@@ -85,11 +85,13 @@ class RedisSentinel:
         wanted = max(set(ports), key=ports.count)
         return next(node for node in self.nodes if node.door.port == wanted)
 
-    def is_whole(self) -> bool:
+    def is_whole(self, without: Node | None = None) -> bool:
         """Whether the Sentinels know one another, and a master with all its replicas that live."""
-        replicas = sum(node.server.is_running() for node in self.nodes) - 1
+        replicas = sum(node.server.is_running() and node is not without for node in self.nodes) - 1
         try:
             master = self.master()
+            if master is without:
+                return False
             views = [self._ask_sentinel(port, "MASTER", SERVICE) for port in self.sentinel_ports]
             known = [dict(zip(each[::2], each[1::2], strict=True)) for each in views]
             return (
