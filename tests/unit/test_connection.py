@@ -166,8 +166,8 @@ async def test_a_burst_is_served_and_stale_connections_cost_a_retry_each(places,
 
 
 async def test_a_url_of_our_own_is_not_mixed_with_litellm_s_variables(undecided, redis_server, redis_client):
-    undecided.setenv("REDIS_HOST", "elsewhere")
     undecided.setenv("REDIS_PASSWORD", "wrong")
+    undecided.setenv("REDIS_CLUSTER_NODES", '[{"host": "elsewhere", "port": 1}]')
     client = find_connection(redis_server.url, {}).open()
     assert await client.ping()
     await client.aclose()
