@@ -6,9 +6,11 @@ import random
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from redis.crc import key_slot
 from redis.utils import str_if_bytes
 
+from lab.redis_server import RedisServer
 from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import NO_TURNS, Chain
 from litellm.responses.litellm_completion_transformation.redis_session_patch.results import Miss
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import Reservation
@@ -192,3 +194,17 @@ async def test_a_namespace_stands_before_the_prefix_and_keeps_apart(redis_client
     assert all([key.startswith(b"blue:litellm_patch:") for key in await redis_client.keys("*")])
     assert await load(store, response_id) is Miss.UNKNOWN
     assert await inputs_of(spaced, response_id) == ["a"]
+
+
+async def test_redis_survives_scripts_of_others_that_shorten_what_it_keeps_for_calls():
+    """See scripts.py: with longer calls of ours, a Redis 6.2 without jemalloc ended by SIGABRT."""
+    with RedisServer() as server:
+        client = Redis.from_url(server.url)
+        store = store_on(client)
+        await client.eval("return redis.call('MGET', unpack(KEYS))", 30, *map(str, range(30)))
+        for number in range(20):
+            await client.eval("return redis.call('INCRBYFLOAT', KEYS[1], ARGV[1])", 1, "spent", "0.5")
+            inputs = [f"{number}a", f"{number}b"]
+            assert await inputs_of(store, (await talk(store, inputs))[-1]) == inputs
+        await client.aclose()
+        assert server.is_running()

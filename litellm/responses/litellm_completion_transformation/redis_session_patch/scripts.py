@@ -3,6 +3,10 @@
 A conversation is three keys: ``turns``, a hash from turn to sealed bytes; ``tree``, a sorted set of the turns whose
 score is the turn before (0: none); ``lives``, a sorted set of the turns whose score is when the response of that
 turn ends, in seconds of Redis' own clock. A turn stays as long as its response lives or a turn after it stays.
+
+No call has more than four words: Redis up to 6.2 keeps the array of a script's call for the next one, and takes it
+for as long as it was after a script's INCRBYFLOAT (LiteLLM has such) cut it to four. A longer call then writes past
+its end, and a Redis without jemalloc crashes.
 """
 
 import hashlib
@@ -28,7 +32,7 @@ local now = tonumber(redis.call('TIME')[1])
 -- Takes out a turn that nothing needs, then the turns before it that only it needed.
 local function drop(turn)
   while turn and turn ~= '0' and not redis.call('ZSCORE', lives, turn)
-      and #redis.call('ZRANGEBYSCORE', tree, turn, turn, 'LIMIT', 0, 1) == 0 do
+      and redis.call('ZCOUNT', tree, turn, turn) == 0 do
     local before = redis.call('ZSCORE', tree, turn)
     redis.call('HDEL', turns, turn, 'r' .. turn)
     redis.call('ZREM', tree, turn)
@@ -47,7 +51,9 @@ local function renew(turn, seconds)
     if redis.call('TTL', key) < seconds then redis.pcall('EXPIRE', key, seconds) end
   end
   if refused then return end
-  for _, ended in ipairs(redis.call('ZRANGEBYSCORE', lives, '-inf', '(' .. now, 'LIMIT', 0, {_COLLECTED_AT_ONCE})) do
+  local over = math.min(redis.call('ZCOUNT', lives, '-inf', '(' .. now), {_COLLECTED_AT_ONCE})
+  if over == 0 then return end
+  for _, ended in ipairs(redis.call('ZRANGE', lives, 0, over - 1)) do
     redis.call('ZREM', lives, ended)
     drop(ended)
   end
@@ -121,8 +127,7 @@ return 1
 )
 
 # Puts a value where nothing is, or in the place of our reservation. KEYS: session. ARGV: reservation, value, seconds
-# to live. Gives 1; 0 when the place is taken. In two commands: beside LiteLLM's own scripts, Redis 6.2.14 crashed at
-# a script's SET with EX.
+# to live. Gives 1; 0 when the place is taken.
 COMMIT = Script(
     """
 local held = redis.call('GET', KEYS[1])
