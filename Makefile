@@ -17,8 +17,10 @@ SYNC = $(UV) pip install --quiet --require-hashes
 .DELETE_ON_ERROR:
 .PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead dashboard-picture image-test lint lock clean ask image helm-check test-faults test-rehearsal test-wheel fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
+##@ First minutes
+
 help: ## what there is
-	@sed -n 's/^\([a-z%<>-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
+	@sed -n -e 's/^##@ \(.*\)/\n\1/p' -e 's/^\([a-z%<>-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 26
 	@echo "releases: $(RELEASES) (the first is the base)"
 
 demo: .venv/ready ## the whole story: before and after the patch, with plain curl
@@ -29,6 +31,8 @@ serve: .venv/ready ## the forked proxy on PORT (4000), left running until Ctrl-C
 
 ask: ## the two requests, by curl, to a running proxy: PORT or BASE_URL, API_KEY, MODEL
 	@$(PYTHON) -m demo.ask
+
+##@ Tests
 
 test: test-$(UPSTREAM) $(ALSO_TESTED:%=core-%) ## all tests on the base release, and on the other what the fork is for
 test-others: $(ALSO_TESTED:%=test-%) ## all that a proxy can show, on the other release
@@ -77,17 +81,23 @@ test-long: $(RELEASES:%=.build/%/venv/ready) ## everything that is recorded, 1,0
 # RELEASES=all, or a list, on the command line names others than the default ones.
 MATRIX_RELEASES = $(if $(filter command,$(firstword $(origin RELEASES))),--releases "$(RELEASES)")
 
+##@ LiteLLM's releases
+
 matrix: .build/$(UPSTREAM)/venv/ready ## apply and revert on many releases, proved by their RECORDs
 	@.build/$(UPSTREAM)/venv/bin/python -m compatibility $(MATRIX_RELEASES)
 
 matrix-live: .build/$(UPSTREAM)/venv/ready ## the real proxy of several releases, before and after
 	@.build/$(UPSTREAM)/venv/bin/python -m compatibility.live $(MATRIX_RELEASES)
 
+##@ To hand out
+
 pyz: .build/$(UPSTREAM)/venv/ready ## the tool as one file, dist/litellm-redis-session.pyz
 	@.build/$(UPSTREAM)/venv/bin/python -m release.pyz
 
 wheel: .build/$(UPSTREAM)/venv/ready ## LiteLLM with the fork in it, dist/litellm-<release>+redis.session.<fork>-….whl
 	@.build/$(UPSTREAM)/venv/bin/python -m release.wheel $(UPSTREAM)
+
+##@ Measurements
 
 before-after: .build/$(UPSTREAM)/venv/ready ## the table at the top of the README, measured anew (20 minutes)
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.before_after --releases $(MEASURED)
@@ -102,6 +112,8 @@ dashboard-picture: .build/$(UPSTREAM)/venv/ready .build/prometheus/ready .build/
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.dashboard_run .build/picture/figures.json
 	@.build/picture/venv/bin/python -m bench.dashboard_picture .build/picture/figures.json deploy/monitoring/dashboard.png
 
+##@ Images
+
 image: ## the fork's image on upstream's, with ENGINE (docker): litellm-fork:RELEASE-VERSION
 	$(ENGINE) build -f deploy/Dockerfile -t litellm-fork:$(UPSTREAM)-$(FORK) .
 
@@ -111,6 +123,8 @@ helm-check: .build/deploy/ready ## render upstream's CHART with VALUES, and hold
 
 image-test: .build/deploy/ready .build/$(UPSTREAM)/venv/ready ## build and start deploy/Dockerfile on stand-ins for upstream's images (root, buildah, busybox-static)
 	@.build/$(UPSTREAM)/venv/bin/python -m tests.deploy.image
+
+##@ Faults, for hours
 
 faults: .build/$(UPSTREAM)/venv/ready ## the table of what we broke, measured anew (hours)
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.faults
@@ -123,9 +137,15 @@ FUZZ_SECONDS ?= 600
 fuzz: .build/fuzz/venv/ready ## what reads stored bytes, tried with ever other ones for FUZZ_SECONDS (600)
 	@.build/fuzz/venv/bin/python -m tests.hostile --seconds $(FUZZ_SECONDS)
 
+##@ The house
 
-lint: .build/lint/venv/ready ## style and format of all sources
+# mypy reads LiteLLM's sources no further than what is imported from them: they are not ours to check.
+TYPED = litellm/responses/litellm_completion_transformation/redis_session_patch patches
+MYPY = mypy --strict --follow-imports=skip --ignore-missing-imports --explicit-package-bases --cache-dir .build/mypy
+
+lint: .build/lint/venv/ready .build/$(UPSTREAM)/venv/ready ## style, format and types
 	@.build/lint/venv/bin/ruff check . && .build/lint/venv/bin/ruff format --check .
+	@.build/lint/venv/bin/$(MYPY) --python-executable .build/$(UPSTREAM)/venv/bin/python $(TYPED)
 
 lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
 	@for name in $(MEASURED) demo image lint picture uv deploy deploy-binaries fuzz; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \

@@ -81,7 +81,7 @@ async def make_trouble(way: Way, names: list[str], seconds: float, every: float,
     return spells
 
 
-async def watch(proxy: Proxy, way: Way, started: float) -> list[dict]:
+async def watch(proxy: Proxy, started: float) -> list[dict]:
     """The memory of the proxy and of Redis, a point a second, until cancelled."""
     points: list[dict] = []
     with contextlib.suppress(asyncio.CancelledError):
@@ -97,7 +97,7 @@ async def soak(proxy: Proxy, provider: Provider, way: Way, seconds: float, every
         for manner in MANNERS:  # warm
             await Load(client, provider, tags(), talk=Talk(2, 0, (manner,))).converse()
         started = time.monotonic()
-        watching = asyncio.ensure_future(watch(proxy, way, started))
+        watching = asyncio.ensure_future(watch(proxy, started))
         async with Load(client, provider, tags(1_000_000), AT_ONCE, TALK, seed) as load:
             spells = await make_trouble(way, list(FAULTS), seconds, every, started, seed)
         watching.cancel()

@@ -61,7 +61,7 @@ def summary_of(rows: Sequence[Row]) -> Row:
     """Keys: releases (those that went through), exact, percent, states (count by state), seconds
     (middle of the rows'), problems (release to sentence)."""
     states = Counter(row["state"] for row in rows)
-    tried = [row for row in rows if row["state"] not in (REFUSED,)]
+    tried = [row for row in rows if row["state"] != REFUSED]
     seconds = sorted(row["seconds"] for row in tried if row["state"] == EXACT)
     return {
         "releases": len(tried),

@@ -108,7 +108,8 @@ class Door:
 
     async def _turn_deaf(self) -> None:
         if self.path is not None:  # a unix socket has no packets to lose: it is open, and nobody answers
-            return await self._listen()
+            await self._listen()
+            return
         # A full queue that nobody takes from: the kernel lets whoever connects wait, as if packets were lost.
         deaf = socket.socket()
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -169,7 +170,7 @@ class Door:
                         return await self._stream(reader, writer, from_server, to_server)
                     to_server.write(raw)
                     if not (reply := await replies.get()):
-                        return
+                        return None
                     reply = trouble.change(command, reply) if trouble.change else reply
                 if reply is None:
                     return reset(writer)

@@ -77,11 +77,12 @@ def files_that_differ_from_record(tree: Path, release: str) -> list[str]:
 
     The web pages, which old proxies move about themselves, are left out.
     """
-    recorded = {}
     with (tree / f"litellm-{release}.dist-info" / "RECORD").open(newline="", encoding="utf-8") as rows:
-        for name, digest, _size in csv.reader(rows):
-            if name.startswith("litellm/") and not name.startswith(MOVED_BY_THE_PROXY):
-                recorded[name] = digest
+        recorded = {
+            name: digest
+            for name, digest, _size in csv.reader(rows)
+            if name.startswith("litellm/") and not name.startswith(MOVED_BY_THE_PROXY)
+        }
     present = {
         path.relative_to(tree).as_posix()
         for path in (tree / "litellm").rglob("*")

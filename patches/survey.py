@@ -62,7 +62,8 @@ def survey_tree(tree: Tree) -> Survey:
     texts = {path: _strip(data) for path, data in tree.files.items()}
     refused = why_refused(tree.target.version)
     if refused:
-        edits, misfits = EditPlan({}, ()), (PatchError(refused, "install a supported release of LiteLLM"),)
+        edits = EditPlan({}, ())
+        misfits: tuple[PatchError, ...] = (PatchError(refused, "install a supported release of LiteLLM"),)
     else:
         pristine = {path: text for path, text in texts.items() if isinstance(text, bytes)}
         edits, misfits = plan_edits(pristine, tree.target.version)
@@ -107,7 +108,7 @@ def _judge_file(tree: Tree, path: str, text: bytes | str, planned: bytes | None,
         is_upstreams = known.before == digest_of(text)
 
     def report(state: str, problem: str = "") -> FileReport:
-        return FileReport(path, state, current, text if state != "edited" else None, wanted, problem)  # type: ignore[arg-type]
+        return FileReport(path, state, current, text if state != "edited" else None, wanted, problem)
 
     if current == text:
         # Without a RECORD a text without our lines may be that of another release, checked out meanwhile.

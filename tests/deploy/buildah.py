@@ -90,7 +90,7 @@ class Buildah:
 def describe(path: Path) -> tuple:
     info = path.lstat()
     if stat.S_ISLNK(info.st_mode):
-        content = os.readlink(path)
+        content = str(path.readlink())
     else:
         content = hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(info.st_mode) else ""
     return stat.filemode(info.st_mode), info.st_uid, info.st_gid, content

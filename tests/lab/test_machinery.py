@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_paused_redis_answers_nothing_until_it_is_resumed():
 def test_the_pristine_tree_is_the_wheel_and_costs_no_disk(pristine_tree, release):
     assert files_that_differ_from_record(pristine_tree, release) == []
     name = "litellm/responses/main.py"
-    assert os.path.samefile(pristine_tree / name, installed_site_packages() / name)
+    assert (pristine_tree / name).samefile(installed_site_packages() / name)
 
 
 def test_a_tree_is_made_once():
@@ -81,7 +82,7 @@ def is_gone(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    with open(f"/proc/{pid}/stat") as status:
+    with Path(f"/proc/{pid}/stat").open() as status:
         return status.read().rpartition(")")[2].split()[0] == "Z"
 
 

@@ -65,7 +65,7 @@ def build_wheel(folder: Path, version: str = "1.106.2") -> Path:
     )
     wheel = folder / f"litellm-{version}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        lines = [line for line in (tree / info / "RECORD").read_text().splitlines(keepends=True)]
+        lines = (tree / info / "RECORD").read_text().splitlines(keepends=True)
         (tree / info / "RECORD").write_text("".join([*lines, f"{info}/WHEEL,,\n"]))
         for path in sorted(path for path in tree.rglob("*") if path.is_file()):
             archive.write(path, path.relative_to(tree).as_posix())

@@ -191,7 +191,7 @@ async def test_all_keys_begin_with_the_one_prefix(redis_client, store):
 async def test_a_namespace_stands_before_the_prefix_and_keeps_apart(redis_client, store):
     spaced = store_on(redis_client, namespace="blue")
     response_id = await say(spaced, "a")
-    assert all([key.startswith(b"blue:litellm_patch:") for key in await redis_client.keys("*")])
+    assert {key.split(b":")[0] for key in await redis_client.keys("*")} == {b"blue"}
     assert await load(store, response_id) is Miss.UNKNOWN
     assert await inputs_of(spaced, response_id) == ["a"]
 

@@ -53,7 +53,7 @@ async def test_a_stream_can_be_continued_by_its_id(store, runtime, terminal):
 async def test_it_is_stored_when_the_terminal_event_leaves_and_not_before(store, runtime):
     found = []
     async for each in kept(runtime, request_of("a"), events_of(INVENTED)):
-        found.append((each.type, isinstance(await load(store, INVENTED), type(None)) or await load(store, INVENTED)))
+        found.append((each.type, (await load(store, INVENTED) is None) or await load(store, INVENTED)))
     assert [getattr(what, "value", "found") for _, what in found] == ["unknown"] * 4 + ["found"]
 
 

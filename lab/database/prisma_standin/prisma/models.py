@@ -22,8 +22,8 @@ class Record(BaseModel):
 def record_class(name: str) -> type[Record]:
     model = installed_schema().models[name]
     required = [f.name for f in model.fields.values() if not (f.is_optional or f.is_list)]
-    attributes: dict[str, Any] = {field: (Any, None) for field in (*model.fields, *model.relations)}
-    attributes.update({field: (Any, ...) for field in required})
+    attributes: dict[str, Any] = dict.fromkeys((*model.fields, *model.relations), (Any, None))
+    attributes.update(dict.fromkeys(required, (Any, ...)))
     return create_model(name, __base__=Record, **attributes)
 
 

@@ -1,10 +1,10 @@
 """What an operation on Redis may cost its request: a budget, and nothing at all while Redis fails."""
 
 import asyncio
-import os
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .breaker import Breaker
@@ -144,6 +144,6 @@ class Guard:
 
 
 def _last_frame_of_ours(error: Exception) -> str:
-    folder = os.path.dirname(__file__)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder)]
-    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "an unknown place"
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    ours = [f"{file.name}:{line}" for file, line in frames if file.parent == Path(__file__).parent]
+    return ours[-1] if ours else "an unknown place"

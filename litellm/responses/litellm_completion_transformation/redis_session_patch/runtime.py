@@ -142,9 +142,11 @@ def _decide(cache: Any) -> None:
         settings, connection = configured()
     except SettingError as error:
         logger.error("%s Conversations are not stored.", error)
-        return use(None)
+        use(None)
+        return
     if not settings.enabled or find_spec("redis") is None:
-        return use(None)
+        use(None)
+        return
     if connection is None or connection == _connection:
         return
     if _runtime is not None:
