@@ -131,10 +131,10 @@ def mixes_branches(watch: Watch) -> bool:
 def repeats_tool_calls(watch: Watch) -> bool:
     tag_of_call = f"call_{uuid.uuid4().hex[:12]}"
     call = Answer(tool_calls=(ToolCall("look_up", '{"order": 7}', tag_of_call),))
-    first = watch.say("Where is order 7?", answer=call, tools=TOOLS, model="claude-model")
+    first = watch.say("Where is order 7?", answer=call, tools=TOOLS)
     watch.wait_for_rows(first)
     result = [{"type": "function_call_output", "call_id": first.reply.calls[0]["call_id"], "output": "on its way"}]
-    asked = watch.say("", first, given=result, tools=TOOLS, model="claude-model").asked
+    asked = watch.say("", first, given=result, tools=TOOLS).asked
     return asked is not None and sum(len(each.calls) for each in asked.conversation_as(merge=False)) > 1
 
 
@@ -203,9 +203,9 @@ DEFECTS: dict[str, Callable[[Watch], bool]] = {
     "a streamed turn": never_finds_streams,
     "input as a list": loses_items,
     "a long message": cuts_long_messages,
-    "branches": mixes_branches,
+    "siblings": mixes_branches,
     "a tool call": repeats_tool_calls,
-    "store: false": remembers_what_is_not_to_be_stored,
+    "a turn not to be stored": remembers_what_is_not_to_be_stored,
     "keys without a user": shares_what_keys_without_a_user_said,
     "an unknown id": answers_an_unknown_id,
     "a broken stream": takes_half_a_stream_for_whole,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from compatibility.defects import DEFECTS
 from compatibility.live_run import HELD, Cell, LiveRow
 from compatibility.scenes import SCENES
 
@@ -72,11 +73,30 @@ def markdown(report: Mapping[str, Any], rows: Sequence[LiveRow]) -> str:
         "",
     ]
     notes = [note for row in rows for note in notes_of(row)]
-    return "\n".join([*lines, *([*notes, ""] if notes else [])])
+    return "\n".join([*lines, *([*notes, ""] if notes else []), *_defects(rows)])
+
+
+def _defects(rows: Sequence[LiveRow]) -> list[str]:
+    """A table of its own: what is wrong upstream, by release."""
+    watched = [row for row in rows if row.defects]
+    if not watched:
+        return []
+    return [
+        "## What is wrong upstream",
+        "",
+        "Watched on the same tree with the patch off, with a real PostgreSQL: what `python -m patches status` says of "
+        "a release is checked against this table. Other words than *shown* and *not shown* say why that is not known.",
+        "",
+        f"| | {' | '.join(row.release for row in watched)} |",
+        "|---|" + "---|" * len(watched),
+        *(f"| {name} | {' | '.join(row.defects.get(name, '') for row in watched)} |" for name in DEFECTS),
+        "",
+    ]
 
 
 def _line(row: LiveRow) -> str:
     environment = f"dependencies of {row.dependencies_of}" if row.dependencies_of else "its own"
+    environment += f", and {', '.join(row.added)}" if row.added else ""
     if not row.cells:
         return f"| {row.release} | none |" + " |" * (len(SCENES) + 1)
     groups = [[cell for cell in row.cells if cell.scene == scene] for scene in SCENES]

@@ -6,45 +6,19 @@ leaves a package that still imports. Inserted lines are ASCII.
 
 from __future__ import annotations
 
+from patches import places as at
 from patches.anchors import BeforeReturn, DecoratorOn, EndOfFile, TopOfBody
 from patches.catalogue_edges import EDGES
 from patches.patch import Edit, Fact, Patch
-from patches.places import (
-    BRIDGE,
-    BRIDGE_FOLDER,
-    ENDPOINTS,
-    FROM_1_75_2_UNTIL_1_109,
-    FROM_1_80_11,
-    FROM_1_109,
-    FROM_1_109_COUNT,
-    FROM_1_109_EARLY,
-    HANDLE,
-    HANDLER,
-    HELPERS,
-    HISTORY,
-    MEND_TOOL_CALLS,
-    NEXT_EVENT,
-    OUTER_HANDLE,
-    SESSION,
-    SESSION_STEP,
-    STORED_TURNS,
-    STREAMING,
-    TOKEN_COUNT,
-    TRANSFORMATION,
-    TRIED,
-    UNTIL_1_75_2,
-)
-
-__all__ = ["BRIDGE_FOLDER", "PATCHES", "upstream_files"]
 
 _ISSUE = "https://github.com/BerriAI/litellm/issues/"
 _PULL = "https://github.com/BerriAI/litellm/pull/"
 
-_NO_DATABASE = Fact("without a database there is no memory", "string input", TRIED)
+_NO_DATABASE = Fact("without a database there is no memory", "string input", at.TRIED)
 _LATE = Fact(
     "rows are written up to 10 s late, so a quick follow-up has no memory",
     "a follow-up at once",
-    TRIED,
+    at.TRIED,
     fixed_in="1.100.0",
     fixed_by="PR #37956",
 )
@@ -67,7 +41,7 @@ _NAMES = {
 
 
 def _all_names() -> tuple[str, ...]:
-    lines = [f"from {BRIDGE} import ("]
+    lines = [f"from {at.BRIDGE} import ("]
     for name, what in _NAMES.items():
         lines += [f"    # {what}", f"    {name} as _patch_{name},"]
     return (*lines, ")")
@@ -81,20 +55,20 @@ _CORE: tuple[Patch, ...] = (
         forwarded="no",
         applied_upstream="no",
         remove_when="all other patches are gone",
-        facts=(Fact("a tool's call reaches the provider twice", "a tool call", TRIED),),
+        facts=(Fact("a tool's call reaches the provider twice", "a tool call", at.TRIED),),
         edits=(
             Edit(
-                TRANSFORMATION,
+                at.TRANSFORMATION,
                 EndOfFile(needs=("TOOL_CALLS_CACHE",)),
                 "the fork's helpers, and no second copy of tool calls that Redis returns",
                 (*_all_names(), "", "TOOL_CALLS_CACHE = _patch_without_known_calls(TOOL_CALLS_CACHE)"),
             ),
             Edit(
-                TRANSFORMATION,
-                TopOfBody(MEND_TOOL_CALLS, needs=("messages",)),
+                at.TRANSFORMATION,
+                TopOfBody(at.MEND_TOOL_CALLS, needs=("messages",)),
                 "a history from Redis holds its tool calls already",
                 ("if _patch_history_is_whole():", "    return list(messages)"),
-                when=FROM_1_80_11,
+                when=at.FROM_1_80_11,
             ),
         ),
     ),
@@ -110,57 +84,57 @@ _CORE: tuple[Patch, ...] = (
             Fact(
                 "list-shaped input loses the client's messages on replay",
                 "input as a list",
-                TRIED,
+                at.TRIED,
                 fixed_in="1.100.0",
                 fixed_by="PR #37956",
             ),
-            Fact("branches mix: a follow-up sees every row of the session", "branches", TRIED),
-            Fact("keys without a user read each other's history", "keys without a user", TRIED, fixed_in="1.110.0"),
-            Fact("an unknown id is answered without a history and without an error", "an unknown id", TRIED),
+            Fact("branches mix: a follow-up sees every row of the session", "siblings", at.TRIED),
+            Fact("keys without a user read each other's history", "keys without a user", at.TRIED, fixed_in="1.110.0"),
+            Fact("an unknown id is answered without a history and without an error", "an unknown id", at.TRIED),
         ),
         edits=(
             Edit(
-                SESSION,
-                DecoratorOn(HISTORY),
+                at.SESSION,
+                DecoratorOn(at.HISTORY),
                 "read Redis before the database",
-                helper=f"{BRIDGE}:get_session_from_redis",  # transformation.py imports this file
-                when=FROM_1_75_2_UNTIL_1_109,
+                helper=f"{at.BRIDGE}:get_session_from_redis",  # transformation.py imports this file
+                when=at.FROM_1_75_2_UNTIL_1_109,
             ),
             Edit(
-                TRANSFORMATION,
-                DecoratorOn(SESSION_STEP),
+                at.TRANSFORMATION,
+                DecoratorOn(at.SESSION_STEP),
                 "read Redis before the database",
-                helper=f"{BRIDGE}:get_request_from_redis",
-                when=UNTIL_1_75_2,
+                helper=f"{at.BRIDGE}:get_request_from_redis",
+                when=at.UNTIL_1_75_2,
             ),
             Edit(
-                SESSION,
-                DecoratorOn(STORED_TURNS),
+                at.SESSION,
+                DecoratorOn(at.STORED_TURNS),
                 "read Redis before the database",
-                helper=f"{BRIDGE}:get_stored_turns_from_redis",
-                when=FROM_1_109,
+                helper=f"{at.BRIDGE}:get_stored_turns_from_redis",
+                when=at.FROM_1_109,
             ),
             Edit(
-                HANDLER,
-                DecoratorOn(OUTER_HANDLE, only_async=False),
+                at.HANDLER,
+                DecoratorOn(at.OUTER_HANDLE, only_async=False),
                 "a lookup before the inner handler's call must know who asks, and the store what the client sent",
-                helper=f"{HELPERS}:remember_client_request",
-                when=FROM_1_109_EARLY,
+                helper=f"{at.HELPERS}:remember_client_request",
+                when=at.FROM_1_109_EARLY,
             ),
             Edit(
-                TOKEN_COUNT,
+                at.TOKEN_COUNT,
                 DecoratorOn("chat_count_request"),
                 "count the history that Redis has",
-                helper=f"{HELPERS}:count_with_redis",
-                when=FROM_1_109_COUNT,
+                helper=f"{at.HELPERS}:count_with_redis",
+                when=at.FROM_1_109_COUNT,
             ),
             Edit(
-                ENDPOINTS,
+                at.ENDPOINTS,
                 TopOfBody("responses_input_tokens", needs=("user_api_key_dict",), only_async=True),
                 "who asks must be known to the lookup for counting",
                 ("_patch_remember_caller(user_api_key_dict)",),
-                helper=f"{HELPERS}:remember_caller",
-                when=FROM_1_109_COUNT,
+                helper=f"{at.HELPERS}:remember_caller",
+                when=at.FROM_1_109_COUNT,
             ),
         ),
     ),
@@ -174,29 +148,29 @@ _CORE: tuple[Patch, ...] = (
         facts=(
             _NO_DATABASE,
             _LATE,
-            Fact("long messages are cut", "a long message", TRIED),
-            Fact("`store: false` is remembered", "store: false", TRIED),
+            Fact("long messages are cut", "a long message", at.TRIED),
+            Fact("`store: false` is remembered", "a turn not to be stored", at.TRIED),
         ),
         edits=(
             Edit(
-                HANDLER,
-                DecoratorOn(HANDLE),
+                at.HANDLER,
+                DecoratorOn(at.HANDLE),
                 "keep what the client sent until its answer is stored",
-                helper=f"{HELPERS}:remember_request",
+                helper=f"{at.HELPERS}:remember_request",
             ),
             Edit(
-                HANDLER,
-                DecoratorOn(HANDLE),
+                at.HANDLER,
+                DecoratorOn(at.HANDLE),
                 "a follow-up must not fail because it has two trace ids",
-                helper=f"{HELPERS}:with_one_trace_id",
-                when=UNTIL_1_75_2,
+                helper=f"{at.HELPERS}:with_one_trace_id",
+                when=at.UNTIL_1_75_2,
             ),
             Edit(
-                HANDLER,
-                BeforeReturn(HANDLE, "responses_api_response", needs=("litellm_completion_response",)),
+                at.HANDLER,
+                BeforeReturn(at.HANDLE, "responses_api_response", needs=("litellm_completion_response",)),
                 "store the turn before the reply",
                 ("await _patch_store_session_in_redis(responses_api_response, litellm_completion_response)",),
-                helper=f"{HELPERS}:store_session_in_redis",
+                helper=f"{at.HELPERS}:store_session_in_redis",
             ),
         ),
     ),
@@ -213,7 +187,7 @@ _CORE: tuple[Patch, ...] = (
             Fact(
                 "streams hand out ids that the database never finds",
                 "a streamed turn",
-                TRIED,
+                at.TRIED,
                 since="1.78.0",
                 fixed_in="1.100.0",
                 fixed_by="PR #37956",
@@ -221,10 +195,10 @@ _CORE: tuple[Patch, ...] = (
         ),
         edits=(
             Edit(
-                STREAMING,
-                DecoratorOn(NEXT_EVENT),
+                at.STREAMING,
+                DecoratorOn(at.NEXT_EVENT),
                 "store the turn before the terminal event",
-                helper=f"{HELPERS}:store_stream_in_redis",
+                helper=f"{at.HELPERS}:store_stream_in_redis",
             ),
         ),
     ),

@@ -6,20 +6,9 @@ bridge's modules must not come in with `import litellm`.
 
 from __future__ import annotations
 
+from patches import places as at
 from patches.anchors import EndOfFile, TopOfBody
 from patches.patch import Edit, Fact, Patch, Returns
-from patches.places import (
-    BRIDGE,
-    CACHE_SUPPORTS,
-    PROXY_SERVER,
-    RESPONSE_CACHE,
-    RUNTIME,
-    TRANSPORT,
-    TRIED,
-    WEBSOCKET,
-    WEBSOCKET_HANDLER,
-    from_1_82_2,
-)
 
 _AIOHTTP = "AiohttpResponseStream"
 
@@ -35,19 +24,19 @@ EDGES: tuple[Patch, ...] = (
             Fact(
                 "a stream whose connection broke passes for a whole answer",
                 "a broken stream",
-                TRIED,
+                at.TRIED,
                 since="1.71.2",
                 fixed_in="1.94.0",
             ),
         ),
         edits=(
             Edit(
-                TRANSPORT,
+                at.TRANSPORT,
                 TopOfBody(f"{_AIOHTTP}.__init__", needs=("aiohttp_response",)),
                 "half an answer must not be stored as a whole one",
                 ("_patch_note_provider_reply(aiohttp_response)",),
-                helper=f"{BRIDGE}:note_provider_reply",
-                when=(Returns(TRANSPORT, until="1.94.0", function=f"{_AIOHTTP}.__aiter__"),),
+                helper=f"{at.BRIDGE}:note_provider_reply",
+                when=(Returns(at.TRANSPORT, until="1.94.0", function=f"{_AIOHTTP}.__aiter__"),),
             ),
         ),
     ),
@@ -62,29 +51,29 @@ EDGES: tuple[Patch, ...] = (
             Fact(
                 "a WebSocket continues a conversation from before it without that beginning",
                 "a WebSocket",
-                TRIED,
+                at.TRIED,
                 since="1.82.2",
             ),
         ),
         edits=(
             Edit(
-                WEBSOCKET,
+                at.WEBSOCKET,
                 TopOfBody(
-                    f"{WEBSOCKET_HANDLER}._apply_history",
+                    f"{at.WEBSOCKET_HANDLER}._apply_history",
                     needs=("call_kwargs", "previous_response_id", "prior_history"),
                 ),
                 "each turn is looked up and stored as over HTTP; the connection's memory is for when Redis fails",
                 ("if _patch_leave_history_to_redis(call_kwargs, previous_response_id, prior_history):", "    return"),
-                helper=f"{BRIDGE}:leave_history_to_redis",
-                when=from_1_82_2("_apply_history"),
+                helper=f"{at.BRIDGE}:leave_history_to_redis",
+                when=at.from_1_82_2("_apply_history"),
             ),
             Edit(
-                WEBSOCKET,
-                TopOfBody(f"{WEBSOCKET_HANDLER}._send_error", only_async=True),
+                at.WEBSOCKET,
+                TopOfBody(f"{at.WEBSOCKET_HANDLER}._send_error", only_async=True),
                 "an unknown response has OpenAI's error event",
                 ("if await _patch_refused_over_websocket(self.websocket):", "    return"),
-                helper=f"{BRIDGE}:refused_over_websocket",
-                when=from_1_82_2("_send_error"),
+                helper=f"{at.BRIDGE}:refused_over_websocket",
+                when=at.from_1_82_2("_send_error"),
             ),
         ),
     ),
@@ -98,11 +87,11 @@ EDGES: tuple[Patch, ...] = (
         facts=(),
         edits=(
             Edit(
-                RESPONSE_CACHE,
-                TopOfBody(CACHE_SUPPORTS, needs=("original_function",)),
+                at.RESPONSE_CACHE,
+                TopOfBody(at.CACHE_SUPPORTS, needs=("original_function",)),
                 "bridged answers are cached as chat completions only",
                 ("if _patch_is_cached_as_chat(original_function, self.request_kwargs):", "    return False"),
-                helper=f"{BRIDGE}:is_cached_as_chat",
+                helper=f"{at.BRIDGE}:is_cached_as_chat",
             ),
         ),
     ),
@@ -116,11 +105,11 @@ EDGES: tuple[Patch, ...] = (
         facts=(),
         edits=(
             Edit(
-                PROXY_SERVER,
+                at.PROXY_SERVER,
                 EndOfFile(needs=("app",)),
                 "check the settings at start and say what is active",
                 ("_patch_announce_at_startup(app)",),
-                helper=f"{RUNTIME}.startup:announce_at_startup",
+                helper=f"{at.RUNTIME}.startup:announce_at_startup",
             ),
         ),
     ),
