@@ -80,6 +80,14 @@ class Watch:
             raise NotWatched(f"HTTP {reply.status}")
         return Said(text, tag, reply, requests[0] if requests else None)
 
+    def say_the_same_as(self, other: Watch, text: str) -> tuple[Said, Said]:
+        """The same request by two callers, the second one answered from LiteLLM's response cache."""
+        first = self.say(text)
+        reply = other.client.responses("chat-model", text, False, other.key, first.tag)
+        if reply.status != 200 or len(self.provider.requests(tag=first.tag)) > 1:
+            raise NotWatched("the response cache was not used")
+        return first, replace(first, reply=reply)
+
     def wait_for_rows(self, *turns: Said) -> None:
         wanted = {turn.tag for turn in turns}
 
@@ -189,6 +197,20 @@ def begins_anew_on_a_websocket(watch: Watch) -> bool:
     return first.text not in Said("", tag, first.reply, asked[0]).received
 
 
+def shares_what_is_cached(watch: Watch) -> bool:
+    one, other = (replace(watch, key=_new_key(watch)) for _ in range(2))
+    first, cached = one.say_the_same_as(other, "Which day is it?")
+    later = one.say("And this is mine alone.", first)
+    watch.wait_for_rows(first, later)
+    try:
+        received = other.say("And tomorrow?", cached).received
+    except NotWatched:
+        return True  # the id that it got is refused
+    if first.text not in received:
+        raise NotWatched("the history was not found")
+    return later.text in received
+
+
 def _new_key(watch: Watch) -> str:
     headers = {"authorization": f"Bearer {watch.client.key}"}
     reply = watch.client.http.post("/key/generate", json={}, headers=headers)
@@ -210,6 +232,7 @@ DEFECTS: dict[str, Callable[[Watch], bool]] = {
     "an unknown id": answers_an_unknown_id,
     "a broken stream": takes_half_a_stream_for_whole,
     "a WebSocket": begins_anew_on_a_websocket,
+    "a cached answer": shares_what_is_cached,
 }
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from compatibility.cli import RESULTS, fork_digest, write
 from compatibility.facts import contradictions
 from compatibility.journal import Journal
-from compatibility.live_report import markdown, remembers_everything, summary_line, summary_of
+from compatibility.live_report import markdown, notes_of, remembers_everything, summary_line, summary_of
 from compatibility.live_run import LiveRow, Stage, run_release
 from compatibility.registry import RegistryFailed, list_versions
 from compatibility.releases import LIVE_NAMED, Selection, is_final, live_default, select, sort_key, supported
@@ -101,7 +101,7 @@ def _run(
             started = time.monotonic()
             rows.append(run_release(release, older, stage))
             journal.add(rows[-1].to_dict())
-            outcome = rows[-1].problem or summary_line(rows[-1:])
+            outcome = rows[-1].problem or "\n".join([summary_line(rows[-1:]), *notes_of(rows[-1])])
             place = f"[{number}/{len(wanted)}] {release} in {time.monotonic() - started:.0f} s"
             print(f"{place}: {outcome}", file=sys.stderr, flush=True)
     return sorted(rows, key=lambda row: sort_key(row.release))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -131,6 +132,8 @@ def notes_of(row: LiveRow) -> list[str]:
         failed = [cell for cell in counted(cells) if cell.after != HELD]
         if failed:
             notes.append(f"- {row.release}: **{scene} failed** for {_where(failed)}: {failed[0].after}")
+    if row.cells and not remembers_everything(row):
+        notes.append(f"- {row.release}: the fork said of itself: {json.dumps(row.health)}")
     if row.reverted:
         notes.append(f"- {row.release}: **the revert after the run is not exact**: {row.reverted}")
     return notes

@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from compatibility.defects import DEFECTS, Watch, watch_all
@@ -23,12 +23,15 @@ from lab.provider import Provider
 from lab.proxy import MODELS, Proxy, ProxyOptions
 from lab.redis_server import RedisServer
 from lab.trees import TreeFailed, files_that_differ_from_record, make_patched, run_patches
+from patches.ask import ask_proxy
+from patches.errors import PatchError
 
 START_SECONDS = 900
 SCENE_SECONDS = 300
 AT_ONCE = 4
 WATCHED_FROM = 1_000_000  # numbers of requests: threads share them, and no scene uses them
 HELD = ""
+CACHED = {"cache": True, "cache_params": {"type": "local"}}
 _Result = TypeVar("_Result")
 
 
@@ -52,7 +55,8 @@ class Cell:
 class LiveRow:
     """`dependencies_of`: see Environment. `problem`: why there are no cells. `reverted`: "" when the
     tree, after it ran, went back to the wheel's RECORD; None when that was not tried. `added`: see Environment.
-    `defects`: by the catalogue's names, what was seen with the patch off and a database: see defects.py."""
+    `defects`: by the catalogue's names, what was seen with the patch off and a database: see defects.py. `health`: what
+    the fork said of itself after all scenes: counts, breakers, the last errors."""
 
     release: str
     dependencies_of: str = ""
@@ -63,6 +67,7 @@ class LiveRow:
     reverted: str | None = None
     added: tuple[str, ...] = ()
     defects: dict[str, str] = field(default_factory=dict)
+    health: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -104,9 +109,8 @@ def run_release(release: str, older: Sequence[str], stage: Stage) -> LiveRow:
     about = (release, environment.dependencies_of, environment.problem, environment.install_seconds)
     try:
         make_patched(environment.site_packages, release, environment.patched_tree)
-        environment, (cells, defects) = _with_what_is_missing(environment, lambda each: _play(each, stage))
-        seen = {"cells": cells, "defects": defects, "added": environment.added}
-        return LiveRow(*about, reverted=_revert(environment), **seen)
+        environment, seen = _with_what_is_missing(environment, lambda each: _play(each, stage))
+        return LiveRow(*about, reverted=_revert(environment), added=environment.added, **seen)
     except TreeFailed as error:
         return LiveRow(*about, problem=f"is not patched: {' '.join(str(error).split())[-300:]}")
     except ProcessFailed as error:
@@ -134,8 +138,10 @@ def _with_what_is_missing(
             environment = more
 
 
-def _play(environment: Environment, stage: Stage) -> tuple[tuple[Cell, ...], dict[str, str]]:
-    """Every scene with the patch off and on, then every watch on a proxy with a database and the patch off."""
+def _play(environment: Environment, stage: Stage) -> dict[str, Any]:
+    """Every scene with the patch off and on, then every watch on a proxy with a database and the patch off.
+
+    Gives cells, health and defects of a LiveRow."""
     on = dict(stage.redis.environment)
     off = {**on, "REDIS_SESSION_PATCH_ENABLED": "false"}
 
@@ -145,18 +151,29 @@ def _play(environment: Environment, stage: Stage) -> tuple[tuple[Cell, ...], dic
     options = [ProxyOptions(stage.provider.url, environment.patched_tree, each) for each in (off, on)]
     try:
         with proxies_of(*options) as proxies:
-            cells = asyncio.run(_play_all(*proxies, scenes_for(environment.patched_tree), stage))
+            seen: dict[str, Any] = {
+                "cells": asyncio.run(_play_all(*proxies, scenes_for(environment.patched_tree), stage))
+            }
+            seen["health"] = _health(proxies[1])
         try:
             with (
                 stage.databases.fresh(environment.migrations) as url,
-                proxies_of(with_database(options[0], url)) as (proxy,),
+                proxies_of(with_database(replace(options[0], litellm_settings=CACHED), url)) as (proxy,),
                 ResponsesClient(proxy.url, proxy.key) as client,
             ):
-                return cells, watch_all(Watch(client, stage.provider, url, itertools.count(WATCHED_FROM)))
+                return {**seen, "defects": watch_all(Watch(client, stage.provider, url, itertools.count(WATCHED_FROM)))}
         except (ProcessFailed, MigrationFailed) as error:
-            return cells, dict.fromkeys(DEFECTS, f"no proxy with a database: {error}"[:200])
+            return {**seen, "defects": dict.fromkeys(DEFECTS, f"no proxy with a database: {error}"[:200])}
     finally:
         stage.provider.clear()
+
+
+def _health(proxy: Proxy) -> dict[str, Any]:
+    try:
+        told = ask_proxy(proxy.url, proxy.key) or {}
+    except PatchError as error:
+        return {"error": str(error)}
+    return {name: told.get(name) for name in ("active", "breaker_open", "last_error", "counts")}
 
 
 @contextmanager
