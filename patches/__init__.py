@@ -1,12 +1,13 @@
 """Puts the fork's lines into an installed LiteLLM, and takes them out again without a trace.
 
 `python -m patches --help` is the command; the functions below are the same thing for scripts. Standard library only
-(but for `purge`, which uses redis-py), Python 3.10 or newer: this package also runs inside other people's images.
+(but for `purge` and `erase`, which use redis-py), Python 3.10 or newer: it also runs inside other people's images.
 
 To read it: patch.py says what a patch is, catalogue.py and catalogue_edges.py hold them, with names from places.py.
 edits.py makes new texts of them, by anchors.py (where), blocks.py (the marked lines) and source.py. manifest.py is
 what is known of an earlier run, own.py what this one brings; tree.py reads a target, survey.py judges it, plan.py
-lists the steps, apply.py carries them out and proves them. commands.py and cli.py are what people type.
+lists the steps, apply.py carries them out and proves them. purge.py and erase.py go to Redis by reach.py, ask.py to a
+proxy. commands.py and cli.py are what people type.
 """
 
 import sys
@@ -20,10 +21,9 @@ from patches.describe import describe_status
 from patches.errors import AnchorError, PatchError
 from patches.facts import describe_release, facts_of
 from patches.locate import Target, find_target, open_target
-from patches.moved import look_at
 from patches.own import read_fork_version, read_own_files
 from patches.plan import Plan, Step, plan_apply, plan_revert
-from patches.survey import Survey, survey_tree
+from patches.survey import Survey, look_at, survey_tree
 from patches.tree import Tree, read_tree
 from patches.unified import unified_diff_of
 

@@ -7,7 +7,6 @@ lands in the wrong place is worse than one that does not land.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from patches.errors import AnchorError
@@ -15,8 +14,7 @@ from patches.source import (
     Function,
     Module,
     functions_at,
-    names_bound_in_function,
-    names_bound_in_module,
+    names_bound_in,
     seen_elsewhere,
     signature_of,
     walk_own_scope,
@@ -45,7 +43,7 @@ class BeforeReturn:
 
 @dataclass(frozen=True)
 class TopOfBody:
-    """First thing the function does, below its docstring; `needs` are local names the lines use.
+    """First thing the function does; `needs` are local names the lines use.
 
     `only_async`: the lines await, or rely on the running request's context."""
 
@@ -77,12 +75,12 @@ def find_place(module: Module, anchor: Anchor) -> Place:
     """Raises AnchorError when the anchor is missing, ambiguous, or shares its line with other
     code."""
     if isinstance(anchor, EndOfFile):
-        _require(module, "the module", anchor.needs, names_bound_in_module(module.tree))
+        _require(module, "the module", anchor.needs, module.tree)
         return Place(len(module.lines), b"")
     function = find_function(module, anchor.function)
     if isinstance(anchor, DecoratorOn):
         return _above_def(module, anchor, function)
-    _require(module, anchor.function, anchor.needs, names_bound_in_function(function), function)
+    _require(module, anchor.function, anchor.needs, function)
     if isinstance(anchor, BeforeReturn):
         return _before_return(module, anchor, function)
     return _top_of_body(module, anchor, function)
@@ -120,7 +118,7 @@ def find_function(module: Module, dotted_name: str) -> Function:
         elsewhere = seen_elsewhere(module.tree, dotted_name)
         found = "none" + (f", but {', '.join(elsewhere)}" if elsewhere else "")
     name = dotted_name.rpartition(".")[2]
-    raise AnchorError(module.path, scope, f"one function {name}", found, dotted_name)
+    raise AnchorError(module.path, scope, f"one function {name}", found)
 
 
 def _above_def(module: Module, anchor: DecoratorOn, function: Function) -> Place:
@@ -140,59 +138,38 @@ def _before_return(module: Module, anchor: BeforeReturn, function: Function) -> 
         where = ", ".join(f"line {node.lineno}" for node in returns)
         found = f"{len(returns)} ({where})" if returns else "none"
         found += f" in {signature_of(anchor.function, function)}"
-        raise AnchorError(module.path, anchor.function, expected, found, anchor.function)
+        raise AnchorError(module.path, anchor.function, expected, found)
     return _above(module, anchor.function, f"{expected} on a line of its own", returns[0], returns[0].lineno)
 
 
 def _top_of_body(module: Module, anchor: TopOfBody, function: Function) -> Place:
     if anchor.only_async:
         _require_async(module, anchor.function, function)
-    first = function.body[0]
-    if ast.get_docstring(function, clean=False) is not None:
-        _above(module, anchor.function, "a docstring on lines of its own", first, first.lineno)
-        return _below(module, anchor.function, "a docstring on lines of its own", first, function.body[1:])
-    top = min([first.lineno, *(node.lineno for node in getattr(first, "decorator_list", []))])
-    return _above(module, anchor.function, "a body on lines of its own", first, top)
+    body = function.body[ast.get_docstring(function, clean=False) is not None :]
+    if not body:
+        raise AnchorError(module.path, anchor.function, "a body below the docstring", "none")
+    top = min([body[0].lineno, *(node.lineno for node in getattr(body[0], "decorator_list", []))])
+    return _above(module, anchor.function, "a body on lines of its own", body[0], top)
 
 
 def _above(module: Module, scope: str, expected: str, node: ast.stmt, lineno: int) -> Place:
     return Place(lineno - 1, _own_indent(module, scope, expected, node))
 
 
-def _below(module: Module, scope: str, expected: str, node: ast.stmt, following: Iterable[ast.stmt]) -> Place:
-    end = node.end_lineno or node.lineno
-    indent = _own_indent(module, scope, expected, node)
-    for sibling in following:
-        if sibling.lineno <= end:
-            raise _shares_its_line(module, scope, expected, end)
-    return Place(end, indent)
-
-
 def _own_indent(module: Module, scope: str, expected: str, node: ast.stmt) -> bytes:
     before = module.lines[node.lineno - 1][: node.col_offset]
     if before.strip(b" \t\f"):
-        raise _shares_its_line(module, scope, expected, node.lineno)
+        raise AnchorError(module.path, scope, expected, f"other code on line {node.lineno}")
     return before.rpartition(b"\f")[2]  # a form feed sets Python's column back to zero
-
-
-def _shares_its_line(module: Module, scope: str, expected: str, lineno: int) -> AnchorError:
-    return AnchorError(module.path, scope, expected, f"other code on line {lineno}")
 
 
 def _require_async(module: Module, name: str, function: Function) -> None:
     if not isinstance(function, ast.AsyncFunctionDef):
-        raise AnchorError(module.path, name, f"`async def {function.name}`", signature_of(name, function), name)
+        raise AnchorError(module.path, name, f"`async def {function.name}`", signature_of(name, function))
 
 
-def _require(
-    module: Module,
-    scope: str,
-    needs: tuple[str, ...],
-    bound: frozenset[str],
-    function: Function | None = None,
-) -> None:
-    for name in needs:
-        if name not in bound:
-            found = "none" + (f" in {signature_of(scope, function)}" if function else "")
-            dotted = scope if function else ""
-            raise AnchorError(module.path, scope, f"the name {name}, which the inserted lines use", found, dotted)
+def _require(module: Module, scope: str, needs: tuple[str, ...], node: Function | ast.Module) -> None:
+    missing = [name for name in needs if name not in names_bound_in(node)]
+    if missing:
+        found = "none" if isinstance(node, ast.Module) else f"none in {signature_of(scope, node)}"
+        raise AnchorError(module.path, scope, f"the name {missing[0]}, which the inserted lines use", found)

@@ -14,16 +14,15 @@ from patches.errors import HALF_WAY, PatchError
 from patches.locate import Target
 from patches.lock import WAIT_SECONDS, locked
 from patches.manifest import FOLDER, MANIFEST
-from patches.moved import look_at
 from patches.plan import Plan, plan_apply, plan_revert
 from patches.record import matches, parse_record
-from patches.survey import Survey
+from patches.survey import Survey, look_at
 
 
 @dataclass(frozen=True)
 class Done:
-    """What was written and removed. `unproved`: restored files of which nothing but the fork's own note, or nothing at
-    all, says what upstream's were; `proved` counts those that RECORD vouches for."""
+    """What was written and removed. `unproved`: restored files of which nothing but the fork's own note says what
+    upstream's were; `proved` counts those that RECORD vouches for."""
 
     plan: Plan
     survey: Survey
@@ -115,11 +114,7 @@ def prove_reverted(plan: Plan, survey: Survey) -> Done:
         proved += is_upstreams is True
         if is_upstreams is None and report.current != report.pristine:
             unproved.append(report.path)
-    gone = [
-        MANIFEST,
-        *(report.path for report in survey.own_files),
-        *([tree.saved_record] if tree.saved_record else []),
-    ]
+    gone = [MANIFEST, *(report.path for report in survey.own_files)]
     left = [path for path in gone if path in entries or os.path.lexists(root / path)]
     if left:
         raise PatchError(f"{left[0]}: is still there, or in RECORD, after the revert", "python -m patches revert")

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 from patches.answer import Answer
 from patches.ask import add_ask_arguments, run_ask
 from patches.commands import TREE_COMMANDS
+from patches.erase import add_erase_arguments, run_erase
 from patches.errors import HALF_WAY, REFUSED, WRONG_USAGE, PatchError
 from patches.lock import WAIT_SECONDS
 from patches.own import read_fork_version
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--wait", type=float, default=WAIT_SECONDS, metavar="SECONDS", help=waits)
     for name, run, add, text in (
         ("purge", run_purge, add_purge_arguments, "remove the fork's keys from Redis"),
+        ("erase", run_erase, add_erase_arguments, "take what is stored of somebody out of Redis"),
         ("ask", run_ask, add_ask_arguments, "ask a running proxy which fork and which LiteLLM answer"),
     ):
         command = commands.add_parser(name, help=text, description=text)

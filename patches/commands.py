@@ -18,9 +18,9 @@ from patches.describe import (
 )
 from patches.errors import UNEXPECTED, PatchError
 from patches.locate import Target, find_target, other_copies
-from patches.moved import look_at
 from patches.own import fork_root, strangers_in
 from patches.plan import plan_apply
+from patches.survey import look_at
 from patches.unified import unified_diff_of
 
 
@@ -65,8 +65,8 @@ def _revert(options: argparse.Namespace) -> Answer:
     words = {"added": "written", "changed": "restored", "removed": "removed"}
     lines = [*_change_lines(done, words), *stranger_lines(done.survey)]
     if done.unproved:
-        noted = "nothing says" if done.survey.tree.is_inferred else "only the fork's own note of it says"
-        lines += [f"not proved {path}: no RECORD, {noted} that it is upstream's" for path in done.unproved]
+        said = "no RECORD, only the fork's own note of it says that it is upstream's"
+        lines += [f"not proved {path}: {said}" for path in done.unproved]
     elif not done.is_empty:
         lines.append(f"proved    {done.proved} files by RECORD, and that nothing of the fork is left")
     result = "nothing to do: it is pristine" if done.is_empty else "reverted: restart LiteLLM"

@@ -65,7 +65,7 @@ def describe_plan(survey: Survey, plan: Plan) -> list[dict[str, str]]:
     changes = [
         {"path": path, "action": "removed" if data is None else "changed" if path in present else "added"}
         for path, data in last.items()
-        if data is not None or path in present or path == survey.tree.saved_record
+        if data is not None or path in present
     ]
     return changes + [{"path": path, "action": "removed"} for path in plan.leftovers if path not in last]
 

@@ -1,19 +1,17 @@
-"""From the catalogue to new texts: which edits a release needs, where they go, and the proof that only they came in."""
+"""From the catalogue to new texts: which edits a release needs, where they go, and that they come out again."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from patches.anchors import DecoratorOn, EndOfFile, Place, find_function, find_place, place_above_definition
-from patches.blocks import Block, Insertion, block_lines, insert_blocks, remove_blocks
+from patches.blocks import Insertion, insert_blocks, remove_blocks
 from patches.catalogue import PATCHES
 from patches.errors import AnchorError, PatchError
 from patches.patch import Condition, Edit, Has, Patch, Returns
-from patches.releases import version_number
-from patches.source import Module, functions_at, parse_module, parse_source, returns_nothing_early
+from patches.releases import version_number, why_refused
+from patches.source import functions_at, parse_module, parse_source, returns_nothing_early
 
 
 @dataclass(frozen=True)
@@ -28,23 +26,16 @@ def plan_edits(
     pristine: Mapping[str, bytes], version: str | None, patches: tuple[Patch, ...] | None = None
 ) -> tuple[EditPlan, tuple[PatchError, ...]]:
     """Plans and compiles everything in memory. Where anything does not fit the plan is empty, and all misfits are
-    told."""
-    return _plan_edits(tuple(pristine.items()), version, PATCHES if patches is None else patches)
-
-
-@lru_cache(maxsize=1)  # a tree is surveyed before and after it is written to
-def _plan_edits(
-    files: tuple[tuple[str, bytes], ...], version: str | None, patches: tuple[Patch, ...]
-) -> tuple[EditPlan, tuple[PatchError, ...]]:
-    pristine = dict(files)
-    sources = _Sources(pristine)
+    told. So it is for a release that is refused."""
+    if refused := why_refused(version):
+        return EditPlan({}, ()), (PatchError(refused, "install a supported release of LiteLLM"),)
     chosen: list[tuple[Patch, Edit]] = []
     insertions: dict[str, list[Insertion]] = {}
     misfits: list[PatchError] = []
-    for patch, edit in [(each, edit) for each in patches for edit in each.edits]:
+    for patch, edit in [(each, edit) for each in (PATCHES if patches is None else patches) for edit in each.edits]:
         try:
-            if all(_holds(condition, sources, version) for condition in edit.when):
-                added = _insertions_of(patch, edit, sources)
+            if all(_holds(condition, pristine, version) for condition in edit.when):
+                added = _insertions_of(patch, edit, pristine)
                 insertions.setdefault(edit.file, []).extend(added)
                 chosen.append((patch, edit))
         except PatchError as error:
@@ -53,21 +44,34 @@ def _plan_edits(
     for path, wanted in insertions.items():
         try:
             texts[path] = insert_blocks(pristine[path], wanted)
-            _prove(path, pristine[path], texts[path], sources)
+            compile_source(path, texts[path])
+            if remove_blocks(texts[path]) != pristine[path]:
+                raise PatchError(f"{path}: the inserted blocks could not be taken out again; nothing was written")
         except PatchError as error:
             misfits.append(error)
     return (EditPlan({}, ()), tuple(misfits)) if misfits else (EditPlan(texts, tuple(chosen)), ())
 
 
-def _insertions_of(patch: Patch, edit: Edit, sources: _Sources) -> list[Insertion]:
+def compile_source(path: str, data: bytes) -> None:
+    """Raises PatchError when the text is no valid program."""
+    try:
+        compile(parse_source(path, data), path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise PatchError(
+            f"{path}: does not compile with the inserted lines ({error}); nothing was written",
+            "this release needs other lines in patches/catalogue.py: mend them, then `python -m patches check` again",
+        ) from error
+
+
+def _insertions_of(patch: Patch, edit: Edit, pristine: Mapping[str, bytes]) -> list[Insertion]:
     """A decorator stands between other lines of its `def`, so the import of its helper goes above the whole
     definition; other lines have it in front of them."""
-    module = sources.module(edit.file)
-    if module is None:
+    if edit.file not in pristine:
         raise AnchorError(edit.file, "the package", "this file", "none")
+    module = parse_module(edit.file, pristine[edit.file])
 
     def insertion(place: Place, *lines: str) -> Insertion:
-        return Insertion(place.line, place.indent, Block(patch.slug, edit.why, lines))
+        return Insertion(place.line, place.indent, patch.slug, edit.why, lines)
 
     place = find_place(module, edit.anchor)
     if not edit.helper:
@@ -86,23 +90,9 @@ def _import_of(helper: str) -> tuple[str, ...]:
     return f"from {module} import (", f"    {given},", ")"
 
 
-class _Sources:
-    """The pristine files, each parsed once and only when asked for."""
-
-    def __init__(self, texts: Mapping[str, bytes]) -> None:
-        self._texts = texts
-        self._modules: dict[str, Module] = {}
-
-    def module(self, path: str) -> Module | None:
-        if path not in self._texts:
-            return None
-        if path not in self._modules:
-            self._modules[path] = parse_module(path, self._texts[path])
-        return self._modules[path]
-
-
-def _holds(condition: Condition, sources: _Sources, version: str | None) -> bool:
-    module = sources.module(condition.file)
+def _holds(condition: Condition, pristine: Mapping[str, bytes], version: str | None) -> bool:
+    data = pristine.get(condition.file)
+    module = parse_module(condition.file, data) if data is not None else None
     functions = functions_at(module.tree, condition.function) if module is not None else []
     if isinstance(condition, Returns):
         return any(returns_nothing_early(function) for function in functions)
@@ -112,48 +102,6 @@ def _holds(condition: Condition, sources: _Sources, version: str | None) -> bool
     if not is_there and version_number(version) >= version_number(condition.since):
         if module is None:
             expected = f"this file, which releases have since {condition.since}"
-            raise AnchorError(condition.file, "the package", expected, "none", condition.function)
+            raise AnchorError(condition.file, "the package", expected, "none")
         find_function(module, condition.function)  # raises, and says what is there instead
     return is_there
-
-
-def _prove(path: str, before: bytes, after: bytes, sources: _Sources) -> None:
-    """The blocks come out again without a trace, the result compiles, and no statement but ours is
-    new or changed."""
-    if remove_blocks(after) != before:
-        raise PatchError(f"{path}: the inserted blocks could not be taken out again; nothing was written")
-    tree = parse_source(path, after)
-    compile_source(path, tree)
-    module = sources.module(path)
-    if module is None or not _same_program(module.tree, tree, block_lines(after)):
-        raise PatchError(f"{path}: the inserted lines would change upstream's statements; nothing was written")
-
-
-def compile_source(path: str, tree: ast.Module) -> None:
-    """Raises PatchError when the tree is no valid program."""
-    try:
-        compile(tree, path, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise PatchError(
-            f"{path}: does not compile with the inserted lines ({error}); nothing was written",
-            "this release needs other lines in patches/catalogue.py: mend them, then `python -m patches check` again",
-        ) from error
-
-
-def _same_program(before: ast.AST, after: ast.AST, ours: frozenset[int]) -> bool:
-    """Whether two syntax trees are equal once the nodes that start on `ours`, in the second one, are left out."""
-    waiting: list[tuple[object, object]] = [(before, after)]
-    while waiting:
-        one, two = waiting.pop()
-        if isinstance(one, list) and isinstance(two, list):
-            kept = [item for item in two if getattr(item, "lineno", None) not in ours]
-            if len(one) != len(kept):
-                return False
-            waiting.extend(zip(one, kept, strict=True))
-        elif type(one) is not type(two):
-            return False
-        elif isinstance(one, ast.AST):
-            waiting.extend((getattr(one, name, None), getattr(two, name, None)) for name in one._fields)
-        elif one != two:
-            return False
-    return True

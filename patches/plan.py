@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from patches.edits import compile_source
 from patches.errors import PatchError, all_in_one
 from patches.manifest import MANIFEST
-from patches.source import parse_source
 from patches.survey import FileReport, Survey
 
 
@@ -43,7 +42,7 @@ def plan_apply(survey: Survey) -> Plan:
     tree, new = survey.tree, survey.new
     for path, data in tree.own.items():
         if path.endswith(".py"):
-            compile_source(path, parse_source(path, data))
+            compile_source(path, data)
     if survey.is_current:
         return Plan(())
     final = Step(MANIFEST, new.encode())
@@ -53,8 +52,7 @@ def plan_apply(survey: Survey) -> Plan:
     changes = [Step(report.path, report.wanted) for report in reports if report.current != report.wanted]
     added = [step for step in changes if step.data is not None]
     removed = [step for step in changes if step.data is None]
-    saved = [Step(tree.saved_record, None)] if tree.saved_record else []
-    steps = [first, *added, *removed, *saved, final] if changes or saved else [final]
+    steps = [first, *added, *removed, final] if changes else [final]
     return Plan(_without_repeats(steps, tree.manifest_data), tree.leftovers)
 
 
@@ -64,11 +62,7 @@ def plan_revert(survey: Survey) -> Plan:
     tree = survey.tree
     reports = (*reversed(survey.files), *reversed(survey.own_files), *_record_of(survey))
     steps = [Step(report.path, report.pristine) for report in reports if report.current != report.pristine]
-    if tree.saved_record:
-        steps.append(Step(tree.saved_record, None))
-    if tree.is_inferred and tree.manifest and steps:  # what was worked out once must not be lost half-way
-        steps.insert(0, Step(MANIFEST, tree.manifest.encode()))
-    if steps or tree.manifest_data is not None:
+    if tree.manifest_data is not None:
         steps.append(Step(MANIFEST, None))
     return Plan(_without_repeats(steps, tree.manifest_data), tree.leftovers)
 

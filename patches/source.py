@@ -11,6 +11,7 @@ import ast
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from patches.errors import PatchError
 
@@ -42,6 +43,7 @@ def line_ending(line: bytes) -> bytes:
     return b""
 
 
+@lru_cache(maxsize=16)
 def parse_module(path: str, data: bytes) -> Module:
     """Raises PatchError when this Python cannot parse the file."""
     return Module(path, tuple(split_lines(data)[1]), parse_source(path, data))
@@ -71,33 +73,26 @@ def walk_own_scope(node: ast.AST) -> Iterator[ast.AST]:
             waiting.extend(reversed(list(ast.iter_child_nodes(child))))
 
 
-def functions_in(tree: ast.AST) -> Iterator[tuple[str, Function]]:
+def functions_in(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function]]:
     """(dotted name, function) for every function in the file, however deep."""
-    waiting: list[tuple[str, ast.AST]] = [("", tree)]
-    while waiting:
-        prefix, parent = waiting.pop()
-        for node in ast.iter_child_nodes(parent):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield prefix + node.name, node
-            is_named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-            waiting.append((f"{prefix}{node.name}." if is_named else prefix, node))  # type: ignore[attr-defined]
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield prefix + node.name, node
+        is_named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from functions_in(node, f"{prefix}{node.name}." if is_named else prefix)  # type: ignore[union-attr]
 
 
 def functions_at(tree: ast.Module, dotted_name: str) -> list[Function]:
-    """The functions of exactly that name, directly in their class or module; more than one when
-    redefined."""
+    """The functions of exactly that name, directly in their class or module; more than one when redefined."""
     *classes, name = dotted_name.split(".")
     bodies: list[list[ast.stmt]] = [tree.body]
-    for class_name in classes:
+    for wanted in classes:
         bodies = [
-            node.body for body in bodies for node in body if isinstance(node, ast.ClassDef) and node.name == class_name
+            node.body for body in bodies for node in body if isinstance(node, ast.ClassDef) and node.name == wanted
         ]
-    return [
-        node
-        for body in bodies
-        for node in body
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name
-    ]
+    functions = [node for body in bodies for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [node for node in functions if node.name == name]
 
 
 def returns_nothing_early(function: Function) -> bool:
@@ -118,37 +113,16 @@ def seen_elsewhere(tree: ast.AST, dotted_name: str) -> list[str]:
     return [signature_of(name, node) for name, node in functions_in(tree) if node.name == last]
 
 
-def names_bound_in_function(function: Function) -> frozenset[str]:
-    """Its parameters and the names it assigns."""
-    arguments = function.args
-    named = [
-        *arguments.posonlyargs,
-        *arguments.args,
-        *arguments.kwonlyargs,
-        arguments.vararg,
-        arguments.kwarg,
-    ]
-    return frozenset(argument.arg for argument in named if argument) | _names_stored(function)
-
-
-def names_bound_in_module(tree: ast.Module) -> frozenset[str]:
-    """The names that exist at the end of the file: assigned, imported, or defined at the top
-    level."""
-    defined = {
-        node.name
-        for node in walk_own_scope(tree)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-    }
-    imported = {
-        alias.asname or alias.name.partition(".")[0]
-        for node in walk_own_scope(tree)
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for alias in node.names
-    }
-    return frozenset(defined | imported) | _names_stored(tree)
-
-
-def _names_stored(node: ast.AST) -> frozenset[str]:
-    return frozenset(
-        child.id for child in walk_own_scope(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)
-    )
+def names_bound_in(node: Function | ast.Module) -> frozenset[str]:
+    """A function's parameters and the names it assigns; of a module the names that exist at its end."""
+    names: set[str] = set()
+    for child in (*walk_own_scope(node), *(ast.walk(node.args) if not isinstance(node, ast.Module) else ())):
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            names.add(child.id)
+        elif isinstance(child, ast.arg):
+            names.add(child.arg)
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(child.name)
+        elif isinstance(child, ast.alias):
+            names.add(child.asname or child.name.partition(".")[0])
+    return frozenset(names)

@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 
 from patches.catalogue import upstream_files
 from patches.errors import PatchError
-from patches.first_edition import SAVED_RECORD, manifest_of_first_edition
 from patches.locate import Target
 from patches.manifest import FOLDER, MANIFEST, Manifest, decode_manifest
 from patches.own import read_fork_version, read_own_files, strangers_in
@@ -19,12 +18,12 @@ TEMPORARY_PREFIX = ".redis-session-patch-"
 
 @dataclass(frozen=True)
 class Tree:
-    """`files` holds upstream's files that exist and concern the fork, `folder` what is in the fork's folder, both by
-    path relative to the target, with `/`. `own` is what this version of the fork brings.
+    """`files` holds upstream's files that exist and concern the fork, `folder` what the fork has or had in its own
+    folder, both by path relative to the target, with `/`. `own` is what this version of the fork brings.
 
-    `manifest` is what some version of the fork says it wrote; `is_inferred` where no file says so and it was worked
-    out. `record` is RECORD's path, None when no installer left one that lists the package. `strangers` are files in
-    the fork's folder that no version named; `leftovers` is what a killed run left: temporary files, an empty folder.
+    `manifest` is what some version of the fork says it wrote, `problem` why that cannot be read. `record` is RECORD's
+    path, None when no installer left one that lists the package. `strangers` are files in the fork's folder that no
+    version named; `leftovers` is what a killed run left: temporary files, an empty folder.
     """
 
     target: Target
@@ -33,11 +32,9 @@ class Tree:
     files: Mapping[str, bytes]
     folder: Mapping[str, bytes]
     manifest: Manifest | None
-    is_inferred: bool
     problem: PatchError | None
     record: str | None
     record_data: bytes
-    saved_record: str | None
     strangers: tuple[str, ...]
     leftovers: tuple[str, ...]
 
@@ -58,60 +55,46 @@ def read_tree(target: Target, own: Mapping[str, bytes] | None = None, fork: str 
 
 def _read_tree(target: Target, own: Mapping[str, bytes], fork: str) -> Tree:
     root = target.root
-    record, record_data, saved = _read_records(target)
-    here = strangers_in(root, frozenset())
-    folder = _read(root, [MANIFEST, *(path for path in here if path in own or path.endswith(".py"))])
     manifest, problem = None, None
-    if MANIFEST in folder:
-        try:
-            manifest = decode_manifest(folder[MANIFEST])
-        except PatchError as error:
-            problem = error
+    data = _read(root, [MANIFEST]).get(MANIFEST)
+    try:
+        manifest = decode_manifest(data) if data is not None else None
+    except PatchError as error:
+        problem = error
+    record, record_data = _read_record(target)
     files = _read(root, [*upstream_files(), *(manifest.patched if manifest else ())])
-    is_inferred = MANIFEST not in folder
-    if is_inferred:
-        saved_data = _read(root, [saved])[saved] if saved else None
-        manifest = manifest_of_first_edition(files, folder, own, record_data, saved_data)
-    named = {*own, *(manifest.own if manifest else ())}
-    folder.update(_read(root, [path for path in here if path in named and path not in folder]))
-    strangers = tuple(path for path in here if path not in named and not _is_temporary(path))
-    concerned = [*files, MANIFEST, *named, *([record] if record else ())]
-    leftovers = [
-        f"{parent}/{path.name}"
-        for parent in sorted({str(PurePosixPath(path).parent) for path in concerned})
-        for path in (root / parent).glob(f"{TEMPORARY_PREFIX}*")
-    ]
-    leftovers += _empty_folders(root)
+    named = frozenset([MANIFEST, *own, *(manifest.own if manifest else ())])
+    beside = strangers_in(root, named)
     return Tree(
-        target, fork, own, files, folder, manifest, is_inferred, problem, record, record_data, saved, strangers,
-        tuple(leftovers),
-    )  # fmt: skip
+        target=target,
+        fork=fork,
+        own=own,
+        files=files,
+        folder=_read(root, named),
+        manifest=manifest,
+        problem=problem,
+        record=record,
+        record_data=record_data,
+        strangers=tuple(path for path in beside if not PurePosixPath(path).name.startswith(TEMPORARY_PREFIX)),
+        leftovers=tuple(_leftovers(root, [*files, *named, *([record] if record else ())])),
+    )
 
 
-def _empty_folders(root: Path) -> Iterator[str]:
-    """Of the fork's folder and those in it; bytecode folders go with the others."""
+def _leftovers(root: Path, paths: Iterable[str]) -> Iterator[str]:
+    """Temporary files beside these, and folders of the fork's without a file; bytecode goes with what it is of."""
+    for parent in sorted({PurePosixPath(path).parent for path in paths}):
+        yield from (f"{parent}/{path.name}" for path in (root / parent).glob(f"{TEMPORARY_PREFIX}*"))
     for folder in ((root / FOLDER), *(root / FOLDER).rglob("*")):
-        if (
-            folder.is_dir()
-            and folder.name != "__pycache__"
-            and not any(not each.is_dir() for each in folder.rglob("*"))
-        ):
+        is_cache = folder.name == "__pycache__"
+        if folder.is_dir() and not is_cache and all(each.is_dir() for each in folder.rglob("*")):
             yield folder.relative_to(root).as_posix()
 
 
-def _is_temporary(path: str) -> bool:
-    return PurePosixPath(path).name.startswith(TEMPORARY_PREFIX)
-
-
-def _read_records(target: Target) -> tuple[str | None, bytes, str | None]:
-    """(RECORD's path, its content, the path of the copy that the first edition kept)."""
-    if target.dist_info is None:
-        return None, b"", None
-    record, saved = f"{target.dist_info}/RECORD", f"{target.dist_info}/{SAVED_RECORD}"
-    found = _read(target.root, [record])
-    if record not in found or "litellm/__init__.py" not in parse_record(found[record]):
-        return None, b"", None
-    return record, found[record], saved if (target.root / saved).is_file() else None
+def _read_record(target: Target) -> tuple[str | None, bytes]:
+    """RECORD's path and content, where it lists the package."""
+    path = f"{target.dist_info}/RECORD"
+    data = _read(target.root, [path]).get(path, b"")
+    return (path, data) if "litellm/__init__.py" in parse_record(data) else (None, b"")
 
 
 def _read(root: Path, paths: Iterable[str]) -> dict[str, bytes]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +17,8 @@ from redis import Redis
 from lab.custom_auth import bearer
 from lab.provider import Provider
 from lab.proxy import Proxy
+from lab.redis_server import GivenRedis, RedisServer
+from lab.trees import ROOT
 
 from .asking import Asker, asking, check_remembers, marker, redis_holds
 from .sizes import IDENTITIES
@@ -32,6 +37,20 @@ def erase(asker: Asker, **wanted: Any) -> dict[str, Any]:
     reply = posted(asker, asker.client.key, wanted)
     assert reply.status_code == 200, reply.text
     return json.loads(reply.text.splitlines()[-1])
+
+
+def erase_by_the_tool(asker: Asker, url: str, **wanted: Any) -> dict[str, Any]:
+    """On the same Redis; the proxy is not asked."""
+    ((part, value),) = wanted.items()
+    command = [sys.executable, "-m", "patches", "erase", "--json", "--url", url, f"--{part.replace('_', '-')}", value]
+    environment = {"PATH": os.environ["PATH"], "LITELLM_MASTER_KEY": asker.client.key}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["error"]) == (0, None), done.stdout + done.stderr
+    assert value not in done.stdout + done.stderr
+    (audit,) = [line for line in done.stderr.splitlines() if "asked for by" in line]
+    assert audit.endswith(f"erased 1 conversations with 1 responses, asked for by {part}.")
+    return told
 
 
 def posted(asker: Asker, key: str, wanted: dict[str, Any]) -> httpx.Response:
@@ -54,14 +73,20 @@ def test_all_of_a_user_is_gone_and_nothing_of_another(asker: Asker, redis: Redis
     check_remembers(his, kept, [other_secret])
 
 
-@pytest.mark.parametrize("part", ["team", "key_hash", "end_user", "response"])
-def test_every_way_to_name_what_is_to_go(asker: Asker, redis: Redis, part: str) -> None:
+@pytest.mark.parametrize("part", ["team", "key_hash", "end_user", "response", "user"])
+@pytest.mark.parametrize("by", ["route", "tool"])
+def test_every_way_to_name_what_is_to_go(
+    asker: Asker, redis: Redis, redis_server: RedisServer | GivenRedis, part: str, by: str
+) -> None:
     name, secret = marker(), marker()
     who = bearer(**({"key": name} if part == "key_hash" else {"key": "k1", part: name} if part != "response" else {}))
     first = asker.as_key(who).ask(secret)
     assert redis_holds(redis, secret)
     value = {"response": first.id, "key_hash": hashlib.sha256(f"sk-{name}".encode()).hexdigest()}.get(part, name)
-    assert erase(asker, **{part: value})["responses"] == 1
+    done = (
+        erase(asker, **{part: value}) if by == "route" else erase_by_the_tool(asker, redis_server.url, **{part: value})
+    )
+    assert (done["conversations"], done["responses"]) == (1, 1)
     assert not redis_holds(redis, secret)
 
 

@@ -129,26 +129,6 @@ def test_a_changed_source_is_a_clear_error_and_nothing_is_written(
     assert survey(target).state == "unsupported"
 
 
-def test_a_function_that_moved_to_another_file_is_shown_with_its_new_signature(
-    tmp_path: Path,
-) -> None:
-    moved = SOURCES[STREAMING].replace("(self)", "(self, extra: int = 0)")
-    target = make_tree(
-        tmp_path,
-        {
-            STREAMING: SOURCES[STREAMING].split("\n")[0] + "\n",
-            STREAMING.replace("iterator", "iterators"): moved,
-        },
-    )
-    with pytest.raises(PatchError) as caught:
-        apply_patches(target, OWN)
-    text = caught.value.sentence
-    assert (
-        "streaming_iterators.py has `async def LiteLLMCompletionStreamingIterator.__anext__("
-        "self, extra: int=0)`" in text
-    )
-
-
 @pytest.mark.parametrize("missing", sorted({*upstream_files()} - {TRANSPORT}))
 def test_a_missing_file_is_a_clear_error_and_nothing_is_written(tmp_path: Path, missing: str) -> None:
     target = make_tree(tmp_path, {**NEWEST, missing: None}, version="1.109.1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -22,7 +21,6 @@ from tests.patches.trees import (
     RECORD,
     RUNTIME,
     SOURCES,
-    as_first_edition,
     make_tree,
     record_hash,
     snapshot,
@@ -180,9 +178,7 @@ def test_what_is_beside_the_forks_own_files_is_not_shipped(tmp_path: Path) -> No
 def test_every_module_of_the_runtime_is_shipped() -> None:
     """Nothing in the folder is out of reach of what the inserted lines import: else it has no use there."""
     folder = Path(__file__).resolve().parents[2] / RUNTIME
-    not_reached_yet = {"health.py"}  # the start will add its route
-    shipped = {Path(path).name for path in read_own_files()}
-    assert {path.name for path in folder.glob("*.py")} - shipped <= not_reached_yet
+    assert {f"{RUNTIME}/{path.name}" for path in folder.glob("*.py")} == set(read_own_files())
 
 
 @WITH_AND_WITHOUT
@@ -255,58 +251,29 @@ def test_any_row_of_versions_ends_as_the_last_one_alone_and_reverts_to_nothing(
 
 
 @WITH_AND_WITHOUT
-def test_a_tree_of_the_first_edition_is_replaced_and_reverted(
-    tmp_path: Path, with_record: bool, older_version: Callable[..., object]
-) -> None:
+def test_the_forks_lines_without_a_manifest_are_refused_and_say_the_way_out(tmp_path: Path, with_record: bool) -> None:
+    """As 0.1 left a tree, which kept none, or after somebody deleted it: nothing proves what may go."""
     target = make_tree(tmp_path, with_record=with_record)
-    before = snapshot(tmp_path)
-    record = (tmp_path / RECORD).read_bytes() if with_record else None
     apply_patches(target, OWN)
-    patched = snapshot(tmp_path)
-    revert_patches(target, OWN)
-    first = {f"{RUNTIME}/bridge.py": b"old = 1\n", f"{RUNTIME}/breaker.py": b"gone = 1\n"}
-    for mend, wanted in ((apply_patches, patched), (revert_patches, before)):
-        older_version(target, first)
-        as_first_edition(tmp_path, record)
-        found = survey(target)
-        assert (found.state, found.is_current) == ("patched", False)
-        assert "(0.1)" in found.why
-        mend(target, OWN)
-        assert snapshot(tmp_path) == wanted
-    revert_patches(target, OWN)
-
-
-def test_a_first_edition_whose_file_was_changed_is_refused(tmp_path: Path) -> None:
-    target = make_tree(tmp_path)
-    record = (tmp_path / RECORD).read_bytes()
-    apply_patches(target, OWN)
-    as_first_edition(tmp_path, record)
-    with (tmp_path / HANDLER).open("a") as file:
-        file.write("# mine\n")
-    with pytest.raises(PatchError, match="does not match RECORD outside the patch's blocks"):
-        revert_patches(target, OWN)
-
-
-def test_a_lost_manifest_is_worked_out_from_record(tmp_path: Path) -> None:
-    target = make_tree(tmp_path)
-    before = snapshot(tmp_path)
-    apply_patches(target, OWN)
-    patched = snapshot(tmp_path)
     (tmp_path / MANIFEST).unlink()
-    apply_patches(target, OWN)
-    assert snapshot(tmp_path) == patched
-    (tmp_path / MANIFEST).unlink()
-    revert_patches(target, OWN)
+    before = snapshot(tmp_path)
+    assert survey(target).state == "edited"
+    for command in (apply_patches, revert_patches):
+        with pytest.raises(PatchError, match="has lines of the fork, and no manifest says whose") as caught:
+            command(target, OWN)
+        assert ("--force-reinstall" if with_record else "git checkout") in caught.value.next_step
     assert snapshot(tmp_path) == before
 
 
-def test_a_lost_manifest_without_a_record_is_reverted_and_says_what_is_not_proved(tmp_path: Path) -> None:
-    target = make_tree(tmp_path, with_record=False)
-    before = snapshot(tmp_path)
+def test_a_manifest_that_says_another_thing_of_before_is_refused(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
     apply_patches(target, OWN)
-    (tmp_path / MANIFEST).unlink()
-    done = revert_patches(target, OWN)
-    assert HANDLER in done.unproved and done.proved == 0
+    body = json.loads((tmp_path / MANIFEST).read_text())
+    body["patched"][HANDLER]["before"] = record_hash(b"another text")
+    (tmp_path / MANIFEST).write_text(json.dumps(body))
+    before = snapshot(tmp_path)
+    with pytest.raises(PatchError, match=r"handler\.py does not come out as its manifest says"):
+        revert_patches(target, OWN)
     assert snapshot(tmp_path) == before
 
 
@@ -353,22 +320,3 @@ def test_a_wheel_unpacked_over_a_patched_tree_is_patched_anew(tmp_path: Path) ->
     assert (survey(target).state, wrong_hashes(tmp_path)) == ("patched", [])
     revert_patches(target, OWN)
     assert {path: (tmp_path / path).read_bytes() for path in before} == before
-
-
-@pytest.mark.parametrize("taken", list(itertools.product([True, False], repeat=2))[1:3])
-def test_some_blocks_taken_out_by_hand_are_mended(tmp_path: Path, taken: tuple[bool, bool]) -> None:
-    target = make_tree(tmp_path)
-    before = snapshot(tmp_path)
-    for mend in (apply_patches, revert_patches):
-        apply_patches(target, OWN)
-        patched = snapshot(tmp_path)
-        lines = (tmp_path / STREAMING).read_text().splitlines(keepends=True)
-        starts = [index for index, line in enumerate(lines) if "# >>> PATCH" in line]
-        ends = [index for index, line in enumerate(lines) if "# <<< PATCH" in line]
-        for start, end, is_taken in reversed(list(zip(starts, ends, taken, strict=True))):
-            if is_taken:
-                del lines[start : end + 1]
-        (tmp_path / STREAMING).write_text("".join(lines))
-        assert survey(target).state == "half-applied"
-        mend(target, OWN)
-        assert snapshot(tmp_path) == (patched if mend is apply_patches else before)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from patches import Survey, Target, look_at, open_target
 from patches.manifest import FOLDER as RUNTIME
-from patches.manifest import MANIFEST
 from patches.places import (
     ENDPOINTS,
     HANDLER,
@@ -216,14 +215,3 @@ def wrong_hashes(root: Path) -> list[str]:
 
 def survey(target: Target, own: Mapping[str, bytes] | None = None) -> Survey:
     return look_at(target, OWN if own is None else own)
-
-
-def as_first_edition(root: Path, pristine_record: bytes | None) -> None:
-    """The first edition wrote the same lines and files, and no manifest; it kept the pristine RECORD beside."""
-    (root / MANIFEST).unlink()
-    if pristine_record is not None:
-        saved = f"{RECORD}.redis-session-patch"
-        (root / saved).write_bytes(pristine_record)
-        lines = (root / RECORD).read_text().splitlines(keepends=True)
-        line = f"{saved},{record_hash(pristine_record)},{len(pristine_record)}\n"
-        (root / RECORD).write_text("".join([*(each for each in lines if "manifest.json" not in each), line]))

@@ -1,0 +1,74 @@
+"""`python -m patches erase`: takes out of Redis all that is stored of one owner, or one conversation, now.
+
+The fork's own code does it, as behind `POST /session_store/erase`; here no proxy needs to run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+from importlib.util import find_spec
+from types import SimpleNamespace
+from typing import Any
+
+from patches.answer import Answer
+from patches.errors import PatchError
+from patches.reach import NO_DOWNLOAD, add_redis_arguments, fork_module, open_redis, telling
+
+_NAMED = {
+    "response": ("ID", "the conversation of this response; its id as a client has it"),
+    "user": ("U", "all conversations that this user took part in; so with the others"),
+    "team": ("T", "a team's"),
+    "key_hash": ("H", "a key's, by its SHA-256 as LiteLLM lists it"),
+    "end_user": ("E", "an end user's"),
+}
+
+
+def add_erase_arguments(parser: argparse.ArgumentParser) -> None:
+    add_redis_arguments(parser)
+    one = parser.add_mutually_exclusive_group(required=True)
+    for name, (short, what) in _NAMED.items():
+        one.add_argument(f"--{name.replace('_', '-')}", metavar=short, help=what)
+    parser.add_argument("--dry-run", action="store_true", help="only count")
+
+
+def run_erase(options: argparse.Namespace) -> Answer:
+    """One line with the time, the numbers and nobody's name goes to the error stream. Raises PatchError."""
+    ((name, value),) = ((each, getattr(options, each)) for each in _NAMED if getattr(options, each) is not None)
+    if not value:
+        raise PatchError(f"--{name.replace('_', '-')} is empty", "say whose conversations are to go")
+    if name == "response":
+        _make_ids_readable()
+    return asyncio.run(_run_erase(options, {name: value}))
+
+
+async def _run_erase(options: argparse.Namespace, wanted: dict[str, str]) -> Answer:
+    erasing = fork_module("erasing")
+    _log_with_time(erasing.logger)
+    async with open_redis(options.url) as (title, client):
+        tell = telling("erase")
+        runtime = SimpleNamespace(open_client=lambda: client, namespace=options.namespace or None)
+        async for progress in erasing.erase(runtime, wanted, options.dry_run):
+            tell(f"{progress.scanned} keys looked at")
+    did = "would be erased" if options.dry_run else "erased"
+    result = f"{progress.conversations} conversations with {progress.responses} responses {did}"
+    body: dict[str, Any] = {"redis": title, "by": [*wanted], "dry_run": options.dry_run, **vars(progress)}
+    return Answer(body, (f"redis     {title}", f"result    {result}"))
+
+
+def _make_ids_readable() -> None:
+    """From 1.79 on LiteLLM encrypts the ids that clients have, with the salt key or else with the master key."""
+    os.environ.setdefault(*NO_DOWNLOAD)
+    if find_spec("litellm") is None or find_spec("litellm.proxy") is None:
+        raise PatchError("only LiteLLM reads a response's id", "run it with the Python that runs LiteLLM")
+    if master := os.environ.get("LITELLM_MASTER_KEY"):
+        os.environ.setdefault("LITELLM_SALT_KEY", master)
+
+
+def _log_with_time(logger: logging.Logger) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    logger.propagate = False
