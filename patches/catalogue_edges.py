@@ -51,7 +51,7 @@ EDGES: tuple[Patch, ...] = (
             Fact(
                 "a WebSocket continues a conversation from before it without that beginning",
                 "a WebSocket",
-                at.TRIED,
+                at.TRIED[1:],  # the first one has none to try
                 since="1.82.2",
             ),
         ),

@@ -123,9 +123,8 @@ def _concerned(survey: Survey) -> tuple[FileReport, ...]:
 
 
 def _remove_line(patch: Patch, release: ReleaseReport) -> str:
-    if patch.facts and release.worth_having is False:
-        return "no longer needed here" if release.fixed else "not needed here yet"
-    return f"remove when {patch.remove_when}"
+    is_over = patch.facts and release.fixed and release.worth_having is False
+    return "no longer needed here" if is_over else f"remove when {patch.remove_when}"
 
 
 def _describe_edit(edit: Edit) -> str:

@@ -52,7 +52,8 @@ def open_target(root: Path) -> Target:
             "reinstall LiteLLM",
         )
     if infos:
-        return Target(root, _metadata_version(infos[0]), f"from {infos[0].name}", infos[0].name)
+        name = infos[0].name
+        return Target(root, name.removeprefix("litellm-").removesuffix(".dist-info"), f"from {name}", name)
     version = _project_version(root / "pyproject.toml")
     source = "from pyproject.toml" if version else "no dist-info and no pyproject.toml beside it"
     return Target(root, version, source, None)
@@ -77,15 +78,6 @@ def _imported_root() -> Path:
         f"{sys.executable} has no LiteLLM to import",
         "pip install litellm, or give --target the folder that holds `litellm/`",
     )
-
-
-def _metadata_version(dist_info: Path) -> str | None:
-    try:
-        text = (dist_info / "METADATA").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return dist_info.name.removesuffix(".dist-info").partition("-")[2]
-    match = re.search(r"^Version:[ \t]*(\S+)", text, re.MULTILINE)
-    return match[1] if match else None
 
 
 def _project_version(pyproject: Path) -> str | None:

@@ -16,6 +16,7 @@ import pytest
 from compatibility.proof import stats_of, unlike_record, unpack, wheel_files, wheel_record
 from compatibility.registry import fetch_wheel, list_versions
 from compatibility.releases import live_default
+from lab.redis_server import RedisServer
 from lab.trees import installed_release, link_tree, tree
 from patches import read_fork_version, read_own_files
 from release.pyz import ROOT, pyz_bytes
@@ -112,3 +113,11 @@ def test_an_older_python_gets_one_line(pyz: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: this needs Python 3.10 or newer; this one is 3.6\n"
+
+
+def test_it_reaches_redis_by_the_forks_own_code_inside(pyz: Path, tmp_path: Path) -> None:
+    with RedisServer() as server, server.client() as client:
+        client.set("litellm_patch:session:a", "1")
+        erased = told(pyz, tmp_path, "erase", "--user", "somebody", "--url", server.url)
+        assert (erased["conversations"], erased["scanned"]) == (0, 1)
+        assert told(pyz, tmp_path, "purge", "--url", server.url)["removed"] == 1

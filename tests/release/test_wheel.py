@@ -86,7 +86,7 @@ def test_it_installs_passes_the_curl_check_and_uninstalls_without_a_trace(enviro
         InstalledProxy(ProxyOptions(provider.url, None, redis.environment), UPSTREAM) as proxy,
     ):
         asked = {**os.environ, "BASE_URL": proxy.url, "API_KEY": proxy.key, "NO_PROXY": "*"}
-        done = subprocess.run([sys.executable, "-m", "demo.check"], cwd=ROOT, env=asked, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-m", "demo.ask"], cwd=ROOT, env=asked, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     assert (packages / f"litellm-{forked_version(UPSTREAM)}.dist-info").is_dir()
     uv("pip", "uninstall", "--python", environment, "litellm")
