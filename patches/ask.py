@@ -50,7 +50,7 @@ def ask_proxy(url: str, key: str) -> dict[str, Any] | None:
     except urllib.error.HTTPError as error:
         if error.code == 404:
             return None
-        why = "give an administrator's key with --key" if error.code in (401, 403) else "look into the proxy's log"
+        why = "give an administrator's key with --key" if error.code < 500 else "look into the proxy's log"
         raise PatchError(f"{url}: answers {error.code} {error.reason}", why) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
