@@ -84,7 +84,14 @@ EDGES: tuple[Patch, ...] = (
         forwarded="no",
         applied_upstream="no",
         remove_when="upstream gives every cached answer a response id of its own",
-        facts=(Fact("a cached answer leads into the conversation that it was made for", "a cached answer", at.TRIED),),
+        facts=(
+            Fact(
+                "a cached answer leads into the conversation that it was made for",
+                "a cached answer",
+                at.TRIED,
+                since="1.100.0",
+            ),
+        ),
         edits=(
             Edit(
                 at.RESPONSE_CACHE,
