@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from litellm.litellm_core_utils.core_helpers import process_response_headers
+from litellm.litellm_core_utils.litellm_logging import Logging
+from litellm.litellm_core_utils.llm_response_utils.response_metadata import update_response_metadata
 from litellm.types.llms.openai import ResponsesAPIResponse
 from litellm.types.utils import HiddenParams
 
@@ -80,3 +83,52 @@ def test_a_copied_reply_keeps_the_header() -> None:
     copied = copy.deepcopy(reply)
     copied._hidden_params.update(additional_headers={})
     assert headers(copied) == {HISTORY_HEADER: "redis"}
+
+
+class Stream:
+    """As the iterator of a bridged stream, which has no hidden params of its own."""
+
+
+def logging_of_a_stream() -> Logging:
+    now = datetime.datetime.now()
+    return Logging("m", [], True, "aresponses", now, "call", "function")
+
+
+def note_the_times(reply: Any, logging: Logging) -> None:
+    now = datetime.datetime.now()
+    update_response_metadata(reply, logging, "deepseek/deepseek-chat", {}, now, now)
+
+
+def test_a_stream_has_the_header_when_litellm_has_noted_its_times() -> None:
+    stream, logging = Stream(), logging_of_a_stream()
+    set_history_header(stream, "redis", logging)
+    assert not hasattr(stream, "_hidden_params")
+    note_the_times(stream, logging)
+    assert headers(stream) == {HISTORY_HEADER: "redis"}
+
+
+def test_nobody_calculates_what_a_stream_costs_that_has_only_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(Logging, "response_cost_calculator", lambda self, result, **_: asked.append(result))
+    stream, logging = Stream(), logging_of_a_stream()
+    set_history_header(stream, "redis", logging)
+    note_the_times(stream, logging)
+    assert not asked
+    assert logging.response_timing_metrics.keys() == {"_response_ms"}
+
+
+def test_a_stream_with_the_header_is_still_what_it_was() -> None:
+    stream, other = Stream(), Stream()
+    set_history_header(stream, "redis", logging_of_a_stream())
+    assert isinstance(stream, Stream)
+    assert type(stream).__name__ == "Stream"
+    assert not hasattr(other, "_hidden_params")
+
+
+def test_what_the_router_adds_to_a_stream_stays() -> None:
+    stream, logging = Stream(), logging_of_a_stream()
+    set_history_header(stream, "redis", logging)
+    note_the_times(stream, logging)
+    stream._hidden_params = {**stream._hidden_params, "model_id": "m"}
+    assert stream._hidden_params["model_id"] == "m"
+    assert headers(stream) == {HISTORY_HEADER: "redis"}
