@@ -15,7 +15,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert overhead dashboard-picture image-test lint lock clean ask image helm-check test-faults test-rehearsal test-wheel fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-rehearsal test-wheel fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 ##@ First minutes
 
@@ -105,8 +105,14 @@ before-after: .build/$(UPSTREAM)/venv/ready ## the table at the top of the READM
 after-revert: .build/$(UPSTREAM)/venv/ready ## the table in ROLLBACK.md, measured anew
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.after_revert --releases $(MEASURED)
 
-overhead: .build/$(UPSTREAM)/venv/ready ## what the patch costs: latency, requests a second, bytes in Redis
-	@.build/$(UPSTREAM)/venv/bin/python -m bench.overhead
+bench: .build/$(UPSTREAM)/venv/ready ## what a remembered turn costs: processor time, latency, bytes, lookups (8 minutes)
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost
+
+bench-long: .build/$(UPSTREAM)/venv/ready ## the same with four times the rounds, and a million conversations in one Redis
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost turns store conversations scale --factor 4
+
+guard: .build/$(UPSTREAM)/venv/ready ## what must not get worse: ratios and counts only (3 minutes)
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost.guard
 
 dashboard-picture: .build/$(UPSTREAM)/venv/ready .build/prometheus/ready .build/picture/venv/ready ## the picture in the README, from a run of its own
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.dashboard_run .build/picture/figures.json

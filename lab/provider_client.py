@@ -74,6 +74,10 @@ class ProviderProcess(ProviderClient):
         wait_until(self.is_up, START_SECONDS, "the stand-in provider", process=self._child)
         return self
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def stop(self) -> None:
         if self._child is not None:
             self._child.stop()

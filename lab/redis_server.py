@@ -76,7 +76,8 @@ class RedisServer:
         secret = {"REDIS_PASSWORD": self.password} if self.password else {}
         return {"REDIS_HOST": self.host, "REDIS_PORT": str(self.port), **secret}
 
-    def start(self) -> RedisServer:
+    def start(self, seconds: float = START_SECONDS) -> RedisServer:
+        """`seconds`: what it may take, with a file to load."""
         command = [
             find_redis_binary(),
             "--port",
@@ -92,7 +93,7 @@ class RedisServer:
         for name, value in self._options.items():
             command += [f"--{name}", value]
         self._child = Child(command, self._folder / "redis.log")
-        wait_until(self._answers, START_SECONDS, "redis-server", 0.02, self._child)
+        wait_until(self._answers, seconds, "redis-server", 0.02, self._child)
         return self
 
     def _answers(self) -> bool:
@@ -106,6 +107,10 @@ class RedisServer:
     def client(self) -> Redis:
         """A client of this server, which the caller closes."""
         return Redis.from_url(self.url)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
     def is_running(self) -> bool:
         return self._child is not None and self._child.is_alive()

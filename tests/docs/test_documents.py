@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cost import table
 from demo.serve import curl_commands
 from lab.proxy import Proxy
 from lab.redis_server import RedisServer
@@ -143,12 +144,18 @@ def test_every_link_and_every_path_leads_somewhere(document: str) -> None:
         assert (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("document, name", [("README.md", "before-after"), ("ROLLBACK.md", "after-revert")])
+@pytest.mark.parametrize(
+    "document, name", [("README.md", "before-after"), ("README.md", "cost"), ("ROLLBACK.md", "after-revert")]
+)
 def test_a_table_in_a_document_is_the_one_that_was_measured(document: str, name: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     (shown,) = re.findall(f"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", text, re.DOTALL)
     measured = ROOT / "bench" / "results" / f"{name.replace('-', '_')}.md"
     assert shown.strip() == measured.read_text(encoding="utf-8").strip()
+
+
+def test_the_table_of_costs_is_made_from_the_data() -> None:
+    assert table.TABLE.read_text(encoding="utf-8") == table.text()
 
 
 def test_an_unmarked_difference_in_output_is_noticed() -> None:

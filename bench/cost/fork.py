@@ -1,0 +1,96 @@
+"""The fork's store without a proxy: the same modules, client and options as in one, on a Redis given by its URL."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from lab.conversations import ChatConversation, input_items_of
+from lab.trees import tree
+
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else importing LiteLLM asks the network
+sys.path.insert(0, str(tree("patched")))
+
+from litellm.responses.litellm_completion_transformation.redis_session_patch.cipher import Cipher
+from litellm.responses.litellm_completion_transformation.redis_session_patch.connection import Connection
+from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import (
+    NO_TURNS,
+    Chain,
+    JsonText,
+    Turn,
+    dump_json,
+)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.erasing import erase
+from litellm.responses.litellm_completion_transformation.redis_session_patch.link import Link
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner, digest_of
+from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
+from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
+from litellm.responses.litellm_completion_transformation.redis_session_patch.store import SessionStore
+
+SESSION_ID = "2f1d6c0e-8f4e-4b0c-9d43-5f4f3f0c7a11"
+OWNER = Owner(digest_of("a-user"), digest_of("a-team"), digest_of("a-key"), None)
+
+
+class NoLimit:
+    """A budget without an end."""
+
+    def add_bytes(self, size_bytes: int) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class OpenStore:
+    """A store of this event loop, and the client that it asks."""
+
+    store: SessionStore
+    client: Any
+
+    async def load(self, response_id: str) -> Chain:
+        found = await self.store.load(response_id, lambda owner: True, NoLimit())
+        if not isinstance(found, Chain):
+            raise RuntimeError(f"a stored response is not there: {found}")
+        return found
+
+    async def save(self, response_id: str, turn: Turn, chain: Chain = NO_TURNS, owner: Owner = OWNER) -> str:
+        return await self.store.save(response_id, turn, chain, NoLimit(), owner=owner)
+
+
+def open_store(url: str, ttl_seconds: int = 86_400) -> OpenStore:
+    client = Connection("REDIS_SESSION_PATCH_URL", {"url": url}).open()
+    return OpenStore(SessionStore(Link(lambda: client, 64).call, Settings(ttl_seconds=ttl_seconds), Cipher()), client)
+
+
+async def erase_user(url: str, user: str) -> int:
+    """As an administrator does; how many conversations went."""
+    runtime = Runtime(Settings(), Connection("REDIS_SESSION_PATCH_URL", {"url": url}).open)
+    *_, done = [vars(progress).copy() async for progress in erase(runtime, {"user": user}, dry_run=False)]
+    return done["conversations"]
+
+
+def turn_of(asked: str, answered: str) -> Turn:
+    """A turn as the bridge hands it over."""
+    answer = ({"role": "assistant", "content": answered},)
+    return Turn(JsonText(dump_json(asked)), answer, None, "deepseek", SESSION_ID)
+
+
+def turns_of(conversation: ChatConversation) -> list[Turn]:
+    """`instructions` go with every turn, as clients send them."""
+    return [
+        Turn(
+            JsonText(dump_json(asked_of(turn.sent))),
+            ({name: value for name, value in turn.answered.items() if value},),
+            conversation.instructions,
+            "deepseek",
+            SESSION_ID,
+        )
+        for turn in conversation.turns
+    ]
+
+
+def asked_of(messages: tuple[dict, ...]) -> str | list[dict]:
+    """A user's text alone as a string, as most clients send it."""
+    (first, *others) = messages
+    is_text = not others and first["role"] == "user" and isinstance(first["content"], str)
+    return first["content"] if is_text else input_items_of(messages)

@@ -1,0 +1,84 @@
+"""The proxies that are compared: with the fork at work, with it switched off, and upstream's own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from lab.answers import Answer
+from lab.provider_client import ProviderProcess
+from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import RedisServer
+from lab.trees import tree
+
+from .processor import keep_on, processor_seconds, split_cores
+
+PROXIES_CORES, OTHER_CORES = split_cores()
+PROVIDER_DELAY_SECONDS = 0.02
+ANSWER = "Some words of a usual length, as models write them, one sentence after the other. " * 12
+CHUNKS = 40
+
+
+@dataclass(frozen=True)
+class Side:
+    """`remembers`: its clients send `previous_response_id`, those of the others the whole conversation."""
+
+    name: str
+    proxy: Proxy
+    remembers: bool
+
+    def processor_seconds(self) -> float:
+        return processor_seconds(self.proxy.pid)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a side is made of. `tree`: patched or pristine. `metrics`: LiteLLM's own, for Prometheus."""
+
+    tree: str
+    environment: Mapping[str, str]
+    remembers: bool
+    metrics: bool = False
+
+
+OFF = {"REDIS_SESSION_PATCH_ENABLED": "false"}
+KINDS = {
+    "on": Kind("patched", {}, True),
+    "off": Kind("patched", OFF, False),
+    "pristine": Kind("pristine", {}, False),
+    "on, metrics": Kind("patched", {}, True, metrics=True),
+    "off, metrics": Kind("patched", OFF, False, metrics=True),
+}
+
+
+def options_of(kind: Kind, provider_url: str, redis_url: str) -> ProxyOptions:
+    # A Redis of the fork's own: given by REDIS_URL, upstream would use it too, for other things.
+    environment = {"REDIS_SESSION_PATCH_URL": redis_url, **kind.environment}
+    settings = {"callbacks": ["prometheus"]} if kind.metrics else {}
+    return ProxyOptions(provider_url, tree(kind.tree), environment, litellm_settings=settings)
+
+
+@contextlib.contextmanager
+def running_provider(text: str = ANSWER, chunks: int = CHUNKS) -> Iterator[ProviderProcess]:
+    """A model that takes a fixed time to answer, in a process of its own."""
+    with ProviderProcess() as provider:
+        provider.always(Answer(text=text, pieces=chunks, delay_seconds=PROVIDER_DELAY_SECONDS))
+        yield provider
+
+
+@contextlib.contextmanager
+def running_sides(names: tuple[str, ...], provider_url: str, redis: RedisServer) -> Iterator[list[Side]]:
+    """The proxies, all started and ready, on a core of their own; only one is asked at a time."""
+    with contextlib.ExitStack() as stack:
+        sides = []
+        for name in names:
+            kind = KINDS[name]
+            proxy = Proxy(options_of(kind, provider_url, redis.url))
+            stack.callback(proxy.stop)
+            proxy.start()
+            keep_on(proxy.pid, PROXIES_CORES)
+            sides.append(Side(name, proxy, kind.remembers))
+        for side in sides:
+            side.proxy.wait_until_ready()
+        yield sides
