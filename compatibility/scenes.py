@@ -102,6 +102,36 @@ async def play_count(talk: Talk) -> None:
         raise SceneFailed(f"counted {counted} tokens, not {whole}")
 
 
+async def play_stored_response(talk: Talk) -> None:
+    first = await talk.say(_user("Keep this."), metadata={"colour": "blue"})
+    second = await talk.say(_user("And this."), after=first)
+    if talk.whole:
+        return
+    for turn in (first, second):
+        if _said(await talk.get(turn.id)) != _said(turn.reply.body):
+            raise SceneFailed("the response is not the one that the client got")
+    if (named := second.reply.body.get("previous_response_id")) != first.id:
+        raise SceneFailed(f"the response says that it follows {named}")
+    items = (await talk.get(second.id, "/input_items", order="asc"))["data"]
+    if [item["role"] for item in items] != ["user", "assistant", "user"]:
+        raise SceneFailed(f"{len(items)} input items are listed, not 3")
+
+
+async def play_deletion(talk: Talk) -> None:
+    first = await talk.say(_user("This goes."))
+    second = await talk.say(_user("This stays."), after=first)
+    if not talk.whole:
+        await talk.delete(first.id)
+        if (status := await talk.status_of(first.id)) != 404:
+            raise SceneFailed(f"HTTP {status} for a response that was deleted")
+    await talk.say(_user("And now?"), after=second)
+
+
+def _said(response: dict) -> dict:
+    """Without what a plain reply says is null, and a stream leaves out."""
+    return {name: value for name, value in response.items() if value is not None}
+
+
 Scene = Callable[[Talk], Awaitable[None]]
 SCENES: dict[str, Scene] = {
     "string input": play_string,
@@ -110,6 +140,8 @@ SCENES: dict[str, Scene] = {
     "branches": play_branch,
     "long message": play_long,
     "store: false": play_unstored,
+    "get a response": play_stored_response,
+    "delete a response": play_deletion,
     "tool search": play_tool_search,
     "compaction": play_compaction,
     "token count": play_count,

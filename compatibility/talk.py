@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lab.answers import Answer
-from lab.client import AsyncResponsesClient, Reply
+from lab.client import AsyncResponsesClient, Reply, parse_reply
 from lab.conversations import input_items_of
 from lab.proxy import FORMAT_OF_MODEL
 from lab.recording import ProviderState, Recorded
@@ -20,10 +20,14 @@ class SceneFailed(Exception):
 
 @dataclass(frozen=True)
 class Turn:
-    """A response's id and, as OpenAI chat messages, the conversation up to and with its answer."""
+    """A reply and, as OpenAI chat messages, the conversation up to and with its answer."""
 
-    id: str
+    reply: Reply
     messages: tuple[dict, ...]
+
+    @property
+    def id(self) -> str:
+        return self.reply.id
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Talk:
         expected = conversation_from_chat(messages, FORMAT_OF_MODEL[self.model])
         if asked.conversation != expected:
             raise SceneFailed(f"the provider got {len(asked.conversation)} messages of {len(expected)}, or others")
-        return Turn(reply.id, (*messages, _answered(reply)))
+        return Turn(reply, (*messages, _answered(reply)))
 
     async def tell(self, *new: dict, after: Told | None = None, answer: Answer | None = None, **params: object) -> Told:
         """Items. Raises SceneFailed where the provider is asked something else than when all items are sent."""
@@ -94,6 +98,27 @@ class Talk:
         if reply.body.get("litellm_count_source") == "local_estimate":
             raise SceneFailed("the provider is not asked to count")
         return reply.body["input_tokens"]
+
+    async def get(self, response_id: str, path: str = "", **query: str) -> dict:
+        """A stored response, or what `path` behind it names. Raises SceneFailed where it is not there."""
+        reply = await self._send("GET", response_id, path, query)
+        if reply.status != 200:
+            raise SceneFailed(_problem_of(reply))
+        return reply.body
+
+    async def delete(self, response_id: str) -> None:
+        """Raises SceneFailed."""
+        reply = await self._send("DELETE", response_id)
+        if (reply.status, reply.body.get("deleted")) != (200, True):
+            raise SceneFailed(_problem_of(reply))
+
+    async def status_of(self, response_id: str) -> int:
+        return (await self._send("GET", response_id)).status
+
+    async def _send(self, method: str, response_id: str, path: str = "", query: dict[str, str] | None = None) -> Reply:
+        address = f"/v1/responses/{response_id}{path}"
+        headers = {"authorization": f"Bearer {self.client.key}"}
+        return parse_reply(await self.client.http.request(method, address, params=query, headers=headers))
 
     async def _ask(
         self, text_or_items: object, after_id: str | None, answer: Answer | None, params: dict
