@@ -86,6 +86,6 @@ def test_a_call_id_that_is_no_text_restates_nothing(call_id):
 
 
 @pytest.mark.parametrize("content", [None, [], ["text"], [{"text": None}], [{"text": ["x"]}], 7])
-def test_odd_content_of_the_assistant_does_no_harm(content):
+def test_content_of_the_assistant_that_says_nothing_is_not_new(content):
     odd = {"role": "assistant", "content": content}
-    assert new_after_restating(ASKED, [QUESTION, CALL_ITEM, odd, OUTPUT_ITEM]) == [odd, OUTPUT_ITEM]
+    assert new_after_restating(ASKED, [QUESTION, CALL_ITEM, odd, OUTPUT_ITEM]) == [OUTPUT_ITEM]

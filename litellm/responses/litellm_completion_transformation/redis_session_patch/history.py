@@ -82,7 +82,8 @@ def new_after_restating(turn: Turn, request_input: Any) -> list[dict[str, Any]] 
     if not calls or new[: len(old)] != old:
         return None
     rest = _items(request_input)[len(old) :]
-    texts = {text for message in turn.answer if isinstance(text := message.get("content"), str)}
+    # An answer of nothing but calls comes back with an empty text beside them.
+    texts = {"", *(text for message in turn.answer if isinstance(text := message.get("content"), str))}
     if not calls <= {_call_id(item) for item in rest if item.get("type") in _CALL_ITEMS}:
         return None
     return [item for item in rest if not _is_of_answer(item, calls, texts)]
