@@ -18,7 +18,7 @@ from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import GivenRedis, RedisServer
 from lab.replay import Setting
 
-from . import mcp_tools
+from . import masking, mcp_tools, native_models
 from .asking import Asker
 from .sizes import SETTINGS
 
@@ -44,11 +44,25 @@ def identity_options(plain_options: ProxyOptions) -> ProxyOptions:
 
 
 @pytest.fixture(scope="session")
-def second_options(plain_options: ProxyOptions) -> ProxyOptions:
-    """A second proxy beside the plain one, on the same Redis: of two workers, and with tools that it runs itself."""
+def native_server() -> Iterator[native_models.NativeServer]:
+    with native_models.NativeServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def second_options(plain_options: ProxyOptions, native_server: native_models.NativeServer) -> ProxyOptions:
+    """A second proxy beside the plain one, on the same Redis: of two workers, with tools that it runs itself, a model
+    with a Responses endpoint of its own, and a hook that changes replies that ask for it.
+    """
     server = {"transport": "stdio", "command": "python3", "args": ["mcp_tools.py"], "allow_all_keys": True}
     config = {**Proxy(plain_options).config(), "mcp_servers": {"tools": server}}
-    files = {"config.yaml": json.dumps(config), "mcp_tools.py": Path(mcp_tools.__file__).read_text()}
+    config["model_list"] += [native_models.entry(native_server.url)]
+    config["litellm_settings"] |= {"callbacks": ["masking.masking"]}
+    files = {
+        "config.yaml": json.dumps(config),
+        "mcp_tools.py": Path(mcp_tools.__file__).read_text(),
+        "masking.py": Path(masking.__file__).read_text(),
+    }
     # From 1.106 on, the proxy starts such a server only where that is allowed.
     environment = {**plain_options.environment, "LITELLM_ENABLE_MCP_STDIO": "true"}
     return replace(plain_options, num_workers=2, environment=environment, extra_files=files)

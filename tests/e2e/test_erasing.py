@@ -18,6 +18,7 @@ from lab.custom_auth import bearer
 from lab.provider import Provider
 from lab.proxy import Proxy
 from lab.redis_server import GivenRedis, RedisServer
+from lab.stored import SESSIONS
 from lab.trees import ROOT
 
 from .asking import Asker, asking, check_remembers, marker, redis_holds
@@ -88,6 +89,19 @@ def test_every_way_to_name_what_is_to_go(
     )
     assert (done["conversations"], done["responses"]) == (1, 1)
     assert not redis_holds(redis, secret)
+
+
+def test_what_is_left_of_a_deleted_response_goes_with_its_conversation(asker: Asker, redis: Redis) -> None:
+    name = marker()
+    hers = asker.as_key(bearer(key="k1", user=name))
+    first = hers.ask("hello")
+    hers.ask("And?", first)
+    address = f"/v1/responses/{first.id}"
+    headers = {"authorization": f"Bearer {hers.key}"}
+    assert asker.client.http.delete(address, headers=headers).json()["deleted"] is True
+    before = set(redis.scan_iter(SESSIONS))
+    assert erase(asker, user=name)["responses"] == 2
+    assert len(before) - len(set(redis.scan_iter(SESSIONS))) == 2
 
 
 def test_nobody_but_an_administrator_erases(asker: Asker) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from lab.answers import Answer
@@ -87,6 +88,22 @@ def test_a_conversation_from_before_the_pause_is_whole_after_it(
         mortal_redis.resume()
     wait_until(lambda: strict.ask("And?", first).status == 200, BACK_SECONDS, "Redis behind the proxy", 0.2)
     check_remembers(strict, first, ["hello"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", ""), ("GET", "/input_items"), ("POST", "/cancel"), ("DELETE", "")], ids=str
+)
+def test_a_stored_response_is_to_be_asked_for_again(
+    method: str, path: str, strict_proxy: Proxy, mortal_redis: RedisServer, provider: Provider
+) -> None:
+    with asking(strict_proxy, provider) as asker:
+        address = f"{strict_proxy.url}/v1/responses/{asker.ask('hello').id}{path}"
+    headers = {"authorization": f"Bearer {strict_proxy.key}"}
+    with stopped(mortal_redis, strict_proxy, provider):
+        got = httpx.request(method, address, headers=headers)
+        assert (got.status_code, got.json()["error"]["type"]) == (503, "server_error")
+        assert int(got.headers["retry-after"]) > 0
+    assert httpx.request(method, address, headers=headers).status_code == 404, "Redis is empty now"
 
 
 def test_in_one_connection_nothing_is_forgotten_without_redis(

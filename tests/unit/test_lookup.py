@@ -87,6 +87,18 @@ async def test_for_somebody_else_a_response_is_unknown_and_the_database_is_not_a
     assert counted(runtime) == {"lookups denied": 1}
 
 
+@pytest.mark.parametrize("on_miss", ["continue", "error"])
+async def test_a_deleted_response_is_not_continued_from_anywhere_else(redis_client, on_miss):
+    runtime = runtime_on(redis_client, on_miss=on_miss)
+    first = await stored(redis_client, "a")
+    await store_on(redis_client).delete(first, lambda _: True)
+    request, upstream = request_of(connection_turns=MEMORY), Upstream(FROM_DATABASE)
+    with pytest.raises(litellm.BadRequestError) as caught:
+        await read_session(runtime, request, first, upstream)
+    assert caught.value.code == "previous_response_not_found"
+    assert upstream.asked == 0 and counted(runtime) == {"lookups deleted": 1}
+
+
 async def test_somebody_else_gets_exactly_what_an_unknown_id_gets(redis_client):
     outcomes: list[Any] = []
     for response_id in (await stored(redis_client, "a secret"), "unknown"):

@@ -34,6 +34,7 @@ def test_every_series_is_there_before_anything_has_happened() -> None:
     Metrics()
     for result in LOOKUP_RESULTS:
         assert sample("lookups_total", result=result) is not None
+        assert sample("requests_total", result=result) is not None
     for result in TURN_RESULTS:
         assert sample("turns_total", result=result) is not None
     for operation in OPERATIONS:
@@ -45,12 +46,15 @@ def test_every_series_is_there_before_anything_has_happened() -> None:
 def test_what_is_counted_is_exported() -> None:
     counted = Metrics()
     before = {
-        name: sample(name, result=result) for name, result in (("lookups_total", "denied"), ("turns_total", "skipped"))
+        name: sample(name, result=result)
+        for name, result in (("lookups_total", "denied"), ("requests_total", "deleted"), ("turns_total", "skipped"))
     }
     counted.count_lookup("denied")
+    counted.count_request("deleted")
     counted.count_turn("skipped")
     counted.count_turn("skipped")
     assert sample("lookups_total", result="denied") == before["lookups_total"] + 1
+    assert sample("requests_total", result="deleted") == before["requests_total"] + 1
     assert sample("turns_total", result="skipped") == before["turns_total"] + 2
 
 
@@ -60,6 +64,7 @@ def test_counts_are_of_one_instance_and_hold_every_result() -> None:
     counted.count_turn("stored")
     assert counted.counts() == {
         "lookups": {**dict.fromkeys(LOOKUP_RESULTS, 0), "found": 1},
+        "requests": dict.fromkeys(LOOKUP_RESULTS, 0),
         "turns": {**dict.fromkeys(TURN_RESULTS, 0), "stored": 1},
     }
     assert not any(other.counts()["lookups"].values())

@@ -43,3 +43,17 @@ def test_to_the_router_a_refusal_is_a_bad_request_and_not_a_deployment_s_fault(r
         "previous_response_id",
         refusals.error_body(code, "")["error"]["type"],
     )
+
+
+@pytest.mark.parametrize(
+    "has_previous_response, param, code",
+    [(False, "conversation", "unsupported_parameter"), (True, None, "mutually_exclusive_parameters")],
+)
+def test_a_conversation_object_is_refused_in_openai_s_words(has_previous_response, param, code):
+    with pytest.raises(litellm.BadRequestError) as caught:
+        refusals.refuse_conversation("m", "groq", has_previous_response)
+    assert not refusals.is_refusal(code), "a native model's provider may say so too"
+    assert refusals.is_refusal(caught.value.code) and refusals.status_of(caught.value.code) == 400
+    error = refusals.error_body(caught.value.code, str(caught.value))["error"]
+    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", param, code)
+    assert "previous_response_id" in error["message"]

@@ -10,7 +10,8 @@ import pytest
 
 import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch.breaker import FAILURES_TO_OPEN
-from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Chain, Turn
+from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import NO_TURNS, Chain, Turn
+from litellm.responses.litellm_completion_transformation.redis_session_patch.outgoing import Outgoing
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import History, Source
 from litellm.responses.litellm_completion_transformation.redis_session_patch.saving import store_answer
 
@@ -49,6 +50,27 @@ async def test_a_follow_up_is_stored_after_what_it_follows(store, runtime):
     found = await chain_of(store, "x")
     assert [turn.input for turn in found.turns] == ["a", "b"]
     assert found.record.conversation == chain.record.conversation
+
+
+@pytest.mark.parametrize("follows", [False, True])
+async def test_a_reply_that_leaves_as_another_one_is_stored_as_that(store, runtime, follows):
+    chain = await chain_of(store, await say(store, "a")) if follows else NO_TURNS
+    outgoing = Outgoing(lambda client_id: client_id)
+    request = request_of("b", history=History(Source.REDIS, chain), outgoing=outgoing)
+    assert await store_answer(runtime, request, "x", answer_of("A secret."), lambda: {"output": []}) == "x"
+    await outgoing.look_at({"id": "x", "output": [{"type": "message"}]})
+    found = await chain_of(store, "x")
+    assert found.turns[-1].reply == {"output": [{"type": "message"}]}
+    assert (found.turns[-1].answer, found.turns[:-1]) == (({"role": "assistant", "content": "A secret."},), chain.turns)
+    assert counted(runtime) == {"turns stored": 1}
+
+
+async def test_a_response_that_is_gone_does_not_come_back_with_a_changed_reply(store, runtime, redis_client):
+    outgoing = Outgoing(lambda client_id: client_id)
+    await store_answer(runtime, request_of("b", outgoing=outgoing), "x", answer_of(), lambda: {"output": []})
+    await store.delete("x", lambda _: True)
+    await outgoing.look_at({"id": "x", "output": [{"type": "message"}]})
+    assert (await load(store, "x")).value == "deleted"
 
 
 @pytest.mark.parametrize("source", [Source.DATABASE, Source.CONNECTION])

@@ -55,8 +55,13 @@ def wrapped(response_id: str) -> str:
     return ResponsesAPIRequestUtils._build_responses_api_response_id("groq", "m", response_id)
 
 
+class Response(SimpleNamespace):
+    def model_dump(self, **_: Any) -> dict[str, Any]:
+        return dict(vars(self))
+
+
 def event(kind: str, response_id: str | None = None) -> Any:
-    response = None if response_id is None else SimpleNamespace(id=response_id)
+    response = None if response_id is None else Response(id=response_id)
     return SimpleNamespace(type=f"response.{kind}", response=response)
 
 

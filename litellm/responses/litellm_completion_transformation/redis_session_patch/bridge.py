@@ -13,13 +13,19 @@ from . import request as requests
 from . import runtime as runtimes
 from .header import set_history_header
 from .lookup import read_session, read_stored_turns
+from .refusals import refuse_conversation
 from .request import CURRENT, Source
 from .response_cache import is_cached_as_chat
 from .router_usage import mark_as_counted
 from .saving import store_answer
 from .streams import StreamKeeper
 from .token_count import count_with_redis, remember_caller
-from .websockets import leave_history_to_redis, refused_over_websocket, remembered_by_the_connection
+from .websockets import (
+    followed_in_the_connection,
+    leave_history_to_redis,
+    refused_over_websocket,
+    remembered_by_the_connection,
+)
 
 __all__ = [
     "count_with_redis",
@@ -53,7 +59,12 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
         runtime = runtimes.current()
         if runtime is None:
             return await handler(*args, **call)
-        request = requests.request_from_call(call, CURRENT.get(), remembered_by_the_connection())
+        request = requests.request_from_call(
+            call, CURRENT.get(), remembered_by_the_connection(), followed_in_the_connection()
+        )
+        if call.get("conversation") is not None:
+            has_previous = bool(request.previous_response_id)
+            refuse_conversation(str(request.completion.get("model") or ""), request.provider, has_previous)
         before = CURRENT.set(request)
         try:
             reply = await handler(*args, **call)
@@ -172,7 +183,10 @@ async def store_session_in_redis(response: Any, completion: Any) -> None:
     runtime, request = runtimes.current(), CURRENT.get()
     if runtime is not None and request is not None:
         mark_as_counted(request.call, response)
-        response.id = await store_answer(runtime, request, response.id, completion)
+        response.previous_response_id = request.previous_response_id
+        response.id = await store_answer(
+            runtime, request, response.id, completion, lambda: request.expected_reply(response, is_stream=False)
+        )
 
 
 def store_stream_in_redis(anext_: AsyncFunction) -> AsyncFunction:

@@ -7,10 +7,11 @@ so a record has the same size however long the conversation grows.
 import json
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .owner import Owner
+from .replies import lengthen, shorten
 
 FORMAT = 2  # changes only when an older reader would be wrong
 
@@ -38,7 +39,8 @@ class Turn:
 
     ``input``: the client's input, a string or Responses items, as sent. ``answer``: chat messages, one a choice.
     ``maker``: whose model answered. ``session_id``: under which upstream logs the conversation. A history that was
-    given by the database is kept as such turns too.
+    given by the database is kept as such turns too. ``reply``: the response as its client got it, by field, without its
+    id; ``None``: never was one, or of another form.
     """
 
     input: Any
@@ -46,6 +48,7 @@ class Turn:
     instructions: str | None = None
     maker: str | None = None
     session_id: str | None = None
+    reply: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,15 @@ def new_turn_id() -> str:
 def encode_turn(turn: Turn, before: Turn | None) -> bytes:
     """The turn's part of its conversation's text: a JSON object and a comma. NUL and lone surrogates survive.
 
-    Instructions that are those of the turn ``before`` are ``true``. Raises TypeError or ValueError for what JSON lacks.
+    Instructions that are those of the turn ``before`` are ``true``; of a reply, what ``replies`` makes of it. Raises
+    TypeError or ValueError for what JSON lacks.
     """
     client_input = turn.input.text if isinstance(turn.input, JsonText) else dump_json(turn.input)
     is_as_before = before is not None and turn.instructions is not None and turn.instructions == before.instructions
     rest: dict[str, Any] = {"answer": turn.answer, "maker": turn.maker, "session": turn.session_id}
     rest["instructions"] = True if is_as_before else turn.instructions
+    if turn.reply is not None:
+        rest |= shorten(turn.reply, _reply_of(before), _texts_of(turn))
     said = {name: value for name, value in rest.items() if value is not None}
     return f'{{"v":{FORMAT},"input":{client_input},{dump_json(said)[1:]},'.encode("utf-8", "surrogatepass")
 
@@ -113,9 +119,28 @@ def decode_turns(text: bytes) -> tuple[Turn, ...]:
         _check(isinstance(answer, list), "an answer")
         texts = [fields.get(name) for name in ("instructions", "maker", "session")]
         _check(all(each is None or isinstance(each, str) for each in texts), "a text")
-        turns.append(Turn(fields.get("input"), tuple(answer), *texts))
-        check_turn(turns[-1])
+        turn = Turn(fields.get("input"), tuple(answer), *texts)
+        check_turn(turn)
+        if fields.get("response") is not None:
+            turn = replace(turn, reply=_reply_in(fields, turns[-1] if turns else None, turn))
+        turns.append(turn)
     return tuple(turns)
+
+
+def _reply_in(fields: dict[str, Any], before: Turn | None, turn: Turn) -> dict[str, Any]:
+    try:
+        return lengthen(fields, _reply_of(before), _texts_of(turn))
+    except (LookupError, TypeError, ValueError) as error:
+        raise Unreadable("A stored response has parts that cannot be.") from error
+
+
+def _reply_of(turn: Turn | None) -> dict[str, Any]:
+    return (turn.reply if turn is not None else None) or {}
+
+
+def _texts_of(turn: Turn) -> dict[str, Any]:
+    """Where a reply's texts may stand in its turn too."""
+    return {"answer": turn.answer, "instructions": turn.instructions}
 
 
 def check_turn(turn: Turn) -> None:

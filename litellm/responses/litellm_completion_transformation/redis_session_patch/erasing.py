@@ -7,15 +7,14 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 from . import runtime as runtimes
 from . import scripts
 from .owner import digest_of
-from .response_id import inner_id
+from .response_id import decrypted, inner_id
 from .runtime import Runtime, logger
-from .store import KEY_PREFIX, conversation_keys
+from .store import DELETED, KEY_PREFIX, conversation_keys
 
 PATH = "/session_store/erase"
 
@@ -43,7 +42,7 @@ async def erase(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> A
     progress, found = Progress(), set[str]()
     try:
         if "response" in wanted:
-            record = await client.get(f"{prefix}session:{inner_id(_decrypted(wanted['response']))}")
+            record = await client.get(f"{prefix}session:{inner_id(decrypted(wanted['response']))}")
             found.update(filter(None, [_conversation_of(record)]))
         else:
             turns = f"{prefix}{{*}}:turns"
@@ -97,17 +96,6 @@ async def _asked(
     return keys, await pipeline.execute(raise_on_error=False)
 
 
-def _decrypted(client_id: str) -> str:
-    """What is inside the proxy's encryption of ids, or the id as it is."""
-    if find_spec("litellm.proxy.hooks.responses_id_security") is None:  # until 1.78: ids are not encrypted
-        return client_id
-    from litellm.proxy.common_utils.encrypt_decrypt_utils import decrypt_value_helper
-
-    text = decrypt_value_helper(client_id.removeprefix("resp_"), "response_id", exception_type="debug")
-    found = re.search(r"response_id:([^;]+);user_id:", text or "")
-    return found[1] if found else client_id
-
-
 def _is_owned(fields: Any, wanted: Mapping[str, str]) -> bool:
     """Whether a conversation of which ``fields`` are stored has a turn of the wanted owner."""
     ((part, value),) = wanted.items()
@@ -118,7 +106,7 @@ def _is_owned(fields: Any, wanted: Mapping[str, str]) -> bool:
 
 def _conversation_of(value: Any) -> str | None:
     try:
-        return str(json.loads(value.partition(b"\n")[0])["c"])
+        return str(json.loads(value.removeprefix(DELETED).partition(b"\n")[0])["c"])
     except (AttributeError, KeyError, TypeError, ValueError):
         return None  # No record, a reservation, or one of another format.
 

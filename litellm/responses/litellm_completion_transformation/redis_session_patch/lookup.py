@@ -79,9 +79,13 @@ async def _look_up(
 ) -> Any:
     """The history in upstream's form, and in ``request.history``: ours, as ``serve`` makes it, else upstream's.
 
-    To others than its owner a response is unknown, in the database too: older releases would show it to them.
+    To others than its owner a response is unknown, in the database too: older releases would show it to them. Raises
+    LiteLLM's error for a deleted response, which nobody may find anywhere else.
     """
     result, found = await _find(runtime, request, response_id)
+    if result == Miss.DELETED.value:
+        _count(runtime, result)
+        _refuse(refuse_unknown_response, request)
     for history in filter(None, (found, _remembered(request))):
         before = request.input, request.snapshot, request.history, request.completion.get("messages")
         request.history = history  # known while upstream's transformation makes messages of it
@@ -101,9 +105,12 @@ async def _look_up(
         return given
     request.history = History(Source.UNAVAILABLE if result == _FAILED else Source.NONE)
     if runtime.settings.on_miss == "error":
-        refuse = refuse_for_now if result == _FAILED else refuse_unknown_response
-        refuse(str(request.completion.get("model") or ""), request.provider)
+        _refuse(refuse_for_now if result == _FAILED else refuse_unknown_response, request)
     return given
+
+
+def _refuse(refuse: Callable[[str, str | None], None], request: Request) -> None:
+    refuse(str(request.completion.get("model") or ""), request.provider)
 
 
 async def _find(runtime: Runtime, request: Request, response_id: str) -> tuple[str, History | None]:
@@ -129,6 +136,10 @@ def _remembered(request: Request) -> History | None:
 
 def _count(runtime: Runtime, result: str) -> None:
     runtime.metrics.count_lookup(result)
+    log_miss(runtime, result)
+
+
+def log_miss(runtime: Runtime, result: str) -> None:
     if result in _LOGGED:
         runtime.rare_log.warn(result, _LOGGED[result])
 

@@ -11,7 +11,17 @@ from typing import Any
 
 logger = logging.getLogger("litellm.redis_session_patch")
 
-LOOKUP_RESULTS = ("found", "database", "unknown", "denied", "incomplete", "unreadable", "too_large", "failed")
+LOOKUP_RESULTS = (
+    "found",
+    "database",
+    "unknown",
+    "deleted",
+    "denied",
+    "incomplete",
+    "unreadable",
+    "too_large",
+    "failed",
+)
 TURN_RESULTS = ("stored", "failed", "skipped", "store_false", "unlogged", "stream_cut")
 OPERATIONS = ("read", "write")
 
@@ -26,6 +36,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._lookups = Counter(dict.fromkeys(LOOKUP_RESULTS, 0))
+        self._requests = Counter(dict.fromkeys(LOOKUP_RESULTS, 0))
         self._turns = Counter(dict.fromkeys(TURN_RESULTS, 0))
         self._exported = _exported()
 
@@ -34,6 +45,12 @@ class Metrics:
         self._lookups[result] += 1
         if self._exported:
             self._exported.lookups[result].inc()
+
+    def count_request(self, result: str) -> None:
+        """``result``: one of LOOKUP_RESULTS."""
+        self._requests[result] += 1
+        if self._exported:
+            self._exported.requests[result].inc()
 
     def count_turn(self, result: str) -> None:
         """``result``: one of TURN_RESULTS."""
@@ -61,7 +78,7 @@ class Metrics:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """What this process has counted."""
-        return {"lookups": dict(self._lookups), "turns": dict(self._turns)}
+        return {"lookups": dict(self._lookups), "requests": dict(self._requests), "turns": dict(self._turns)}
 
 
 class _Exported:
@@ -77,6 +94,10 @@ class _Exported:
 
         self.lookups = of_each(
             client.Counter(f"{_PREFIX}_lookups", "Lookups of a previous response, by result.", ["result"]),
+            LOOKUP_RESULTS,
+        )
+        self.requests = of_each(
+            client.Counter(f"{_PREFIX}_requests", "Requests for a stored response itself, by result.", ["result"]),
             LOOKUP_RESULTS,
         )
         self.turns = of_each(

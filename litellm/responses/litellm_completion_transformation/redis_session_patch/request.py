@@ -8,6 +8,7 @@ from typing import Any
 
 from .conversation import NO_TURNS, Chain, JsonText, dump_json
 from .history import maker_of
+from .outgoing import OUTGOING, Outgoing
 from .owner import Owner, may_continue, owner_of
 
 
@@ -41,8 +42,9 @@ class Request:
     ``completion``: the chat completion request, whose messages may still be changed before it is sent. ``snapshot``:
     the input as JSON before anybody could change it; ``None``: it has a form that is not stored. ``history``: ``None``
     before it was looked up, and for a first turn. ``connection_turns``: Responses items that a WebSocket connection
-    remembers of the conversation. ``provider_stream``: aiohttp's side of the provider's answer, where upstream hides
-    that it broke off.
+    remembers of the conversation. ``outgoing``: the reply to the client. ``followed_id``: the previous response's
+    id as the client sent it, where only the connection knows it. ``provider_stream``: aiohttp's side of the provider's
+    answer, where upstream hides that it broke off.
     """
 
     owner: Owner
@@ -54,6 +56,8 @@ class Request:
     history: History | None = None
     connection_turns: tuple[Any, ...] = ()
     is_early: bool = False
+    outgoing: Outgoing | None = None
+    followed_id: str | None = None
     provider_stream: Any = None
 
     def may_continue(self, owner: Owner) -> bool:
@@ -80,6 +84,35 @@ class Request:
         return maker_of(self.completion.get("model"), self.provider)
 
     @property
+    def asked_model(self) -> str | None:
+        """The model as the client named it."""
+        return self._body.get("model")
+
+    @property
+    def previous_response_id(self) -> str | None:
+        """As the client sent it, in whatever wrapper."""
+        # From 1.100 on, the body has it as the proxy unwrapped it.
+        addressed = self.followed_id or self.call.get("_litellm_addressed_response_id")
+        return addressed or self._body.get("previous_response_id") or self.params.get("previous_response_id")
+
+    def expected_reply(self, response: Any, *, is_stream: bool) -> dict[str, Any] | None:
+        """LiteLLM's ``response`` without its id, as it will probably leave the proxy; ``None``: it has no JSON.
+
+        In the JSON of a stream nothing is null.
+        """
+        try:
+            dump: dict[str, Any] = response.model_dump(mode="json", exclude_none=is_stream, exclude_unset=is_stream)
+        except ValueError:
+            return None
+        dump.pop("id", None)
+        return dump if self.outgoing is None else self.outgoing.expected(dump, self.asked_model, is_stream)
+
+    @property
+    def _body(self) -> Mapping[str, Any]:
+        body = (self.call.get("proxy_server_request") or {}).get("body")
+        return body if isinstance(body, dict) else {}
+
+    @property
     def session_id(self) -> str | None:
         """The id under which upstream writes this turn's row in the spend logs, which groups a conversation's rows."""
         metadata = self.call.get("litellm_metadata") or {}
@@ -95,7 +128,10 @@ CURRENT: ContextVar[Request | None] = ContextVar("redis_session_patch_request", 
 
 
 def request_from_call(
-    call: Mapping[str, Any], around: Request | None = None, connection_turns: tuple[Any, ...] = ()
+    call: Mapping[str, Any],
+    around: Request | None = None,
+    connection_turns: tuple[Any, ...] = (),
+    followed_id: str | None = None,
 ) -> Request:
     """The request from the keyword arguments of ``async_response_api_handler``.
 
@@ -108,6 +144,8 @@ def request_from_call(
         completion=call["litellm_completion_request"],
         call=call,
         connection_turns=connection_turns,
+        outgoing=OUTGOING.get(),
+        followed_id=followed_id,
     )
     if around is not None and around.is_early:
         request.input, request.snapshot, request.history = around.input, around.snapshot, around.history
@@ -126,6 +164,7 @@ def early_request_from_call(call: Mapping[str, Any], connection_turns: tuple[Any
         completion=completion,
         call=call,
         connection_turns=connection_turns,
+        outgoing=OUTGOING.get(),
         is_early=True,
     )
     request.take_input(call.get("input"))

@@ -7,6 +7,7 @@ class Miss(Enum):
     """Why a response is not served from Redis."""
 
     UNKNOWN = "unknown"
+    DELETED = "deleted"
     DENIED = "denied"
     INCOMPLETE = "incomplete"
     UNREADABLE = "unreadable"

@@ -1,14 +1,18 @@
 """Storing an answer before the client can use its id."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from .connection import has_database
 from .conversation import NO_TURNS, Turn
 from .history import answer_messages
 from .request import Request, is_unlogged
-from .results import NotStored, StoreError, StoreUnavailable
+from .results import Miss, NotStored, StoreError, StoreUnavailable
 from .runtime import Runtime
-from .store import Reservation, different_id
+from .store import Budget, Reservation, SessionStore, different_id
+
+Reply = dict[str, Any]
 
 
 async def store_answer(
@@ -16,28 +20,22 @@ async def store_answer(
     request: Request,
     response_id: str,
     completion: Any,
+    reply_of: Callable[[], Reply | None] = lambda: None,
     *,
     id_is_out: bool = False,
     reservation: Reservation | None = None,
 ) -> str:
     """Stores the turn of ``request`` with the answer ``completion``; the id that the client is to get.
 
-    Where it cannot or must not be stored, that is counted, and the reply goes out all the same.
+    ``reply_of`` gives the reply as it will probably leave; without it the turn can be continued, but its response not
+    got. Where the turn cannot or must not be stored, that is counted, and the reply goes out all the same.
     """
     result = why_not(runtime, request)
     if result is None:
+        reply = reply_of()
         try:
-            stored_id = await runtime.write(
-                lambda store, budget: store.save(
-                    response_id,
-                    _turn(request, completion),
-                    request.history.chain if request.history is not None else NO_TURNS,
-                    budget,
-                    owner=request.owner,
-                    id_is_out=id_is_out,
-                    reservation=reservation,
-                )
-            )
+            save = _saving(request, completion, reply, id_is_out=id_is_out, reservation=reservation)
+            stored_id = await runtime.write(lambda store, budget: save(store, budget, response_id))
         except StoreUnavailable:
             result = "failed"
         except StoreError as error:
@@ -45,6 +43,8 @@ async def store_answer(
             result = "skipped"
         else:
             runtime.metrics.count_turn("stored")
+            if request.outgoing is not None and reply is not None:
+                request.outgoing.keep(stored_id, reply, partial(_store_again, runtime, request, stored_id, completion))
             return stored_id
     runtime.metrics.count_turn(result)
     return response_id if id_is_out else await unused_id(runtime, response_id)
@@ -73,10 +73,33 @@ async def unused_id(runtime: Runtime, response_id: str) -> str:
     return different_id(response_id) if is_taken else response_id
 
 
-def _turn(request: Request, completion: Any) -> Turn:
+async def _store_again(runtime: Runtime, request: Request, response_id: str, completion: Any, reply: Reply) -> None:
+    """Puts another reply in the place of the one that was stored, before a client can follow it. Raises StoreError."""
+
+    async def replace(store: SessionStore, budget: Budget) -> None:
+        mark = await store.delete(response_id, request.may_continue)
+        if not isinstance(mark, Miss):
+            held = Reservation(response_id, mark)
+            await _saving(request, completion, reply, id_is_out=True, reservation=held)(store, budget, response_id)
+
+    await runtime.write(replace)
+
+
+def _saving(
+    request: Request, completion: Any, reply: Reply | None, **how: Any
+) -> Callable[[SessionStore, Budget, str], Awaitable[str]]:
+    async def save(store: SessionStore, budget: Budget, response_id: str) -> str:
+        chain = request.history.chain if request.history is not None else NO_TURNS
+        turn = _turn(request, completion, reply)
+        return await store.save(response_id, turn, chain, budget, owner=request.owner, **how)
+
+    return save
+
+
+def _turn(request: Request, completion: Any, reply: Reply | None) -> Turn:
     answer = answer_messages(getattr(completion, "choices", None) or ())
     if not answer:
         raise NotStored("The provider's answer has no message.")
     if request.snapshot is None:
         raise NotStored("The client's input has no form that can be stored.")
-    return Turn(request.snapshot, answer, request.instructions, request.maker, request.session_id)
+    return Turn(request.snapshot, answer, request.instructions, request.maker, request.session_id, reply)

@@ -34,7 +34,7 @@ local function drop(turn)
   while turn and turn ~= '0' and not redis.call('ZSCORE', lives, turn)
       and redis.call('ZCOUNT', tree, turn, turn) == 0 do
     local before = redis.call('ZSCORE', tree, turn)
-    redis.call('HDEL', turns, turn, 'r' .. turn)
+    redis.call('HDEL', turns, turn)
     redis.call('ZREM', tree, turn)
     turn = before
   end
@@ -84,11 +84,12 @@ return 1
 
 # A turn and all before it, oldest first, as turn, sealed bytes, turn, …; the life of its response renewed. KEYS:
 # turns, tree, lives. ARGV: turn, how many turns, how many bytes in all, seconds to live. Gives nothing unless there
-# are just so many.
+# are just so many, and nobody ended the turn.
 READ = Script(
     f"""
 {_LIBRARY}
 local path, turn, bytes = {{}}, ARGV[1], 0
+if redis.call('HEXISTS', turns, 'x' .. turn) == 1 then return nil end
 for i = tonumber(ARGV[2]), 1, -1 do
   path[2 * i - 1] = turn
   local size = redis.call('HSTRLEN', turns, turn)
@@ -142,6 +143,17 @@ return 1
 RELEASE = Script(
     """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+)
+
+# Puts a mark in the place of a value that is still the one we know. KEYS: session. ARGV: value, mark, seconds to live.
+MARK = Script(
+    """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2])
+  redis.call('EXPIRE', KEYS[1], ARGV[3])
+end
 return 1
 """
 )

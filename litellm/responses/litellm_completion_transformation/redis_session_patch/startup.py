@@ -14,6 +14,7 @@ from .erasing import add_erase_route
 from .health import add_health_route, describe_store
 from .refusals import error_body, headers_of, is_refusal, status_of
 from .results import StoreError
+from .routes import add_response_routes
 from .runtime import logger
 from .settings import SettingError, Settings, read_settings, unknown_settings
 from .version import FORK_VERSION
@@ -30,6 +31,7 @@ def announce_at_startup(app: Any) -> None:
     _answer_refusals(app)
     add_health_route(app, describe_store)
     add_erase_route(app)
+    add_response_routes(app)
     lifespan = app.router.lifespan_context
 
     @asynccontextmanager

@@ -38,6 +38,9 @@ GRACE_SECONDS = 60
 RESERVATION_TTL_SECONDS = 900
 _RESERVED = b"R"
 
+# Before the record of a deleted response, which stays a while lest the response is looked for elsewhere.
+DELETED = b"D"
+
 _OFF_THE_LOOP_BYTES = 1 << 18  # more is packed and unpacked in a thread, so that other requests go on
 
 
@@ -48,11 +51,11 @@ class Budget(Protocol):
 
 
 class Reservation:
-    """A response id that is ours before its turn is stored."""
+    """A response id that is ours before its turn is stored. ``token``: what stands in its place."""
 
-    def __init__(self, response_id: str):
+    def __init__(self, response_id: str, token: bytes | None = None):
         self.response_id = response_id
-        self.token = _RESERVED + secrets.token_bytes(16)
+        self.token = token or _RESERVED + secrets.token_bytes(16)
 
 
 @dataclass
@@ -99,11 +102,10 @@ class SessionStore:
     async def load(self, response_id: str, may_continue: Callable[[Owner], bool], budget: Budget) -> Chain | Miss:
         """The turns of a response, its life renewed; or why there are none."""
         try:
-            record = await self._load_record(response_id)
-            if isinstance(record, Miss):
-                return record
-            if not may_continue(record.owner):
-                return Miss.DENIED
+            found = await self._find(response_id, may_continue)
+            if isinstance(found, Miss):
+                return found
+            record, _ = found
             life = self._life(record.started)
             if life < 1:
                 return Miss.UNKNOWN
@@ -117,6 +119,24 @@ class SessionStore:
             return chain
         except (CannotOpen, Unpackable, conv.Unreadable, OddValue):
             return Miss.UNREADABLE
+
+    async def delete(self, response_id: str, may_continue: Callable[[Owner], bool]) -> bytes | Miss:
+        """Ends a response now: nothing continues it, and what no other response needs of its text is gone.
+
+        Gives what stands in its place.
+        """
+        try:
+            found = await self._find(response_id, may_continue)
+        except (CannotOpen, conv.Unreadable, OddValue):
+            return Miss.UNREADABLE
+        if isinstance(found, Miss):
+            return found
+        record, value = found
+        await self._run(scripts.END, self._conversation_keys(record.conversation), record.turn)
+        # Last, so that one which failed half-way can be tried again.
+        mark = DELETED + value
+        await self._run(scripts.MARK, (self._session_key(response_id),), value, mark, self._settings.ttl_seconds)
+        return mark
 
     async def save(
         self,
@@ -156,14 +176,18 @@ class SessionStore:
         """Whether a response is stored under this id."""
         return bool(await self._call(lambda client: client.exists(self._session_key(response_id))))
 
-    async def _load_record(self, response_id: str) -> Record | Miss:
+    async def _find(self, response_id: str, may_continue: Callable[[Owner], bool]) -> tuple[Record, bytes] | Miss:
+        """A response's record, and its bytes."""
         key = self._session_key(response_id)
-        value = await self._call(lambda client: client.get(key))
+        value: bytes | None = await self._call(lambda client: client.get(key))
         if value is None or value[:1] == _RESERVED:
             return Miss.UNKNOWN
-        head, _, seal = value.partition(b"\n")
+        head, _, seal = value.removeprefix(DELETED).partition(b"\n")
         self._cipher.open(seal, key.encode() + head)
-        return conv.decode_record(head)
+        record = conv.decode_record(head)
+        if not may_continue(record.owner):
+            return Miss.DENIED
+        return Miss.DELETED if value.startswith(DELETED) else (record, value)
 
     def _is_too_large(self, record: Record) -> bool:
         limit = self._settings.max_conversation_bytes

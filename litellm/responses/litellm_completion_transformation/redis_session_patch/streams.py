@@ -53,13 +53,14 @@ class StreamKeeper:
         given_id = getattr(response, "id", None)
         if not given_id:
             return event
+        response.previous_response_id = self._request.previous_response_id
         kind = getattr(event.type, "value", event.type)
         if kind in _TERMINAL and _was_cut(self._request, stream):
             # Upstream ends such a stream as if it were whole; a turn that is half an answer is not kept.
             self._runtime.metrics.count_turn("stream_cut")
             self._give_up()
         elif kind in _TERMINAL:
-            await self._store(stream, given_id)
+            await self._store(stream, response)
         elif self._id is None:
             await self._claim(stream, inner_id(given_id))
         if self._id not in (None, inner_id(given_id)):
@@ -74,12 +75,13 @@ class StreamKeeper:
         finally:
             CURRENT.reset(before)
 
-    async def _store(self, stream: Any, given_id: str) -> None:
+    async def _store(self, stream: Any, response: Any) -> None:
         self._id = await store_answer(
             self._runtime,
             self._request,
-            self._id or inner_id(given_id),
+            self._id or inner_id(response.id),
             _answer(stream),
+            lambda: self._request.expected_reply(response, is_stream=True),
             id_is_out=self._id is not None,
             reservation=self._reservation,
         )

@@ -13,6 +13,7 @@ from . import runtime as runtimes
 from .refusals import error_body, is_refusal, status_of
 
 _REMEMBERED: ContextVar[tuple[Any, ...]] = ContextVar("redis_session_patch_connection", default=())
+_FOLLOWED: ContextVar[str | None] = ContextVar("redis_session_patch_followed", default=None)
 
 
 def leave_history_to_redis(call: dict[str, Any], previous_response_id: str | None, remembered: Sequence[Any]) -> bool:
@@ -20,6 +21,7 @@ def leave_history_to_redis(call: dict[str, Any], previous_response_id: str | Non
 
     ``remembered``: what upstream would put before the input. Where it has nothing, it leaves the id there itself.
     """
+    _FOLLOWED.set(previous_response_id)
     if runtimes.current() is None or not previous_response_id or not remembered:
         _REMEMBERED.set(())
         return False
@@ -31,6 +33,11 @@ def leave_history_to_redis(call: dict[str, Any], previous_response_id: str | Non
 def remembered_by_the_connection() -> tuple[Any, ...]:
     """What the running turn's connection knows of its conversation, as Responses items."""
     return _REMEMBERED.get()
+
+
+def followed_in_the_connection() -> str | None:
+    """The previous response that the running turn names, as its client sent it; ``None`` over HTTP."""
+    return _FOLLOWED.get()
 
 
 async def refused_over_websocket(websocket: Any) -> bool:

@@ -1,0 +1,82 @@
+"""The reply on its way out: what is stored of it is what its client got.
+
+A response is stored before hooks, guardrails and LiteLLM's own MCP round trip may change the reply. So the reply is
+looked at where it leaves the proxy, and if it is another one by then, it is stored again: what a guardrail took out of
+a reply must not be had by asking for the response.
+"""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+Reply = dict[str, Any]
+StoreAgain = Callable[[Reply], Awaitable[None]]
+
+# Whether the proxy puts the client's name of the model into replies, plain ones and streams (``True``): as at the last
+# one, so that the next is stored as it will be.
+_is_renamed = {False: False, True: False}
+
+_TERMINAL = (b'"response.completed"', b'"response.incomplete"')
+
+
+class Outgoing:
+    """One HTTP request's reply. ``inner_id`` makes an id of the store of one that the client gets."""
+
+    def __init__(self, inner_id: Callable[[str], str]) -> None:
+        self._inner_id = inner_id
+        self._kept: dict[str, tuple[Reply, StoreAgain]] = {}  # by id: an MCP round trip makes several
+        self._asked_model: str | None = None
+        self._is_stream = False
+
+    def keep(self, response_id: str, reply: Reply, store_again: StoreAgain) -> None:
+        """``reply``, without its id, is stored; ``store_again`` puts another one in its place."""
+        self._kept[response_id] = reply, store_again
+
+    def expected(self, reply: Reply, asked_model: str | None, is_stream: bool) -> Reply:
+        """``reply`` as it will probably leave."""
+        self._asked_model, self._is_stream = asked_model, is_stream
+        return {**reply, "model": asked_model} if asked_model and _is_renamed[is_stream] else reply
+
+    async def look_at(self, response: Mapping[str, Any]) -> None:
+        """``response``, as JSON has it, leaves; where it is not what was stored, it is stored again."""
+        reply, store_again = self._kept.pop(self._inner_id(str(response.get("id"))), (None, None))
+        if store_again is None:
+            return
+        _is_renamed[self._is_stream] = response.get("model") == self._asked_model
+        leaving = {name: value for name, value in response.items() if name != "id"}
+        if leaving != reply:
+            await store_again(leaving)
+
+    async def look_at_reply(self, reply: Any) -> None:
+        if self._kept and hasattr(reply, "model_dump"):
+            await self.look_at(reply.model_dump(mode="json"))
+
+    async def look_at_event(self, chunk: str | bytes) -> None:
+        """As ``look_at``, if ``chunk`` is a stream's terminal event."""
+        if self._kept and (response := _terminal_response(chunk)) is not None:
+            await self.look_at(response)
+
+
+OUTGOING: ContextVar[Outgoing | None] = ContextVar("redis_session_patch_outgoing", default=None)
+
+
+async def watch_stream(chunks: Any, look: Callable[[Any], Awaitable[None]]) -> AsyncIterator[Any]:
+    """``chunks``, each looked at before it leaves."""
+    async with contextlib.aclosing(chunks) if hasattr(chunks, "aclose") else contextlib.nullcontext():
+        async for chunk in chunks:
+            await look(chunk)
+            yield chunk
+
+
+def _terminal_response(chunk: str | bytes) -> dict[str, Any] | None:
+    data = chunk.encode("utf-8", "surrogatepass") if isinstance(chunk, str) else bytes(chunk)
+    if not any(kind in data for kind in _TERMINAL):
+        return None
+    for line in data.split(b"\n"):
+        with contextlib.suppress(ValueError, AttributeError):
+            response = json.loads(line.removeprefix(b"data:")).get("response")
+            if isinstance(response, dict):
+                return response
+    return None
