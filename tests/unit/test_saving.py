@@ -187,7 +187,7 @@ async def test_a_write_that_the_reply_did_not_wait_for_is_finished_all_the_same(
     go_on = asyncio.Event()
 
     async def slow(name: str) -> None:
-        if name == "commit":
+        if name == "append":
             await go_on.wait()
 
     runtime = runtime_on(Interposed(redis_client, slow), timeout_seconds=0.05)

@@ -9,7 +9,7 @@ import pytest
 from litellm.responses.litellm_completion_transformation.redis_session_patch import scripts
 from litellm.responses.litellm_completion_transformation.redis_session_patch.results import NotStored
 
-from .support.clients import Interposed, raise_error
+from .support.clients import Halved
 from .support.inside import conversation_of, pass_time, responses, turns_in_all
 from .support.stores import TTL_SECONDS, chain_of, follow, inputs_of, say, store_on, talk
 
@@ -75,12 +75,8 @@ async def test_when_nobody_comes_back_redis_itself_removes_everything(redis_clie
 async def test_a_turn_whose_record_was_never_written_does_not_outlive_its_own_life(redis_client, store):
     first = await say(store, "a")
 
-    async def crash(name: str) -> None:
-        if name == "commit":
-            await raise_error(asyncio.CancelledError())
-
     with pytest.raises(asyncio.CancelledError):
-        await say(store_on(Interposed(redis_client, crash)), "lost", await chain_of(store, first))
+        await say(store_on(Halved(redis_client, asyncio.CancelledError())), "lost", await chain_of(store, first))
     assert await turns_in_all(redis_client) == 2
     assert await inputs_of(store, await follow(store, first, "b")) == ["a", "b"]
     for _ in range(2):
@@ -136,7 +132,8 @@ async def test_what_is_still_under_way_does_not_bring_a_deleted_response_back(re
     script, turns = (scripts.END, conversation.path[1:]) if how == "ended" else (scripts.ERASE, ())
     await redis_client.eval(script, 3, *conversation.keys, *turns)
     with pytest.raises(NotStored, match="deleted meanwhile"):
-        await say(store, "c", chain)
+        await say(store, "c", chain, as_id="c")
+    assert not await store.is_taken("c")
     assert await turns_in_all(redis_client) == (1 if how == "ended" else 0)
 
 

@@ -60,7 +60,7 @@ async def test_a_conversation_of_any_length_is_read_in_two_round_trips(redis_cli
     assert await inputs_of(store_on(trips), last) == inputs
     assert trips.names == ["get", "read"]
     sent = await sent_by_clients(redis_client, load(store, last))
-    assert sent == {"get": 1, "evalsha": 1, "eval": 1}  # Both scripts go in one pipeline.
+    assert sent == {"get": 1, "evalsha": 2}  # Both scripts go in one pipeline.
 
 
 async def test_a_conversation_of_many_branches_is_read_in_two_round_trips(redis_client, store):
@@ -70,20 +70,20 @@ async def test_a_conversation_of_many_branches_is_read_in_two_round_trips(redis_
 
 
 @pytest.mark.parametrize("length", [0, 1, 60])
-async def test_a_turn_is_written_in_two_round_trips(redis_client, store, length):
+async def test_a_turn_is_written_in_one_round_trip(redis_client, store, length):
     last = await talk(store, map(str, range(length)))
     chain, trips = (await chain_of(store, last[-1]) if length else NO_TURNS), RoundTrips(redis_client)
     await say(store_on(trips), "new", chain)
-    assert trips.names == ["append", "commit"]
+    assert trips.names == ["append"]
     sent = await sent_by_clients(redis_client, say(store, "newer", chain))
     assert sent["evalsha"] == 2 and "eval" not in sent
 
 
-async def test_a_given_history_is_written_with_its_follow_up_in_two_round_trips(redis_client):
+async def test_a_given_history_is_written_with_its_follow_up_in_one_round_trip(redis_client):
     trips = RoundTrips(redis_client)
     given = Chain(tuple(map(turn_of, "abc")))
     response_id = await say(store_on(trips), "d", given)
-    assert trips.names == ["append", "commit"]
+    assert trips.names == ["append"]
     assert await inputs_of(store_on(redis_client), response_id) == list("abcd")
 
 
@@ -93,10 +93,10 @@ async def test_what_a_given_history_says_again_costs_next_to_nothing(store):
     assert chain.record.size > 40_000 > 10 * chain.record.bytes
 
 
-async def test_a_reserved_turn_is_written_in_two_round_trips_too(redis_client, store):
+async def test_a_reserved_turn_is_written_in_one_round_trip_too(redis_client, store):
     reservation, trips = await reserve(store, "x"), RoundTrips(redis_client)
     await say(store_on(trips), "new", as_id="x", id_is_out=True, reservation=reservation)
-    assert trips.names == ["append", "commit"]
+    assert trips.names == ["append"]
 
 
 async def test_a_redis_that_does_not_know_the_scripts_yet_is_told_them_once(redis_client, store):
@@ -110,9 +110,9 @@ async def test_a_redis_that_does_not_know_the_scripts_yet_is_told_them_once(redi
     await store.release(reservation)
     unknown, known = RoundTrips(redis_client), RoundTrips(redis_client)
     last = await follow(store_on(unknown), last, "d")
-    assert unknown.names == ["get", "read", "read", "append", "append", "commit", "commit"]
+    assert unknown.names == ["get", "read", "read", "append", "append"]
     await follow(store_on(known), last, "e")
-    assert known.names == ["get", "read", "append", "commit"]
+    assert known.names == ["get", "read", "append"]
 
 
 async def test_everything_else_takes_one_round_trip(redis_client):
@@ -174,7 +174,7 @@ async def test_every_command_has_keys_of_one_slot_and_every_key_our_prefix(redis
     commands = [
         command for command in seen.commands if command[0] not in ("PING", "CLIENT", "HELLO", "SELECT", "COMMAND")
     ]
-    assert {command[0] for command in commands} == {"GET", "EVALSHA", "EVAL", "EXISTS"}
+    assert {command[0] for command in commands} == {"GET", "EVALSHA", "EXISTS"}
     for command in commands:
         keys = command[3 : 3 + int(command[2])] if command[0].startswith("EVAL") else command[1:2]
         assert len({key_slot(str_if_bytes(key).encode()) for key in keys}) == 1, command

@@ -7,6 +7,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
+from redis.exceptions import ResponseError
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Turn
 from litellm.responses.litellm_completion_transformation.redis_session_patch.packing import pack
@@ -190,3 +191,31 @@ async def test_a_record_of_another_type_is_an_unreadable_miss_and_left_alone(red
     with pytest.raises(OddValue):
         await linked.reserve(Reservation("x"))
     assert await redis_client.lrange(SESSION + "x", 0, -1) == [b"a private text"]
+
+
+@pytest.mark.parametrize("as_id", ["new", "held"])
+async def test_a_turn_that_redis_refuses_leaves_no_record_of_it(redis_client, store, as_id):
+    """They go in one round trip: the record is not asked whether its turn has got there."""
+    chain = await chain_of(store, await say(store, "a"))
+    conversation = await conversation_of(redis_client, await say(store, "b", chain))
+    await redis_client.delete(conversation.lives)
+    await redis_client.set(conversation.lives, "of another type")
+    held = Reservation("held")
+    assert await store.reserve(held)
+    with pytest.raises(ResponseError):
+        reserved = {"reservation": held, "id_is_out": True} if as_id == "held" else {}
+        await say(store, "c", chain, as_id=as_id, **reserved)
+    assert await load(store, as_id) is Miss.UNKNOWN
+    assert await redis_client.get(SESSION + "held") == held.token
+    assert await redis_client.exists(SESSION + "new") == 0
+
+
+async def test_a_turn_after_one_that_has_gone_gets_the_id_that_it_wanted(redis_client, store):
+    chain = await chain_of(store, await say(store, "a"))
+    await redis_client.delete(*(await conversation_of(redis_client, await say(store, "b", chain))).keys)
+    held = Reservation("held")
+    assert await store.reserve(held)
+    assert await say(store, "c", chain, as_id="c") == "c"
+    assert await say(store, "d", chain, as_id="held", id_is_out=True, reservation=held) == "held"
+    assert await inputs_of(store, "c") == ["a", "c"]
+    assert await inputs_of(store, "held") == ["a", "d"]

@@ -12,7 +12,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.res
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import Reservation, SessionStore
 
-from .support.clients import Interposed, Torn, raise_error
+from .support.clients import Halved, Interposed, Torn, raise_error
 from .support.inside import responses, turns_in_all
 from .support.stores import TTL_SECONDS, chain_of, inputs_of, load, reserve, say, talk
 
@@ -35,9 +35,8 @@ class Lossy:
         return self.torn.torn == 1 and len(self.opened) == 2
 
 
-@pytest.mark.parametrize("command", ["append", "commit"])
-async def test_a_turn_is_stored_once(redis_client, store, command):
-    chain, lossy = await chain_of(store, await say(store, "a")), Lossy(redis_client, command)
+async def test_a_turn_is_stored_once(redis_client, store):
+    chain, lossy = await chain_of(store, await say(store, "a")), Lossy(redis_client, "append")
     assert await say(lossy.store, "b", chain, as_id="x") == "x"
     assert lossy.was_torn()
     assert await inputs_of(store, "x") == ["a", "b"]
@@ -45,9 +44,8 @@ async def test_a_turn_is_stored_once(redis_client, store, command):
     assert all([await redis_client.ttl(key) > 0 for key in await redis_client.keys("*")])
 
 
-@pytest.mark.parametrize("command", ["append", "commit"])
-async def test_a_reserved_turn_is_stored_once_under_its_id(redis_client, store, command):
-    reservation, lossy = await reserve(store, "x"), Lossy(redis_client, command)
+async def test_a_reserved_turn_is_stored_once_under_its_id(redis_client, store):
+    reservation, lossy = await reserve(store, "x"), Lossy(redis_client, "append")
     assert await say(lossy.store, "a", as_id="x", id_is_out=True, reservation=reservation) == "x"
     assert lossy.was_torn() and await inputs_of(store, "x") == ["a"]
 
@@ -69,7 +67,7 @@ async def test_a_reservation_is_held_and_released(redis_client, store):
 
 async def test_a_retry_does_not_take_another_s_place(redis_client, store):
     await say(store, "theirs", as_id="x")
-    lossy = Lossy(redis_client, "commit")
+    lossy = Lossy(redis_client, "append")
     with pytest.raises(NotStored):
         await say(lossy.store, "mine", as_id="x", id_is_out=True)
     assert await inputs_of(store, "x") == ["theirs"]
@@ -84,13 +82,8 @@ async def test_a_connection_that_dies_before_redis_is_told_anything_costs_a_retr
 
 
 async def test_a_turn_that_was_added_but_has_no_record_is_nobody_s(redis_client, store):
-    """Its client gives up: the connection dies for good between the two steps."""
-
-    async def die(name: str) -> None:
-        if name == "commit":
-            raise ConnectionResetError
-
-    link = Link(lambda: Interposed(redis_client, die), 16)
+    """The connection dies for good between the two steps."""
+    link = Link(lambda: Halved(redis_client, ConnectionResetError()), 16)
     with pytest.raises(StoreUnavailable):
         await say(SessionStore(link.call, Settings(), Cipher()), "a", as_id="x")
     assert (await load(store, "x")).value == "unknown" and await turns_in_all(redis_client) == 1

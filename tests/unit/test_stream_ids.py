@@ -41,7 +41,7 @@ async def test_without_a_database_a_stream_has_an_id_of_its_own_in_each_of_its_e
     ids = ids_of(await all_events(runtime_on(trips), request_of("a"), events_of(wrapped("x"), terminal)))
     own = inner_id(ids[0])
     assert own.startswith("x-") and ids == [wrapped(own)] * 3
-    assert trips.names == ["append", "commit"]  # Nothing had to be asked for it.
+    assert trips.names == ["append"]  # Nothing had to be asked for it.
     assert await inputs_of(store, own) == ["a"]
 
 
@@ -56,7 +56,7 @@ async def test_with_a_database_a_stream_keeps_the_provider_s_id_by_a_reservation
         kinds.append(await kind_of(redis_client, "x"))
         ids += ids_of([each])
     assert kinds == ["reservation"] * 4 + ["record"] and ids == [wrapped("x")] * 3
-    assert trips.names == ["commit", "append", "commit"]
+    assert trips.names == ["commit", "append"]
     assert await inputs_of(store, "x") == ["a"]
 
 
@@ -102,7 +102,7 @@ async def test_an_id_that_litellm_invented_is_stored_as_it_is_without_asking(red
     request.getfixturevalue(database)
     trips = RoundTrips(redis_client)
     ids = ids_of(await all_events(runtime_on(trips), request_of("a"), events_of(INVENTED)))
-    assert ids == [INVENTED] * 3 and trips.names == ["append", "commit"]
+    assert ids == [INVENTED] * 3 and trips.names == ["append"]
     assert await inputs_of(store, INVENTED) == ["a"]
 
 

@@ -18,7 +18,6 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch imp
 
 SCRIPTS = {name.lower(): script for name, script in vars(scripts).items() if isinstance(script, scripts.Script)}
 _NAMES = {known: name for name, script in SCRIPTS.items() for known in (script, script.sha)}
-_READ = "read"  # its pipeline, one round trip
 
 Hook = Callable[[str], Awaitable[None]]
 
@@ -34,8 +33,8 @@ def no_redis() -> Redis:
 class Interposed:
     """A client that awaits ``before(name)`` and ``after(name)`` around each round trip.
 
-    ``name``: of the command, of the script in lower case, or ``read`` for the pipeline that reads turns. Closing it
-    leaves the client open, which others use.
+    ``name``: of the command, or of the script in lower case; of a pipeline, one round trip, that of its first script.
+    Closing it leaves the client open, which others use.
     """
 
     def __init__(self, client: Any, before: Hook = nothing, after: Hook = nothing):
@@ -53,7 +52,12 @@ class Interposed:
     def pipeline(self, **options: Any) -> Any:
         pipeline = self.own.pipeline(**options)
         execute = pipeline.execute
-        pipeline.execute = lambda **options: self._around(_READ, lambda: execute(**options))
+
+        def named() -> str:
+            words = pipeline.command_stack[0][0]
+            return _NAMES[words[1]]
+
+        pipeline.execute = lambda **options: self._around(named(), lambda: execute(**options))
         return pipeline
 
     def __getattr__(self, name: str) -> Any:
@@ -92,6 +96,26 @@ class Torn(Interposed):
         if name == self._command and not self.torn:
             self.torn += 1
             raise RedisConnectionError("Connection closed by server.")
+
+
+class Halved(Interposed):
+    """A client of which Redis does the first command of each pipeline, and then there is ``error``."""
+
+    def __init__(self, client: Any, error: BaseException):
+        super().__init__(client)
+        self._error = error
+
+    def pipeline(self, **options: Any) -> Any:
+        pipeline = self.own.pipeline(**options)
+        execute = pipeline.execute
+
+        async def halve(**options: Any) -> Any:
+            del pipeline.command_stack[1:]
+            await execute(**options)
+            raise self._error
+
+        pipeline.execute = halve
+        return pipeline
 
 
 async def raise_error(error: BaseException) -> None:

@@ -2,14 +2,15 @@
 
 ``{prefix}session:{response id}`` holds a record; ``{prefix}{{conversation}}:turns``, ``:tree`` and ``:lives`` hold the
 conversation (see ``scripts``), in one slot of a Cluster. Reading takes two round trips for a chain of any length,
-writing a turn takes two. Nothing is read, changed and written back.
+writing a turn takes one. Nothing is read, changed and written back.
 """
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 from zlib import crc32
@@ -25,6 +26,8 @@ from .scripts import Script
 from .settings import Settings
 
 Call = Callable[[Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
+
+_Command = tuple[Any, ...]  # a script, its keys, and its arguments
 
 KEY_PREFIX = "litellm_patch:"
 
@@ -53,6 +56,16 @@ class Reservation:
     def __init__(self, response_id: str, token: bytes | None = None):
         self.response_id = response_id
         self.token = token or _RESERVED + secrets.token_bytes(16)
+
+
+@dataclass
+class _Place:
+    """Where a record goes. ``held``: what of ours may stand there; ``value``: the record."""
+
+    key: str
+    held: bytes = b""
+    value: bytes = b""
+    is_ours: bool = False
 
 
 class SessionStore:
@@ -141,18 +154,15 @@ class SessionStore:
         That is ``response_id``, or where another response has that id, a new one made from it. ``id_is_out``: the
         client has seen the id, so it stays. Raises NotStored when a limit is exceeded or an id that is out is taken.
         """
-        record = await self._append(turn, chain, owner, budget)
-        life = self._life(record.started)
-        while True:
-            key = self._session_key(response_id)
-            head = conv.encode_record(record)
-            value = head + b"\n" + self._cipher.seal(b"", key.encode() + head)
-            held = reservation.token if reservation is not None else b""
-            if await self._run(scripts.COMMIT, (key,), held, value, life):
-                return response_id
+        place = _Place(self._session_key(response_id), reservation.token if reservation is not None else b"")
+        record = await self._append(turn, chain, owner, budget, place)
+        while not place.is_ours:
             if id_is_out:
                 raise NotStored("Another response has the id that the client already knows.")
-            response_id, reservation = different_id(response_id), None
+            response_id = different_id(response_id)
+            place = _Place(self._session_key(response_id))
+            place.is_ours = bool(await self._run(*self._commit(record, place)))
+        return response_id
 
     async def reserve(self, reservation: Reservation) -> bool:
         """Takes an id for a turn to come; ``False`` where another response has it."""
@@ -185,18 +195,8 @@ class SessionStore:
 
     async def _read_path(self, record: Record, session_key: str, life: int, client: Any) -> list[bytes] | None:
         keys = self._conversation_keys(record.conversation)
-        arguments = (len(keys), *keys, record.turn, record.turns, record.bytes, life + GRACE_SECONDS)
-        for is_known in (True, False):
-            pipeline = client.pipeline(transaction=False)
-            if is_known:
-                # A Cluster's pipeline has no evalsha, lest a node does not know the script; that is seen to here.
-                pipeline.execute_command("EVALSHA", scripts.READ.sha, *arguments)
-            else:
-                pipeline.eval(scripts.READ, *arguments)
-            pipeline.eval(scripts.PROLONG, 1, session_key, life)
-            path, prolonged = await pipeline.execute(raise_on_error=False)
-            if not (is_known and _is_unknown_script(path)):
-                break
+        read = (scripts.READ, keys, record.turn, record.turns, record.bytes, life + GRACE_SECONDS)
+        path, prolonged = await _run_together(read, (scripts.PROLONG, (session_key,), life), client)
         for reply in (path, prolonged):
             if isinstance(reply, Exception):
                 raise reply
@@ -214,21 +214,22 @@ class SessionStore:
             raise conv.Unreadable("A stored conversation has another number of turns than its record says.")
         return Chain(turns, record, text[-WINDOW_BYTES:])
 
-    async def _append(self, turn: Turn, chain: Chain, owner: Owner, budget: Budget) -> Record:
+    async def _append(self, turn: Turn, chain: Chain, owner: Owner, budget: Budget, place: _Place) -> Record:
+        """The turn's record, which is in its place if that is free."""
         if chain.record is not None:
             known = replace(chain.record, owner=owner)
-            if record := await self._append_to(known, [turn], chain.turns[-1], chain.tail, budget):
+            if record := await self._append_to(known, [turn], chain.turns[-1], chain.tail, budget, place):
                 return record
         # A first turn, or one whose turns before it are not in Redis (any more): written with them.
         started = chain.record.started if chain.record is not None else int(self._clock())
         blank = Record(conv.new_conversation(), conv.NO_TURN, 0, 0, 0, 0, started, owner)
-        record = await self._append_to(blank, [*chain.turns, turn], None, b"", budget)
+        record = await self._append_to(blank, [*chain.turns, turn], None, b"", budget, place)
         if record is None:
             raise AssertionError("A new conversation has nothing to follow.")
         return record
 
     async def _append_to(
-        self, record: Record, turns: list[Turn], before: Turn | None, tail: bytes, budget: Budget
+        self, record: Record, turns: list[Turn], before: Turn | None, tail: bytes, budget: Budget, place: _Place
     ) -> Record | None:
         """The record of the last one of ``turns``; ``None`` when the turn that they follow has gone."""
         keys = self._conversation_keys(record.conversation)
@@ -254,13 +255,20 @@ class SessionStore:
         if life < 1:
             raise NotStored("The conversation has reached its longest life (REDIS_SESSION_PATCH_MAX_AGE).")
         leading = (life + GRACE_SECONDS, record.owner.tag)
-        done = await self._run(scripts.APPEND, keys, *leading, *arguments)
+        append = (scripts.APPEND, keys, *leading, *arguments)
+        done = await self._call(partial(_append_and_commit, append, self._commit(record, place), place))
         if done < 0:
             raise NotStored("The response that it follows was deleted meanwhile.")
         if not done:
             return None
         self._observe_turn_bytes(len(arguments[-1]))
         return record
+
+    def _commit(self, record: Record, place: _Place) -> _Command:
+        """What puts the record in its place."""
+        head = conv.encode_record(record)
+        place.value = head + b"\n" + self._cipher.seal(b"", place.key.encode() + head)
+        return scripts.COMMIT, (place.key,), place.held, place.value, self._life(record.started)
 
     async def _run(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> Any:
         async def run(client: Any) -> Any:
@@ -309,6 +317,40 @@ class SessionStore:
 def conversation_keys(prefix: str, conversation: str) -> tuple[str, str, str]:
     head = f"{prefix}{{{conversation}}}:"
     return f"{head}turns", f"{head}tree", f"{head}lives"
+
+
+async def _append_and_commit(append: _Command, commit: _Command, place: _Place, client: Any) -> int:
+    """What APPEND gives; ``place`` knows what COMMIT gave. In one round trip.
+
+    A record may be there while its turn is not yet (on a Cluster they are on two nodes) or has been refused: that is a
+    miss to who guesses the id, for nobody has been told it, and what stood there before is put back.
+    """
+    appended, committed = await _run_together(append, commit, client)
+    place.is_ours = committed == 1 and appended == 1
+    if committed == 1 and appended != 1:
+        before = (scripts.MARK, 1, place.key, place.value, place.held, commit[-1])
+        with contextlib.suppress(Exception):  # Then it expires.
+            await client.eval(*(before if place.held else (scripts.RELEASE, 1, place.key, place.value)))
+    for reply in (appended, committed):
+        if isinstance(reply, Exception):
+            raise reply
+    return int(appended)
+
+
+async def _run_together(one: _Command, other: _Command, client: Any) -> list[Any]:
+    """The replies of two commands, or their errors, in one round trip."""
+    for is_known in (True, False):
+        pipeline = client.pipeline(transaction=False)
+        for script, keys, *arguments in (one, other):
+            if is_known:
+                # A Cluster's pipeline has no evalsha, lest a node does not know the script; that is seen to here.
+                pipeline.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
+            else:
+                pipeline.eval(script, len(keys), *keys, *arguments)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        if not any(map(_is_unknown_script, replies)):
+            break
+    return replies
 
 
 def _is_unknown_script(reply: Any) -> bool:
