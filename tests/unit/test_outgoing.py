@@ -89,7 +89,7 @@ async def test_of_a_stream_the_terminal_event_is_looked_at_before_it_leaves(kind
         for chunk in chunks:
             yield chunk
 
-    async for chunk in watch_stream(stream(), outgoing.look_at_event):
+    async for chunk in watch_stream(stream(), outgoing.look_at_event, outgoing.is_waiting):
         seen.append((chunk, len(again)))
     assert seen == list(zip(chunks, [0, 1, 1], strict=True))
 
@@ -101,6 +101,26 @@ async def test_a_text_that_names_a_terminal_event_is_none():
     await outgoing.look_at_event('data: not JSON "response.completed"\n\n')
     await outgoing.look_at({"id": "x", **CHANGED})
     assert again == {"x": [CHANGED]}
+
+
+async def test_nothing_is_looked_at_before_a_reply_is_stored_or_after_it_has_left():
+    outgoing, looked = Outgoing(lambda response_id: response_id), []
+
+    async def store_again(reply):
+        raise AssertionError("The reply is what was stored.")
+
+    async def stream():
+        yield event("response.created", {"id": "x", **REPLY})
+        outgoing.keep("x", REPLY, store_again)
+        yield event("response.completed", {"id": "x", **REPLY})
+        yield "data: [DONE]\n\n"
+
+    async def look(chunk):
+        looked.append(chunk)
+        await outgoing.look_at_event(chunk)
+
+    chunks = [chunk async for chunk in watch_stream(stream(), look, outgoing.is_waiting)]
+    assert len(chunks) == 3 and looked == chunks[1:2]
 
 
 async def test_a_stream_that_is_left_is_closed():

@@ -193,9 +193,9 @@ def store_stream_in_redis(anext_: AsyncFunction) -> AsyncFunction:
     """Decorates the stream's ``__anext__``: stores the turn before its terminal event leaves."""
 
     @functools.wraps(anext_)
-    async def next_event(stream: Any) -> Any:
+    def next_event(stream: Any) -> Awaitable[Any]:  # no coroutine of its own: it would be one more for every event
         keeper = StreamKeeper.of(stream)
-        return await (anext_(stream) if keeper is None else keeper.next_event(stream, anext_))
+        return anext_(stream) if keeper is None else keeper.next_event(stream, anext_)
 
     return next_event
 

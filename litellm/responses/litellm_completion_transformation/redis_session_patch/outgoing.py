@@ -34,6 +34,10 @@ class Outgoing:
         """``reply``, without its id, is stored; ``store_again`` puts another one in its place."""
         self._kept[response_id] = reply, store_again
 
+    def is_waiting(self) -> bool:
+        """Whether a reply is stored that has not left yet; of a stream, none is before its terminal event."""
+        return bool(self._kept)
+
     def expected(self, reply: Reply, asked_model: str | None, is_stream: bool) -> Reply:
         """``reply`` as it will probably leave."""
         self._asked_model, self._is_stream = asked_model, is_stream
@@ -62,11 +66,14 @@ class Outgoing:
 OUTGOING: ContextVar[Outgoing | None] = ContextVar("redis_session_patch_outgoing", default=None)
 
 
-async def watch_stream(chunks: Any, look: Callable[[Any], Awaitable[None]]) -> AsyncIterator[Any]:
-    """``chunks``, each looked at before it leaves."""
+async def watch_stream(
+    chunks: Any, look: Callable[[Any], Awaitable[None]], is_waiting: Callable[[], bool] = lambda: True
+) -> AsyncIterator[Any]:
+    """``chunks``, each looked at before it leaves, if then something ``is_waiting`` for it."""
     async with contextlib.aclosing(chunks) if hasattr(chunks, "aclose") else contextlib.nullcontext():
         async for chunk in chunks:
-            await look(chunk)
+            if is_waiting():
+                await look(chunk)
             yield chunk
 
 

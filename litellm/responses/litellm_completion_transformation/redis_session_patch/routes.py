@@ -171,7 +171,7 @@ def _watched(upstreams: Endpoint) -> Endpoint:
         reply = await upstreams(**given)
         if hasattr(reply, "body_iterator"):
             look = functools.partial(_safely, runtime, outgoing.look_at_event)
-            reply.body_iterator = watch_stream(reply.body_iterator, look)
+            reply.body_iterator = watch_stream(reply.body_iterator, look, outgoing.is_waiting)
         else:
             await _safely(runtime, outgoing.look_at_reply, reply)
         return reply
