@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,22 +73,12 @@ async def erase_user(url: str, user: str) -> int:
 
 def turn_of(asked: str, answered: str) -> Turn:
     """A turn as the bridge hands it over."""
-    answer = ({"role": "assistant", "content": answered},)
-    return Turn(JsonText(dump_json(asked)), answer, None, "deepseek", SESSION_ID)
+    return _turn(asked, {"role": "assistant", "content": answered}, None)
 
 
 def turns_of(conversation: ChatConversation) -> list[Turn]:
     """`instructions` go with every turn, as clients send them."""
-    return [
-        Turn(
-            JsonText(dump_json(asked_of(turn.sent))),
-            ({name: value for name, value in turn.answered.items() if value},),
-            conversation.instructions,
-            "deepseek",
-            SESSION_ID,
-        )
-        for turn in conversation.turns
-    ]
+    return [_turn(asked_of(turn.sent), turn.answered, conversation.instructions) for turn in conversation.turns]
 
 
 def asked_of(messages: tuple[dict, ...]) -> str | list[dict]:
@@ -94,3 +86,26 @@ def asked_of(messages: tuple[dict, ...]) -> str | list[dict]:
     (first, *others) = messages
     is_text = not others and first["role"] == "user" and isinstance(first["content"], str)
     return first["content"] if is_text else input_items_of(messages)
+
+
+def _turn(asked: str | list[dict], answered: dict, instructions: str | None) -> Turn:
+    answer = ({name: value for name, value in answered.items() if value},)
+    reply = _reply(asked, answered, instructions)
+    return Turn(JsonText(dump_json(asked)), answer, instructions, "deepseek", SESSION_ID, reply)
+
+
+def _reply(asked: str | list[dict], answered: dict, instructions: str | None) -> dict:
+    """What LiteLLM makes of the model's answer for the client, which is kept but for its id."""
+    from litellm.responses.litellm_completion_transformation.transformation import LiteLLMCompletionResponsesConfig
+
+    completion = {
+        "id": f"chatcmpl-{uuid.uuid4()}",
+        "created": int(time.time()),
+        "model": "deepseek-chat",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": answered}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 100, "total_tokens": 200},
+    }
+    made = LiteLLMCompletionResponsesConfig.transform_chat_completion_response_to_responses_api_response(
+        asked, {"instructions": instructions} if instructions else {}, completion
+    )
+    return {name: value for name, value in made.model_dump(mode="json").items() if name != "id"}

@@ -14,16 +14,18 @@ TABLE = results.FOLDER.with_name("cost.md")
 PLACE = re.compile(r"(?<=<!-- cost -->\n).*?(?=\n<!-- /cost -->)", re.DOTALL)
 KILOBYTE, GIGABYTE = 1e3, 1e9
 HEAD = """\
-Measured with `make bench` and `make bench-long` on {machine}.
-On against off, side by side in one run; off, the client sends the whole conversation itself. The data is in
-[bench/results/cost](bench/results/cost).
+Measured with `make bench` on {machine}.
+{how}The data is in [bench/results/cost](bench/results/cost).
 
 """
+ON_AND_OFF = "On against off, side by side in one run; off, the client sends the whole conversation itself. "
 
 
 def text() -> str:
     lines = [f"| {what} | {figure} |" for what, figure in rows()]
-    head = HEAD.format(machine=described(next(iter(sections().values()))["machine"]))
+    known = sections()
+    how = ON_AND_OFF if "turns" in known else ""
+    head = HEAD.format(machine=described(next(iter(known.values()))["machine"]), how=how)
     return head + "\n".join(["| what | measured |", "|---|---|", *lines]) + "\n"
 
 
