@@ -10,6 +10,7 @@ import pytest
 
 from lab.answers import Answer
 from lab.replay import Setting
+from lab.trees import installed_release
 
 from .asking import Asker, Exchange, check_is_unknown
 from .upstream import CARRIES_INSTRUCTIONS
@@ -46,6 +47,19 @@ INPUTS = {
     "control characters": "a\x00b\x1f\x7f\tc",
     "a lone surrogate": LONE_SURROGATE,
 }
+CALL = {"type": "function_call", "call_id": "call_1", "name": "look_up", "arguments": "{}"}
+RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "found"}
+# What the API does not have, and upstream takes.
+ODD_INPUTS = {
+    "a part of no kind": [user([{"text": "One."}])],
+    "texts for parts": [user(["One.", text_part("Two.")])],
+    "no content": [user("One."), {"role": "assistant", "content": None}],
+    "a result of no call": [user("One."), {**RESULT, "call_id": None}],
+    "a result that is an object": [user("One."), CALL, {**RESULT, "output": {"found": [1]}}],
+    "a call by another name of its id": [user("One."), {**CALL, "call_id": None, "id": "call_1"}, RESULT],
+    "arguments that are an object": [user("One."), {**CALL, "arguments": {"a": 1}}, RESULT],
+    "a kind of null": [{"type": None, **user("One.")}],
+}
 ANSWERS = {
     "nothing": Answer(""),
     "a refusal": Answer("I will not.", finish="refusal"),
@@ -79,6 +93,15 @@ def test_every_input_comes_back(said: Any, asker: Asker) -> None:
         assert first.request is None
         return
     check_is_as_told_whole(asker, said, first)
+
+
+@pytest.mark.parametrize("said", ODD_INPUTS.values(), ids=ODD_INPUTS)
+def test_an_input_of_an_odd_form_is_in_the_history_what_it_was(said: Any, asker: Asker) -> None:
+    first = asker.ask(said)
+    if first.status == 200:
+        check_is_as_told_whole(asker, said, first)
+    else:  # no release takes less than another that is newer
+        assert installed_release() < "1.106", first.reply
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)

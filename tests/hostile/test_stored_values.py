@@ -122,6 +122,13 @@ def test_every_field_of_a_turn_may_be_anything(number: int, target: Target) -> N
     target.check_all([(c.name, lambda c=c: stored.put_turn(number, c.text), c.is_plausible) for c in changes])
 
 
+def test_of_a_turn_in_an_odd_form_every_field_may_be_anything(target: Target) -> None:
+    """It is read as it was sent, so the history is what stands there, or none."""
+    stored = target.stored
+    changes = some_of(list(changes_of({**stored.turns[2], "odd": True})), 3)
+    target.check_all([(c.name, lambda c=c: stored.put_turn(2, c.text), True) for c in changes])
+
+
 def test_a_value_may_end_at_any_byte(target: Target) -> None:
     stored = target.stored
     record, text = stored.redis.get(stored.session_key), dump(stored.turns[1])

@@ -59,26 +59,37 @@ def user(content: object = "hello", **fields: object) -> dict:
 
 
 CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+CUSTOM = {"type": "custom_tool_call", "call_id": "c1", "name": "f", "input": "x"}
 RESULT = {"type": "function_call_output", "call_id": "c1", "output": "42"}
+IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
+NO_TEXTS = [5, 1.5, True, [], {}, [5], {"a": 1}]
 
 
 @pytest.mark.parametrize(
     "item",
     [
         user(),
-        user([{"type": "input_text", "text": "x"}]),
-        user(type="message"),
+        user([{"type": "input_text", "text": "x"}, IMAGE]),
+        user(type="message", id=None),
         CALL,
-        {**CALL, "call_id": None, "id": "c1"},
-        {**CALL, "type": "custom_tool_call", "input": "x"},
+        CUSTOM,
         RESULT,
+        {**RESULT, "output": [{"type": "input_text", "text": "42"}, IMAGE]},
         {**RESULT, "type": "custom_tool_call_output"},
-        {"type": "reasoning", "summary": []},
-        {"type": "an item of tomorrow"},
+        {
+            "type": "reasoning",
+            "id": "r1",
+            "summary": [{"type": "summary_text", "text": "x"}],
+            "encrypted_content": None,
+        },
+        {"type": "an item of tomorrow", "new": {"a": [1]}},
     ],
+    ids=str,
 )
 def test_an_input_of_responses_items_is_a_turn_s(item):
-    assert read_back(Turn([item])).input == [item]
+    turn = conv.encode_turn(Turn([item]), None)
+    assert b'"odd"' not in turn
+    assert conv.decode_turns(turn)[0].input == [item]
 
 
 @pytest.mark.parametrize(
@@ -90,54 +101,114 @@ def test_an_input_of_responses_items_is_a_turn_s(item):
         [],
         {},
         {"content": "x"},
-        {"role": "nobody", "content": "x"},
+        user(role="nobody"),
+        user(role=["user"]),
+        user(type=None),
+        user(type=["message"]),
         {"type": ""},
         {"type": 7},
-        {"role": ["user"], "type": None},
-        {**CALL, "call_id": ["c1"]},
-        {**CALL, "call_id": "", "id": None},
-        {**CALL, "name": None},
-        {**CALL, "name": {"a": 1}},
-        {**RESULT, "call_id": 7},
-        {**RESULT, "call_id": None},
+        *(user(each) for each in [5, 1.5, True, {}, {"a": 1}, None, [5], [None], [[]], ["x"], [{}]]),
+        *(user([{"type": "input_text", "text": each}]) for each in NO_TEXTS),
+        user([{"type": "input_image", "image_url": 5}]),
+        user([{"type": ["input_text"], "text": "x"}]),
+        {**CALL, "call_id": "", "id": "c1"},
+        *({**CALL, name: each} for name in ("call_id", "name", "arguments") for each in [*NO_TEXTS, None]),
+        {**CALL, "name": ""},
+        {**CUSTOM, "input": {"a": 1}},
+        *({**RESULT, "call_id": each} for each in [*NO_TEXTS, "", None]),
+        *({**RESULT, "output": each} for each in [5, True, {"a": 1}, None, [{}], ["x"], [None]]),
+        {"type": "reasoning", "summary": [5]},
+        {"type": "reasoning", "encrypted_content": 5},
+        {"type": "an item of tomorrow", "role": "user", "content": 5},
     ],
     ids=str,
 )
 def test_an_input_that_no_client_sent_is_unreadable(item):
     with pytest.raises(conv.Unreadable):
-        read_back(Turn([item]))
+        conv.decode_turns(altered(TURN, input=[item]))
 
 
-@pytest.mark.parametrize("given", [None, 7, {"role": "user"}, True])
+@pytest.mark.parametrize("given", [None, 7, {"role": "user"}, True, {}, ...])
 def test_an_input_is_a_text_or_a_list(given):
     with pytest.raises(conv.Unreadable):
-        read_back(Turn(given))
+        conv.decode_turns(altered(TURN, input=given))
+
+
+@pytest.mark.parametrize("item", [{**RESULT, "output": {"a": 1}}, {**RESULT, "call_id": None}, user(["x"])], ids=str)
+def test_what_upstream_took_is_read_as_it_was_sent_whatever_its_form(item):
+    for given in ([item], conv.take_down([item])):
+        assert read_back(Turn(given)).input == [item]
+    again = conv.encode_turn(read_back(Turn([item])), None)
+    assert conv.decode_turns(again) == (read_back(Turn([item])),)
+
+
+FUNCTION = {"name": "f", "arguments": "{}"}
+TOOL_CALL = {"id": "c1", "type": "function", "function": FUNCTION}
+ANSWER = {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}
+
+
+def calling(**fields: object) -> dict:
+    return {**ANSWER, "tool_calls": [{**TOOL_CALL, **fields}]}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ANSWER,
+        {**ANSWER, "content": "Wait.", "reasoning_content": "Hm.", "thinking_blocks": [{"thinking": "Hm."}]},
+        {**ANSWER, "tool_calls": None, "provider_specific_fields": {"anything": [5]}},
+        {"role": "assistant", "content": [{"type": "text", "text": "x"}], "new": 5},
+        {"role": "tool", "tool_call_id": "c1", "content": "42"},
+    ],
+    ids=str,
+)
+def test_an_answer_comes_back(message):
+    assert read_back(Turn("q", (message,))).answer == (message,)
 
 
 @pytest.mark.parametrize(
     "message",
     [
         "text",
+        None,
+        [],
         {},
         {"role": "nobody"},
+        {"role": ["assistant"]},
         {"content": "x"},
-        {"role": "assistant", "content": 7},
-        {"role": "assistant", "content": {"a": 1}},
-        {"role": "assistant", "tool_calls": "x"},
-        {"role": "assistant", "tool_calls": None},
-        {"role": "assistant", "tool_calls": ["x"]},
-        {"role": "assistant", "tool_calls": [{"function": "f"}]},
+        *({"role": "assistant", "content": each} for each in [7, True, {"a": 1}, [{}], ["x"], [None], [[]]]),
+        *({**ANSWER, "tool_calls": each} for each in ["x", 5, {}, ["x"], [None], [{}], [{"function": "f"}]]),
+        *(calling(id=each) for each in [*NO_TEXTS, None]),
+        *(calling(function=each) for each in [5, None, {}, {"name": "f"}, {"arguments": "{}"}]),
+        *(calling(function={**FUNCTION, "name": each}) for each in [*NO_TEXTS, ""]),
+        *(calling(function={**FUNCTION, "arguments": each}) for each in NO_TEXTS),
+        {**ANSWER, "reasoning_content": 5},
+        {**ANSWER, "thinking_blocks": 5},
+        {**ANSWER, "thinking_blocks": [{"thinking": 5}]},
+        {**ANSWER, "provider_specific_fields": [5]},
+        {"role": "tool", "tool_call_id": 5, "content": "42"},
     ],
     ids=str,
 )
-def test_an_answer_that_no_provider_gave_is_unreadable(message):
+def test_an_answer_that_no_provider_gave_is_neither_read_nor_written(message):
     with pytest.raises(conv.Unreadable):
-        read_back(Turn("q", (message,)))
+        conv.decode_turns(altered(TURN, answer=[message]))
+    with pytest.raises(ValueError):
+        conv.encode_turn(Turn("q", (message,)), None)
 
 
 @pytest.mark.parametrize(
     "fields",
-    [{"answer": None}, {"answer": {}}, {"instructions": 7}, {"instructions": False}, {"maker": []}, {"session": 1}],
+    [
+        {"answer": None},
+        {"answer": {}},
+        {"instructions": 7},
+        {"instructions": False},
+        {"instructions": True},
+        {"maker": []},
+        {"session": 1},
+        {"odd": 1, "input": 5},
+    ],
     ids=str,
 )
 def test_a_field_of_another_type_is_unreadable(fields):
@@ -151,7 +222,7 @@ def test_unknown_fields_are_ignored_and_missing_ones_have_defaults():
     assert conv.decode_record(altered(RECORD, surprise=1)) == conv.decode_record(RECORD)
 
 
-@pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
+@pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"9" * 5_000])
 def test_numbers_that_json_lacks_are_unreadable(constant):
     with pytest.raises(conv.Unreadable):
         conv.decode_turns(TURN.replace(b'"q"', b'[{"type":"x","n":' + constant + b"}]"))
@@ -167,8 +238,16 @@ def test_instructions_that_stay_are_said_once():
     assert text.count(b"x" * 500) == 1 and conv.decode_turns(text) == tuple(turns)
 
 
-def test_a_first_turn_that_says_its_instructions_are_as_before_has_none():
-    assert conv.decode_turns(altered(TURN, instructions=True))[0].instructions is None
+def test_instructions_that_are_as_before_where_there_were_none_are_unreadable():
+    with pytest.raises(conv.Unreadable):
+        conv.decode_turns(TURN + altered(TURN, instructions=True))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_json_lacks_is_not_written(number):
+    for write in (conv.take_down, lambda value: conv.encode_turn(Turn("q", ({"role": "user", "x": value},)), None)):
+        with pytest.raises(ValueError):
+            write(number)
 
 
 def test_an_error_about_a_stored_value_does_not_quote_it():

@@ -41,7 +41,7 @@ def test_turns_come_back_exactly(request, instructions, answer):
     turn = Turn(request, tuple(answer), instructions, "claude", "session")
     again = conv.encode_turn(turn, turn)
     assert conv.decode_turns(conv.encode_turn(turn, None) + again) == (turn, turn)
-    early = Turn(conv.JsonText(conv.dump_json(request)), tuple(answer), instructions, "claude", "session")
+    early = Turn(conv.take_down(request), tuple(answer), instructions, "claude", "session")
     assert conv.encode_turn(early, turn) == again
 
 

@@ -67,6 +67,7 @@ async def change_record(client: Any, response_id: str, **fields: Any) -> None:
         ({"o": None}, Miss.UNREADABLE),
         ({"o": ["alice"]}, Miss.UNREADABLE),
         ({"o": [1, 2, 3, 4]}, Miss.UNREADABLE),
+        ({"o": ["\ud800", None]}, Miss.UNREADABLE),
         ({"o": [None] * 3}, Miss.DENIED),
         ({"v": 3}, Miss.UNREADABLE),
         ({"v": ...}, Miss.UNREADABLE),

@@ -111,13 +111,19 @@ async def test_an_id_that_is_out_and_free_is_stored_as_it_is(store):
     assert await inputs_of(store, "free") == ["a"]
 
 
-NO_INPUTS = [{1, 2}, [object()], 7, None, {"role": "user"}, [{"no": "item"}], ["text"]]
+NO_JSON = [{1, 2}, [object()], [{"role": "user", "content": float("nan")}]]
 
 
-@pytest.mark.parametrize("text", NO_INPUTS, ids=map(str, range(len(NO_INPUTS))))
+@pytest.mark.parametrize("text", NO_JSON, ids=map(str, range(len(NO_JSON))))
 async def test_what_could_not_be_read_again_is_not_stored(redis_client, store, text):
     with pytest.raises(NotStored, match="cannot be stored"):
         await say(store, conv.Turn(text))
+    assert await redis_client.keys("*") == []
+
+
+async def test_an_answer_that_could_not_be_read_again_is_not_stored(redis_client, store):
+    with pytest.raises(NotStored, match="cannot be stored"):
+        await say(store, conv.Turn("q", ({"role": "assistant", "tool_calls": [{}]},)))
     assert await redis_client.keys("*") == []
 
 

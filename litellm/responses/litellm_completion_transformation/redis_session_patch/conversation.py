@@ -5,6 +5,7 @@ so a record has the same size however long the conversation grows.
 """
 
 import json
+import math
 import re
 import secrets
 from dataclasses import dataclass, replace
@@ -12,14 +13,12 @@ from typing import Any
 
 from .owner import Owner
 from .replies import lengthen, shorten
+from .shapes import is_input, is_message, is_text
 
 FORMAT = 2  # changes only when an older reader would be wrong
 
 NO_TURN = "0"
 _TURN_BITS = 48  # Redis keeps a turn as a score too, exact up to 53 bits
-_ROLES = ("assistant", "user", "system", "developer", "tool", "function")
-_RESULTS = ("function_call_output", "custom_tool_call_output")
-_CALLS = ("function_call", "custom_tool_call")
 
 
 class Unreadable(ValueError):
@@ -28,9 +27,10 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class JsonText:
-    """A value as JSON, taken at a time when nobody had changed it yet."""
+    """A client's input as JSON, taken at a time when nobody had changed it yet. ``is_odd``: see ``encode_turn``."""
 
     text: str
+    is_odd: bool
 
 
 @dataclass(frozen=True)
@@ -92,20 +92,29 @@ def new_turn_id() -> str:
     return str(1 + secrets.randbits(_TURN_BITS))
 
 
+def take_down(client_input: Any) -> JsonText:
+    """Raises TypeError or ValueError for what JSON lacks."""
+    return JsonText(dump_json(client_input), not is_input(client_input))
+
+
 def encode_turn(turn: Turn, before: Turn | None) -> bytes:
     """The turn's part of its conversation's text: a JSON object and a comma. NUL and lone surrogates survive.
 
-    Instructions that are those of the turn ``before`` are ``true``; of a reply, what ``replies`` makes of it. Raises
-    TypeError or ValueError for what JSON lacks.
+    Instructions that are those of the turn ``before`` are ``true``; of a reply, what ``replies`` makes of it. An input
+    of no known shape that upstream took all the same is ``odd``, so that a reader does the same. Raises TypeError or
+    ValueError for what JSON lacks, and for an answer that could not be read again.
     """
-    client_input = turn.input.text if isinstance(turn.input, JsonText) else dump_json(turn.input)
+    client_input = turn.input if isinstance(turn.input, JsonText) else take_down(turn.input)
+    _check(all(map(is_message, turn.answer)), "an answer")
+    _check_texts(turn.instructions, turn.maker, turn.session_id)
     is_as_before = before is not None and turn.instructions is not None and turn.instructions == before.instructions
     rest: dict[str, Any] = {"answer": turn.answer, "maker": turn.maker, "session": turn.session_id}
     rest["instructions"] = True if is_as_before else turn.instructions
     if turn.reply is not None:
         rest |= shorten(turn.reply, _reply_of(before), _texts_of(turn))
+    rest["odd"] = True if client_input.is_odd else None
     said = {name: value for name, value in rest.items() if value is not None}
-    return f'{{"v":{FORMAT},"input":{client_input},{dump_json(said)[1:]},'.encode("utf-8", "surrogatepass")
+    return f'{{"v":{FORMAT},"input":{client_input.text},{dump_json(said)[1:]},'.encode("utf-8", "surrogatepass")
 
 
 def decode_turns(text: bytes) -> tuple[Turn, ...]:
@@ -114,13 +123,14 @@ def decode_turns(text: bytes) -> tuple[Turn, ...]:
     for fields in _load_json(b"[%s]" % text[:-1]):
         _check(isinstance(fields, dict) and fields.get("v") == FORMAT, "a turn")
         if fields.get("instructions") is True:
-            fields["instructions"] = turns[-1].instructions if turns else None
+            _check(turns and turns[-1].instructions is not None, "instructions")
+            fields["instructions"] = turns[-1].instructions
+        _check(is_input(fields.get("input")) or fields.get("odd") is True, "an input")
         answer = fields.get("answer", [])
-        _check(isinstance(answer, list), "an answer")
+        _check(isinstance(answer, list) and all(map(is_message, answer)), "an answer")
         texts = [fields.get(name) for name in ("instructions", "maker", "session")]
-        _check(all(each is None or isinstance(each, str) for each in texts), "a text")
+        _check_texts(*texts)
         turn = Turn(fields.get("input"), tuple(answer), *texts)
-        check_turn(turn)
         if fields.get("response") is not None:
             turn = replace(turn, reply=_reply_in(fields, turns[-1] if turns else None, turn))
         turns.append(turn)
@@ -141,13 +151,6 @@ def _reply_of(turn: Turn | None) -> dict[str, Any]:
 def _texts_of(turn: Turn) -> dict[str, Any]:
     """Where a reply's texts may stand in its turn too."""
     return {"answer": turn.answer, "instructions": turn.instructions}
-
-
-def check_turn(turn: Turn) -> None:
-    """Raises Unreadable for what no client sent and no provider answered: upstream would fail or guess."""
-    if not isinstance(turn.input, str):
-        _check(isinstance(turn.input, list) and all(map(_is_item, turn.input)), "an input")
-    _check(all(map(_is_message, turn.answer)), "an answer")
 
 
 def encode_record(record: Record) -> bytes:
@@ -173,10 +176,10 @@ def decode_record(data: bytes) -> Record:
     fields = _load_json(data)
     _check(isinstance(fields, dict) and fields.get("v") == FORMAT, "a format")
     conversation, turn, owner = fields.get("c"), fields.get("t"), fields.get("o")
-    _check(isinstance(conversation, str) and re.fullmatch(r"[\w-]{1,32}", conversation, re.ASCII), "a conversation")
+    _check(_is_token(conversation), "a conversation")
     _check(isinstance(turn, str) and re.fullmatch(r"[1-9][0-9]{0,14}", turn), "a turn")
     _check(isinstance(owner, list) and len(owner) >= 2, "an owner")
-    _check(all(part is None or isinstance(part, str) for part in owner), "an owner")
+    _check(all(part is None or _is_token(part) for part in owner), "an owner")
     numbers: list[Any] = [fields.get(name) for name in "nbska"]
     _check(all(type(number) is int and 0 <= number < 1 << 48 for number in numbers) and numbers[0] > 0, "a number")
     turns, stored_bytes, size, crc, started = numbers
@@ -184,7 +187,7 @@ def decode_record(data: bytes) -> Record:
 
 
 def dump_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain, allow_nan=False)
 
 
 def _plain(value: object) -> object:
@@ -201,40 +204,24 @@ def _load_json(data: bytes) -> Any:
         raise Unreadable("A stored value is not JSON.") from error
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
-_JSON = json.JSONDecoder(parse_constant=_refuse)
+_JSON = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
+
+
+def _is_token(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[\w-]{1,32}", value, re.ASCII) is not None
+
+
+def _check_texts(*texts: Any) -> None:
+    _check(all(text is None or is_text(text) for text in texts), "a text")
 
 
 def _check(is_right: object, what: str) -> None:
     if not is_right:
         raise Unreadable(f"A stored value has {what} that cannot be.")
-
-
-def _is_item(item: Any) -> bool:
-    """A Responses input item says what it is, a tool's call what is called, and its result whose it is."""
-    if not isinstance(item, dict):
-        return False
-    kind = item.get("type")
-    if kind in _RESULTS:
-        return _is_name(item.get("call_id"))
-    if kind in _CALLS:
-        return _is_name(item.get("call_id") or item.get("id")) and _is_name(item.get("name"))
-    return _is_name(kind) or item.get("role") in _ROLES
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
-
-
-def _is_message(message: Any) -> bool:
-    if not isinstance(message, dict) or message.get("role") not in _ROLES:
-        return False
-    content, calls = message.get("content"), message.get("tool_calls", [])
-    return (
-        (content is None or isinstance(content, str | list))
-        and isinstance(calls, list)
-        and all(isinstance(call, dict) and isinstance(call.get("function", {}), dict) for call in calls)
-    )

@@ -129,7 +129,7 @@ def _for_another_maker(message: Message) -> Message:
     kept = {
         name: value for name, value in message.items() if name not in ("thinking_blocks", "provider_specific_fields")
     }
-    if "tool_calls" in kept:
+    if kept.get("tool_calls"):
         kept["tool_calls"] = [_without_provider_fields(call) for call in kept["tool_calls"]]
     return kept
 

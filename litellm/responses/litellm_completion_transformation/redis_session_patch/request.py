@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from .conversation import NO_TURNS, Chain, JsonText, dump_json
+from .conversation import NO_TURNS, Chain, JsonText, take_down
 from .history import maker_of
 from .outgoing import OUTGOING, Outgoing
 from .owner import Owner, may_continue, owner_of
@@ -67,7 +67,7 @@ class Request:
         """Providers' transformations change nested values in place, so what is stored is taken down at once."""
         self.input = client_input
         try:
-            self.snapshot = JsonText(dump_json(client_input))
+            self.snapshot = take_down(client_input)
         except (TypeError, ValueError, RecursionError):  # Upstream may know what to do with it.
             self.snapshot = None
 
