@@ -131,7 +131,7 @@ def limited_user() -> Iterator[Way]:
 def rights() -> str:
     """The README's list of commands, as Redis' rules name them."""
     readme = (ROOT / "README.md").read_text()
-    listed = re.search(r"\*\*Rights\.\*\*(.*?)`litellm_patch:\*`", readme, re.DOTALL)
+    listed = re.search(r"\*\*Rights\.\*\*(.*?)Redis 5 or newer", readme, re.DOTALL)
     return " ".join(f"+{name.lower().replace(' ', '|')}" for name in re.findall(r"`([A-Z][A-Z ]*)`", listed[1]))
 
 
