@@ -27,7 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--merge", action="store_true")
-    arguments = parser.parse_args()
+    # A merge runs this program again, for each part of the inputs, with arguments of its own.
+    is_part = "-merge_inner=1" in sys.argv
+    arguments = parser.parse_args([] if is_part else None)
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     sys.path.insert(0, str(tree("patched")))
     # All of LiteLLM first, then the fork's own modules once more, so that these alone are instrumented.
@@ -54,7 +56,8 @@ def main() -> None:
         changed = mutate(data, random.Random(seed)) if seed % 3 else None
         return changed if changed is not None and len(changed) <= max_size else atheris.Mutate(data, max_size)
 
-    atheris.Setup([sys.argv[0], *options, *folders], target.read, custom_mutator=mutate_either)
+    given = sys.argv[1:] if is_part else [*options, *folders]
+    atheris.Setup([f"{sys.executable} -m {__package__}", *given], target.read, custom_mutator=mutate_either)
     atheris.Fuzz()
 
 
