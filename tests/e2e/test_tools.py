@@ -8,6 +8,7 @@ from itertools import cycle
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from lab.answers import Answer, ToolCall
 from lab.provider import Provider
@@ -137,6 +138,19 @@ def test_a_result_that_arrives_after_other_turns(turns: Turns, setting: Setting,
         told += [{"role": "user", "content": said}, *exchange.reply.output]
     told.append(result_of(call, "found a"))
     check_is_as_told_whole(late, asker.with_setting(setting.model, setting.stream), told)
+
+
+def test_a_call_that_upstream_put_back_stays_in_the_conversation(asker: Asker, redis: Redis) -> None:
+    """Its conversation is gone from Redis, and the process that answered still has the call in its memory."""
+    first = asker.ask("Look it up.", answer=called("a"), tools=TOOLS)
+    (call,) = first.reply.calls
+    redis.delete(*redis.scan_iter("litellm_patch:*", count=1_000))
+    answered = asker.ask([result_of(call, "found a")], first, tools=TOOLS)
+    last = asker.ask("And?", answered)
+    assert answered.said == ["found a"]
+    assert last.said == ["found a", answered.reply.text, "And?"]
+    for exchange in (answered, last):
+        check_calls(exchange, {call["call_id"]: ("a", "found a")})
 
 
 @pytest.mark.skipif(not HAS_CUSTOM_TOOLS, reason="this release has no custom tools on the bridge (no custom_tools.py)")

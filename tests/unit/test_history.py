@@ -10,6 +10,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.con
 from litellm.responses.litellm_completion_transformation.redis_session_patch.history import (
     answer_message,
     call_ids,
+    calls_put_back,
     history_messages,
     latest_instructions,
     maker_of,
@@ -177,3 +178,27 @@ def test_a_call_id_that_is_no_text_does_no_harm(call_id):
 def test_fields_that_say_nothing_are_left_out_of_a_message():
     assert answer_message({"content": "", "tool_calls": [], "name": None}) == {"role": "assistant", "content": ""}
     assert answer_message({"role": "user", "content": "a"}) == user("a")
+
+
+def item_of_result(call_id: str) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": call_id, "output": "done"}
+
+
+def item_of_call(call_id: str) -> dict[str, Any]:
+    return {"type": "function_call", "call_id": call_id, "name": "f", "arguments": "{}"}
+
+
+@pytest.mark.parametrize(
+    "request_input, found",
+    [
+        ([item_of_result("c1"), item_of_result("c2")], [item_of_call("c1"), item_of_call("c2")]),
+        ([item_of_call("c1"), item_of_result("c1"), item_of_result("c2")], [item_of_call("c2")]),
+        ([item_of_result("c3")], []),
+        ([{**item_of_result("c1"), "call_id": None}], []),
+        ([user("c1")], []),
+        ("c1", []),
+    ],
+)
+def test_a_call_that_the_client_did_not_send_with_its_result_was_put_back(request_input, found):
+    sent = [assistant(None, "c1"), result("c1"), assistant(None, "c2"), result("c2"), user("x")]
+    assert list(calls_put_back(sent, request_input)) == found

@@ -80,6 +80,21 @@ async def test_a_history_that_is_not_in_redis_is_stored_with_the_turn(store, run
     assert (await chain_of(store, "x")).turns[0] == given
 
 
+@pytest.mark.parametrize("history", [None, History(Source.NONE), History(Source.UNAVAILABLE)])
+async def test_a_call_that_upstream_put_back_is_stored_before_its_result(store, runtime, history):
+    call = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+    result = [{"type": "function_call_output", "call_id": "c1", "output": "42"}]
+    await store_answer(runtime, request_of(result, history=history, put_back=(call,)), "x", answer_of())
+    assert await inputs_of(store, "x") == [[call], result]
+
+
+async def test_a_call_that_the_history_has_is_not_stored_again(store, runtime):
+    chain = await chain_of(store, await say(store, "a"))
+    request = request_of("b", history=History(Source.REDIS, chain), put_back=({"type": "function_call"},))
+    await store_answer(runtime, request, "x", answer_of())
+    assert await inputs_of(store, "x") == ["a", "b"]
+
+
 @pytest.mark.parametrize("source", [Source.NONE, Source.UNAVAILABLE])
 async def test_a_turn_that_was_answered_without_a_history_is_stored_as_it_was(store, runtime, with_database, source):
     await store_answer(runtime, request_of("b", history=History(source)), "x", answer_of())

@@ -71,6 +71,20 @@ def without_repeated_calls(messages: Sequence[Any], request_input: Any, history:
     return [message for message in messages if not _only_repeats(message, known)]
 
 
+def calls_put_back(messages: Sequence[Any], request_input: Any) -> tuple[dict[str, Any], ...]:
+    """The calls, as items of an input, that upstream put before their results from its in-process cache."""
+    items = _items(request_input)
+    sent = {_call_id(item) for item in items if item.get("type") in _CALL_ITEMS}
+    wanted = {item.get("call_id") for item in items if str(item.get("type")).endswith("_output")} - sent
+    calls = [call for message in messages for call in _field(message, "tool_calls") or ()] if wanted else ()
+    found = {_field(call, "id"): _field(call, "function") for call in calls}
+    return tuple(
+        {"type": "function_call", "call_id": call_id, **{name: _field(called, name) for name in ("name", "arguments")}}
+        for call_id, called in found.items()
+        if call_id in wanted
+    )
+
+
 def new_after_restating(turn: Turn, request_input: Any) -> list[dict[str, Any]] | None:
     """The items of a new input that says the whole of ``turn`` again, less what it repeats; else ``None``.
 

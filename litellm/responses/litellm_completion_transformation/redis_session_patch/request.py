@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from .conversation import NO_TURNS, Chain, JsonText, take_down
-from .history import maker_of
+from .conversation import NO_TURNS, Chain, JsonText, Turn, take_down
+from .history import calls_put_back, maker_of
 from .outgoing import OUTGOING, Outgoing
 from .owner import Owner, may_continue, owner_of
 
@@ -42,9 +42,9 @@ class Request:
     ``completion``: the chat completion request, whose messages may still be changed before it is sent. ``snapshot``:
     the input as JSON before anybody could change it; ``None``: it has a form that is not stored. ``history``: ``None``
     before it was looked up, and for a first turn. ``connection_turns``: Responses items that a WebSocket connection
-    remembers of the conversation. ``outgoing``: the reply to the client. ``followed_id``: the previous response's
-    id as the client sent it, where only the connection knows it. ``provider_stream``: aiohttp's side of the provider's
-    answer, where upstream hides that it broke off.
+from .conversation import NO_TURNS, Chain, JsonText, Turn, take_down
+from .history import calls_put_back, maker_of
+from .outgoing import OUTGOING, Outgoing
     """
 
     owner: Owner
@@ -55,6 +55,7 @@ class Request:
     snapshot: JsonText | None = None
     history: History | None = None
     connection_turns: tuple[Any, ...] = ()
+    put_back: tuple[Any, ...] = ()
     is_early: bool = False
     outgoing: Outgoing | None = None
     followed_id: str | None = None
@@ -70,6 +71,12 @@ class Request:
             self.snapshot = take_down(client_input)
         except (TypeError, ValueError, RecursionError):  # Upstream may know what to do with it.
             self.snapshot = None
+
+    @property
+    def chain(self) -> Chain:
+        """What the model saw before the input."""
+        known = self.history.chain if self.history is not None else NO_TURNS
+        return known if known.turns or not self.put_back else Chain((Turn(list(self.put_back)),))
 
     @property
     def instructions(self) -> str | None:
@@ -151,6 +158,7 @@ def request_from_call(
         request.input, request.snapshot, request.history = around.input, around.snapshot, around.history
     else:
         request.take_input(call["request_input"])
+    request.put_back = calls_put_back(request.completion.get("messages") or (), request.input)
     return request
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from .connection import has_database
-from .conversation import NO_TURNS, Turn
+from .conversation import Turn
 from .history import answer_messages
 from .request import Request, is_unlogged
 from .results import Miss, NotStored, StoreError, StoreUnavailable
@@ -89,9 +89,8 @@ def _saving(
     request: Request, completion: Any, reply: Reply | None, **how: Any
 ) -> Callable[[SessionStore, Budget, str], Awaitable[str]]:
     async def save(store: SessionStore, budget: Budget, response_id: str) -> str:
-        chain = request.history.chain if request.history is not None else NO_TURNS
         turn = _turn(request, completion, reply)
-        return await store.save(response_id, turn, chain, budget, owner=request.owner, **how)
+        return await store.save(response_id, turn, request.chain, budget, owner=request.owner, **how)
 
     return save
 

@@ -46,12 +46,19 @@ def _fields(needed: Mapping[str, Shape], **others: Shape) -> Shape:
     return has_shape
 
 
-_PART = _fields(
+_CONTENTS = ("text", "image_url", "file_data", "file_id", "file_url", "file", "input_audio", "refusal", "thinking")
+_KNOWN_PART = _fields(
     {"type": _is_name},
     image_url=_either(is_text, _fields({"url": is_text})),
-    **dict.fromkeys(("text", "file_data", "file_id", "file_url", "filename"), is_text),
+    **dict.fromkeys(("text", "file_data", "file_id", "file_url", "filename", "refusal"), is_text),
 )
-_SAID = _either(is_text, _list_of(_PART))
+
+
+def _is_part(value: Any) -> bool:
+    return _KNOWN_PART(value) and any(value.get(name) is not None for name in _CONTENTS)
+
+
+_SAID = _either(is_text, _list_of(_is_part))
 
 _RESULT = _fields({"call_id": _is_name, "output": _SAID})
 _ITEMS: Mapping[str, Shape] = {
