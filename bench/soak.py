@@ -4,7 +4,8 @@
 
 Plain requests, streams and WebSockets, with tools and without, over all wire formats. What must be remembered is known:
 a conversation that no fault touched, all of it; any other, whole or nothing. Writes `bench/results/soak.json`, a point
-a second, and a plot. Ends with 1 when a request failed, a history was wrong, or one was lost without a fault.
+a second, and a plot. Ends with 1 when a request failed, a history was wrong, or one was lost without a fault; the proxy's log is then in
+`.build/soak.log`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from lab.load import FAILED, LOST, WRONG, Asked, Load, Talk
 from lab.memory import resident_bytes
 from lab.provider import Provider
 from lab.proxy import MODELS, Proxy
-from lab.trees import installed_release, tree
+from lab.trees import BUILD, installed_release, tree
 from lab.trial import hundredths, our_lines
 from lab.ways import WAYS, Way
 
@@ -157,6 +158,8 @@ def main() -> int:
         proxy = stack.enter_context(Proxy(way.options(provider.url, tree("patched"))))
         work = soak(proxy, provider, way, 60 * arguments.minutes, arguments.every, arguments.seed)
         result = {"way": way.name, "seed": arguments.seed, **asyncio.run(work)}
+        if result["bad"]:
+            (BUILD / "soak.log").write_text(proxy.log_text())
     arguments.file.parent.mkdir(parents=True, exist_ok=True)
     arguments.file.write_text(json.dumps(result, indent=1) + "\n")
     arguments.file.with_suffix(".svg").write_text(plot(result))

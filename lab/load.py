@@ -21,6 +21,8 @@ from .recording import ProviderState
 from .wire import Call, Conversation, Message, Result, canonical_json, tidy
 
 FIRST, WHOLE, LOST, WRONG, FAILED = "first", "whole", "lost", "wrong", "failed"
+# Upstream's answer to a result whose call it has not got, for Gemini, which cannot be sent one.
+NO_CALL = "Missing corresponding tool call"
 LOOK_UP = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
 
 
@@ -145,7 +147,7 @@ class Teller:
         reply = await self.line.ask(sent, tag, self.reply.id if self.reply else None, **tools)
         received = self._provider.take(tag)
         verdict, detail = self._judge(reply, new, [each.conversation for each in received])
-        if verdict not in (FAILED, WRONG):
+        if verdict not in (FAILED, WRONG) and received:
             self.reply, self.seen = reply, (*received[-1].conversation, answered_by(reply))
         return verdict, detail
 
@@ -153,6 +155,8 @@ class Teller:
         return next(iter(self.reply.calls), None) if self.reply else None
 
     def _judge(self, reply: Reply, new: Message, received: Sequence[Conversation]) -> tuple[str, str]:
+        if self.seen and new.results and not received and NO_CALL in str(reply.body):
+            return LOST, ""
         if reply.status != 200 or reply.broken or reply.body.get("status") != "completed":
             return FAILED, f"status {reply.status}, broken {reply.broken}: {str(reply.body)[:300]}"
         if len(received) != 1:

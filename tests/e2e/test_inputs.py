@@ -10,7 +10,6 @@ import pytest
 
 from lab.answers import Answer
 from lab.replay import Setting
-from lab.trees import installed_release
 
 from .asking import Asker, Exchange, check_is_unknown
 from .upstream import CARRIES_INSTRUCTIONS
@@ -100,8 +99,8 @@ def test_an_input_of_an_odd_form_is_in_the_history_what_it_was(said: Any, asker:
     first = asker.ask(said)
     if first.status == 200:
         check_is_as_told_whole(asker, said, first)
-    else:  # no release takes less than another that is newer
-        assert installed_release() < "1.106", first.reply
+    else:  # for upstream has nothing to make of it for this provider
+        assert asker.setting.model != "chat-model" and first.request is None
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)

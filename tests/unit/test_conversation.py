@@ -110,6 +110,8 @@ def test_an_input_of_responses_items_is_a_turn_s(item):
         *(user(each) for each in [5, 1.5, True, {}, {"a": 1}, None, [5], [None], [[]], ["x"], [{}]]),
         *(user([{"type": "input_text", "text": each}]) for each in NO_TEXTS),
         user([{"type": "input_image", "image_url": 5}]),
+        user([{"type": "input_text"}]),
+        user([{**RESULT, "call_id": None}]),
         user([{"type": ["input_text"], "text": "x"}]),
         {**CALL, "call_id": "", "id": "c1"},
         *({**CALL, name: each} for name in ("call_id", "name", "arguments") for each in [*NO_TEXTS, None]),
