@@ -4,8 +4,8 @@
 
 Plain requests, streams and WebSockets, with tools and without, over all wire formats. What must be remembered is known:
 a conversation that no fault touched, all of it; any other, whole or nothing. Writes `bench/results/soak.json`, a point
-a second, and a plot. Ends with 1 when a request failed, a history was wrong, or one was lost without a fault; the proxy's log is then in
-`.build/soak.log`.
+a second, and a plot. Ends with 1 when a request failed, a history was wrong, or one was lost without a fault; then the
+proxy's log is in `.build/soak.log`.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ async def leave_often(client: AsyncResponsesClient, tags: Iterator[int], patienc
 
     async def converse() -> None:
         previous = None
-        while counts.total() < REQUESTS:
+        while counts["asked"] < REQUESTS:
             counts["asked"] += 1
             came = await ask_and_leave(client, next(tags), previous, chance, patience_seconds)
             counts["left"] += came is None

@@ -65,7 +65,7 @@ async def turns_counted(client: AsyncResponsesClient) -> dict[str, int]:
     """What became of the turns, by the proxy's own count."""
     reply = await client.http.get("/health/session_store", headers={"authorization": f"Bearer {client.key}"})
     reply.raise_for_status()
-    return reply.json()["turns"]
+    return reply.json()["counts"]["turns"]
 
 
 @pytest.mark.parametrize("manner", [PLAIN, STREAM], ids=str)
@@ -131,4 +131,5 @@ async def test_small_conversations_beside_large_ones_are_always_whole(talker: Ta
         assert {each.verdict for each in load.asked} == {FIRST, WHOLE}, [each for each in load.asked if each.detail]
         held.append(resident_bytes(way_proxy.pid))
     print("MB held after each round:", [number // MEGABYTE for number in held])
-    assert held[-1] < held[ROUNDS // 2] + MOST_GROWTH_BYTES
+    # What a round leaves to the allocator differs by 100 MB; what is lost in each would add up.
+    assert min(held[ROUNDS // 2 :]) < max(held[: ROUNDS // 2]) + MOST_GROWTH_BYTES
