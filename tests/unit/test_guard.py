@@ -131,6 +131,25 @@ async def test_a_busy_event_loop_does_not_use_up_the_budget(case):
     assert await case.run(crawl, LITTLE) == "done"
 
 
+@pytest.mark.parametrize("places, most_turns", [(2, 80), (0, 220)])
+async def test_a_busy_event_loop_waits_only_some_turns_longer_for_what_never_answers(places, most_turns):
+    case, loop, turns = Case(places), asyncio.get_running_loop(), 0
+    handle: asyncio.Handle
+
+    def be_busy() -> None:
+        nonlocal turns, handle
+        turns += 1
+        time.sleep(LITTLE / 10)
+        handle = loop.call_soon(be_busy)
+
+    handle = loop.call_soon(be_busy)
+    with pytest.raises(StoreUnavailable):
+        await case.run(case.wait, LITTLE)
+    handle.cancel()
+    assert turns < most_turns
+    case.let_go.set()
+
+
 async def test_the_budget_grows_with_the_bytes_to_move(case):
     async def move(_: Any, budget: Budget) -> str:
         budget.add_bytes(BYTES_PER_SECOND * 60)
