@@ -51,7 +51,6 @@ RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "found"
 # What the API does not have, and upstream takes.
 ODD_INPUTS = {
     "a part of no kind": [user([{"text": "One."}])],
-    "texts for parts": [user(["One.", text_part("Two.")])],
     "no content": [user("One."), {"role": "assistant", "content": None}],
     "a result of no call": [user("One."), {**RESULT, "call_id": None}],
     "a result that is an object": [user("One."), CALL, {**RESULT, "output": {"found": [1]}}],

@@ -131,7 +131,7 @@ async def test_a_busy_event_loop_does_not_use_up_the_budget(case):
     assert await case.run(crawl, LITTLE) == "done"
 
 
-@pytest.mark.parametrize("places, most_turns", [(2, 80), (0, 220)])
+@pytest.mark.parametrize("places, most_turns", [(2, 140), (0, 220)])
 async def test_a_busy_event_loop_waits_only_some_turns_longer_for_what_never_answers(places, most_turns):
     case, loop, turns = Case(places), asyncio.get_running_loop(), 0
     handle: asyncio.Handle

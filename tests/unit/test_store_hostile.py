@@ -14,6 +14,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.pac
 from litellm.responses.litellm_completion_transformation.redis_session_patch.results import Miss, OddValue
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import Reservation
 
+from .support.clients import Garbling
 from .support.inside import conversation_of
 from .support.stores import SESSION, Moved, chain_of, inputs_of, load, say, store_on, talk
 
@@ -220,3 +221,21 @@ async def test_a_turn_after_one_that_has_gone_gets_the_id_that_it_wanted(redis_c
     assert await say(store, "d", chain, as_id="held", id_is_out=True, reservation=held) == "held"
     assert await inputs_of(store, "c") == ["a", "c"]
     assert await inputs_of(store, "held") == ["a", "d"]
+
+
+ODD_REPLIES = [17, [b"a", 1], [b"a"], [b"a", b"P", b"b", b"P"], {}, 1.5]
+
+
+@pytest.mark.parametrize("reply", ODD_REPLIES, ids=str)
+@pytest.mark.parametrize("command", ["get", "read"])
+async def test_a_reply_of_another_type_is_an_unreadable_miss(redis_client, store, command, reply):
+    response_id = await say(store, "a")
+    assert await load(store_on(Garbling(redis_client, command, reply)), response_id) is Miss.UNREADABLE
+
+
+@pytest.mark.parametrize("reply", [b"OK", [b"a", 1], None, 1.5], ids=str)
+async def test_a_turn_is_not_stored_where_the_reply_is_of_another_type(redis_client, reply):
+    with pytest.raises(OddValue):
+        await say(store_on(Garbling(redis_client, "append", reply)), "a")
+    with pytest.raises(OddValue):
+        await store_on(Garbling(redis_client, "commit", reply)).reserve(Reservation("x"))

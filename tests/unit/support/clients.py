@@ -73,6 +73,20 @@ class Interposed:
         self.times_closed += 1
 
 
+class Garbling(Interposed):
+    """A client that gives ``reply`` for the command of this name, whatever Redis said."""
+
+    def __init__(self, client: Any, command: str, reply: Any):
+        self._command, self._reply = command, reply
+        super().__init__(client)
+
+    async def _around(self, name: str, run: Callable[[], Awaitable[Any]]) -> Any:
+        result = await super()._around(name, run)
+        if name != self._command:
+            return result
+        return [self._reply, *result[1:]] if isinstance(result, list) else self._reply
+
+
 class RoundTrips(Interposed):
     """A client that knows what it waited for Redis for."""
 

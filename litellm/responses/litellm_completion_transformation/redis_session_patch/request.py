@@ -42,9 +42,10 @@ class Request:
     ``completion``: the chat completion request, whose messages may still be changed before it is sent. ``snapshot``:
     the input as JSON before anybody could change it; ``None``: it has a form that is not stored. ``history``: ``None``
     before it was looked up, and for a first turn. ``connection_turns``: Responses items that a WebSocket connection
-from .conversation import NO_TURNS, Chain, JsonText, Turn, take_down
-from .history import calls_put_back, maker_of
-from .outgoing import OUTGOING, Outgoing
+    remembers of the conversation. ``put_back``: calls, as items, that upstream put before their results from a memory
+    of its own. ``outgoing``: the reply to the client. ``followed_id``: the previous response's id as the client sent
+    it, where only the connection knows it. ``provider_stream``: aiohttp's side of the provider's answer, where upstream
+    hides that it broke off.
     """
 
     owner: Owner

@@ -27,4 +27,4 @@ class NotStored(StoreError):
 
 
 class OddValue(StoreError):
-    """A key of ours holds another type of value."""
+    """A key of ours holds another type of value, or a reply of Redis has one."""

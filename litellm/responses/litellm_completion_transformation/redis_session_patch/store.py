@@ -180,6 +180,7 @@ class SessionStore:
         """A response's record, and its bytes."""
         key = self._session_key(response_id)
         value: bytes | None = await self._call(lambda client: client.get(key))
+        _expect(value is None or isinstance(value, bytes))
         if value is None or value[:1] == _RESERVED:
             return Miss.UNKNOWN
         head, _, seal = value.removeprefix(DELETED).partition(b"\n")
@@ -201,6 +202,8 @@ class SessionStore:
             if isinstance(reply, Exception):
                 raise reply
         found: list[bytes] | None = path
+        _expect(found is None or (isinstance(found, list) and all(isinstance(each, bytes) for each in found)))
+        _expect(not found or len(found) == 2 * record.turns)
         return found
 
     def _open_chain(self, record: Record, path: list[bytes]) -> Chain:
@@ -279,7 +282,9 @@ class SessionStore:
                     raise
             return await client.eval(script, len(keys), *keys, *arguments)
 
-        return await self._call(run)
+        reply = await self._call(run)
+        _expect(isinstance(reply, int))
+        return reply
 
     def _encode(self, turn: Turn, before: Turn | None) -> bytes:
         try:
@@ -332,6 +337,7 @@ async def _append_and_commit(append: _Command, commit: _Command, place: _Place, 
     for reply in (appended, committed):
         if isinstance(reply, Exception):
             raise reply
+        _expect(isinstance(reply, int))
     return int(appended)
 
 
@@ -355,6 +361,11 @@ def _is_unknown_script(reply: Any) -> bool:
     from redis.exceptions import NoScriptError
 
     return isinstance(reply, NoScriptError)
+
+
+def _expect(is_of_its_type: bool) -> None:
+    if not is_of_its_type:
+        raise OddValue("Redis gave a reply of another type")
 
 
 def _place(turns_key: str, before: str, turn_id: str) -> bytes:
