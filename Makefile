@@ -15,7 +15,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-rehearsal test-wheel fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 ##@ First minutes
 
@@ -67,6 +67,12 @@ test-monitoring: .build/$(UPSTREAM)/venv/ready .build/$(UPSTREAM)/trees .build/p
 
 test-faults: $(RELEASES:%=.build/%/venv/ready) .build/$(UPSTREAM)/trees ## Redis down, slow, moving, full or hostile, on every way to it (LONG=1: all of it)
 	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/topologies tests/faults tests/hostile
+
+# The ways to Redis on which something once was otherwise.
+WAYS_IN_CI = user or tls-cache or cluster or sentinel
+test-faults-short: $(RELEASES:%=.build/%/venv/ready) .build/$(UPSTREAM)/trees ## a part of test-faults: hostile values, limits, clients that leave, processes, four ways to Redis
+	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) $(filter-out %/test_outages.py,$(wildcard tests/faults/test_*.py)) tests/hostile
+	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/topologies -k "$(WAYS_IN_CI)"
 
 test-wheel: .build/$(UPSTREAM)/venv/ready ## the fork as a wheel: built, installed, asked, uninstalled
 	@.build/$(UPSTREAM)/venv/bin/python -m pytest $(PYTEST_ARGS) tests/release/test_wheel.py
@@ -136,8 +142,9 @@ faults: .build/$(UPSTREAM)/venv/ready ## the table of what we broke, measured an
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.faults
 
 SOAK_MINUTES ?= 30
+SOAK_FILE ?= bench/results/soak.json
 soak: .build/$(UPSTREAM)/venv/ready ## mixed traffic for SOAK_MINUTES (30), each answer checked, something happening to Redis all the time
-	@.build/$(UPSTREAM)/venv/bin/python -m bench.soak --minutes $(SOAK_MINUTES)
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.soak --minutes $(SOAK_MINUTES) --file $(SOAK_FILE)
 
 FUZZ_SECONDS ?= 600
 fuzz: .build/fuzz/venv/ready ## what reads stored bytes, tried with ever other ones for FUZZ_SECONDS (600)
