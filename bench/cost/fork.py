@@ -20,9 +20,8 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.con
 from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import (
     NO_TURNS,
     Chain,
-    JsonText,
     Turn,
-    dump_json,
+    take_down,
 )
 from litellm.responses.litellm_completion_transformation.redis_session_patch.erasing import erase
 from litellm.responses.litellm_completion_transformation.redis_session_patch.link import Link
@@ -91,7 +90,7 @@ def asked_of(messages: tuple[dict, ...]) -> str | list[dict]:
 def _turn(asked: str | list[dict], answered: dict, instructions: str | None) -> Turn:
     answer = ({name: value for name, value in answered.items() if value},)
     reply = _reply(asked, answered, instructions)
-    return Turn(JsonText(dump_json(asked)), answer, instructions, "deepseek", SESSION_ID, reply)
+    return Turn(take_down(asked), answer, instructions, "deepseek", SESSION_ID, reply)
 
 
 def _reply(asked: str | list[dict], answered: dict, instructions: str | None) -> dict:
