@@ -8,7 +8,8 @@ import json
 import math
 import re
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from .owner import Owner
@@ -111,7 +112,7 @@ def encode_turn(turn: Turn, before: Turn | None) -> bytes:
     rest: dict[str, Any] = {"answer": turn.answer, "maker": turn.maker, "session": turn.session_id}
     rest["instructions"] = True if is_as_before else turn.instructions
     if turn.reply is not None:
-        rest |= shorten(turn.reply, _reply_of(before), _texts_of(turn))
+        rest |= shorten(turn.reply, _reply_of(before), _texts_of(vars(turn)))
     rest["odd"] = True if client_input.is_odd else None
     said = {name: value for name, value in rest.items() if value is not None}
     return f'{{"v":{FORMAT},"input":{client_input.text},{dump_json(said)[1:]},'.encode("utf-8", "surrogatepass")
@@ -128,18 +129,18 @@ def decode_turns(text: bytes) -> tuple[Turn, ...]:
         _check(is_input(fields.get("input")) or fields.get("odd") is True, "an input")
         answer = fields.get("answer", [])
         _check(isinstance(answer, list) and all(map(is_message, answer)), "an answer")
-        texts = [fields.get(name) for name in ("instructions", "maker", "session")]
-        _check_texts(*texts)
-        turn = Turn(fields.get("input"), tuple(answer), *texts)
-        if fields.get("response") is not None:
-            turn = replace(turn, reply=_reply_in(fields, turns[-1] if turns else None, turn))
-        turns.append(turn)
+        instructions, maker, session = (fields.get(name) for name in ("instructions", "maker", "session"))
+        _check_texts(instructions, maker, session)
+        reply = _reply_in(fields, turns[-1] if turns else None)
+        turns.append(Turn(fields.get("input"), tuple(answer), instructions, maker, session, reply))
     return tuple(turns)
 
 
-def _reply_in(fields: dict[str, Any], before: Turn | None, turn: Turn) -> dict[str, Any]:
+def _reply_in(fields: dict[str, Any], before: Turn | None) -> dict[str, Any] | None:
+    if fields.get("response") is None:
+        return None
     try:
-        return lengthen(fields, _reply_of(before), _texts_of(turn))
+        return lengthen(fields, _reply_of(before), _texts_of(fields))
     except (LookupError, TypeError, ValueError) as error:
         raise Unreadable("A stored response has parts that cannot be.") from error
 
@@ -148,9 +149,9 @@ def _reply_of(turn: Turn | None) -> dict[str, Any]:
     return (turn.reply if turn is not None else None) or {}
 
 
-def _texts_of(turn: Turn) -> dict[str, Any]:
+def _texts_of(turn: Mapping[str, Any]) -> dict[str, Any]:
     """Where a reply's texts may stand in its turn too."""
-    return {"answer": turn.answer, "instructions": turn.instructions}
+    return {name: turn.get(name) for name in ("answer", "instructions")}
 
 
 def encode_record(record: Record) -> bytes:
@@ -187,7 +188,7 @@ def decode_record(data: bytes) -> Record:
 
 
 def dump_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain, allow_nan=False)
+    return _TO_JSON.encode(value)
 
 
 def _plain(value: object) -> object:
@@ -195,6 +196,9 @@ def _plain(value: object) -> object:
     if dump is None:
         raise TypeError(f"{type(value).__name__} cannot be stored.")
     return dump(exclude_none=True)
+
+
+_TO_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain, allow_nan=False)
 
 
 def _load_json(data: bytes) -> Any:

@@ -32,15 +32,17 @@ def lengthen(fields: Mapping[str, Any], before: Mapping[str, Any], turn: Mapping
     changed, gone = fields["response"], fields.get("gone", ())
     for (*parents, last), path in fields.get("same", ()):
         reduce(getitem, parents, changed)[last] = reduce(getitem, path, turn)
-    reply = {**{name: value for name, value in before.items() if name not in gone}, **changed}
+    reply = {**before, **changed}
+    for name in gone:
+        del reply[name]
     if not all(isinstance(item, dict) for item in reply.get("output") or ()):
         raise TypeError("An output item is an object.")
     return reply
 
 
 def _is_same(value: Any, before: Any) -> bool:
-    # As JSON, because to Python 1 and 1.0 and True are the same.
-    return before is not _NEW and value == before and json.dumps(value) == json.dumps(before)
+    # Not by == alone, because to Python 1 and 1.0 and True are the same.
+    return value is before or (value == before and json.dumps(value) == json.dumps(before))
 
 
 def _long_texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
