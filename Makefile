@@ -15,7 +15,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 ##@ First minutes
 
@@ -117,6 +117,9 @@ bench: .build/$(UPSTREAM)/venv/ready ## what a remembered turn costs: processor 
 bench-long: .build/$(UPSTREAM)/venv/ready ## the same with four times the rounds, and a million conversations in one Redis
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost turns store conversations scale --factor 4
 
+profile: .build/$(UPSTREAM)/venv/ready .build/profile/venv/ready ## the fork's own share of a turn, by function (2 minutes)
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost shares
+
 guard: .build/$(UPSTREAM)/venv/ready ## what must not get worse: ratios and counts only (3 minutes)
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost.guard
 
@@ -161,7 +164,7 @@ lint: .build/lint/venv/ready .build/$(UPSTREAM)/venv/ready ## style, format and 
 	@.build/lint/venv/bin/$(MYPY) --python-executable .build/$(UPSTREAM)/venv/bin/python $(TYPED)
 
 lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
-	@for name in $(MEASURED) demo image lint picture uv deploy deploy-binaries fuzz; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
+	@for name in $(MEASURED) demo image lint picture uv deploy deploy-binaries fuzz profile; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
 	  --python-version 3.10 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  $$(case $$name in deploy-binaries) echo --no-deps;; esac) \
 	  requirements/$$name.in -o requirements/$$name.txt; done

@@ -15,7 +15,7 @@ def machine() -> dict:
     kinds = (line.partition(":")[2].strip() for line in CPU_INFO.read_text().splitlines() if "model name" in line)
     (memory,) = (int(line.split()[1]) for line in MEMORY_INFO.read_text().splitlines() if "MemTotal" in line)
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
         "processor": next(kinds, platform.machine()),
         "memory_gib": round(memory / 2**20),
         "python": platform.python_version(),

@@ -43,6 +43,7 @@ def rows() -> Iterator[tuple[str, str]]:
     makers = {
         "turns": of_turns,
         "turns_with_metrics": of_metrics,
+        "shares": of_shares,
         "store": of_store,
         "sizes": of_sizes,
         "conversations": of_conversations,
@@ -81,6 +82,11 @@ def of_turns(section: dict) -> Iterator[tuple[str, str]]:
 def of_metrics(section: dict) -> Iterator[tuple[str, str]]:
     figure = plain_and_stream(section, "on, metrics", "off, metrics", "processor", ".3f")
     yield "processor time with LiteLLM's Prometheus metrics, on ÷ off", figure
+
+
+def of_shares(section: dict) -> Iterator[tuple[str, str]]:
+    shown = (f"{'stream' if row['stream'] else 'plain'} {row['fork']:.1%}" for row in section["rows"])
+    yield "samples of the proxy at work that were in the fork's own functions (`make profile`)", ", ".join(shown)
 
 
 def of_store(section: dict) -> Iterator[tuple[str, str]]:
