@@ -8,7 +8,7 @@ import pytest
 
 from lab.database import postgres as module
 from lab.database.postgres import Databases, PostgresServer, installed_migrations, postgres
-from lab.database.queries import MigrationFailed, can_connect, fetch, run_statement
+from lab.database.queries import MigrationFailed, can_connect, fetch, run_script, run_statement
 
 
 def names(url: str) -> list[str]:
@@ -53,3 +53,8 @@ def test_a_refused_migration_is_named(databases: Databases, tmp_path: Path) -> N
 def test_the_installed_migrations_are_in_order() -> None:
     folders = [path.parent.name for path in installed_migrations()]
     assert folders == sorted(folders) and len(folders) > 10
+
+
+def test_a_migration_without_a_statement_is_none(databases: Databases) -> None:
+    with databases.fresh(migrations=()) as url:
+        run_script(url, "-- Left empty on purpose.\n", "empty")
