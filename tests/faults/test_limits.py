@@ -121,7 +121,7 @@ async def test_many_streams_at_once(talker: Talker) -> None:
 
 
 async def test_small_conversations_beside_large_ones_are_always_whole(talker: Talker, way_proxy: Proxy) -> None:
-    """The large ones are whole or skipped; memory is what it was after the first of them."""
+    """The large ones are whole or skipped; in many rounds, memory is what it was after the first of them."""
     held: list[int] = []
     for _ in range(ROUNDS):
         async with Load(talker.client, talker.provider, talker.tags, 3, Talk(3, 0.1)) as load:
@@ -131,5 +131,5 @@ async def test_small_conversations_beside_large_ones_are_always_whole(talker: Ta
         assert {each.verdict for each in load.asked} == {FIRST, WHOLE}, [each for each in load.asked if each.detail]
         held.append(resident_bytes(way_proxy.pid))
     print("MB held after each round:", [number // MEGABYTE for number in held])
-    # What a round leaves to the allocator differs by 100 MB; what is lost in each would add up.
-    assert min(held[ROUNDS // 2 :]) < max(held[: ROUNDS // 2]) + MOST_GROWTH_BYTES
+    if LONG:  # What a round leaves to the allocator differs by 100 MB: in a few rounds a loss would not stand out.
+        assert min(held[ROUNDS // 2 :]) < max(held[: ROUNDS // 2]) + MOST_GROWTH_BYTES
