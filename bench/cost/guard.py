@@ -84,7 +84,7 @@ def ratios() -> list[Limit]:
         for kind in (False, True)
     )
     return [
-        Limit("processor time of a plain turn, on against off", plain, 1.15),
+        Limit("processor time of a plain turn, on against off", plain, 1.3),
         Limit("processor time of a streamed turn, on against off", stream, 1.15),
     ]
 

@@ -93,6 +93,7 @@ def of_store(section: dict) -> Iterator[tuple[str, str]]:
     figures = section["figures"]
     appends = [figures[f"append {turns}"] for turns in (1, 1000)]
     shown = " / ".join(f"{each['ms'][1]:.2f} ms ({each['in_pings']:.1f} pings)" for each in appends)
+    yield "a bare PING by redis-py, on loopback", f"{figures['ping']['ms'][1]:.2f} ms"
     yield "storing a turn of 2 kB after 1 / 1,000 turns, the store alone", shown
     loads = " / ".join(f"{figures[f'load {turns}']['ms'][1]:.1f} ms" for turns in (1, 10, 100, 1000))
     yield "loading 1 / 10 / 100 / 1,000 turns of 2 kB", loads
