@@ -23,7 +23,7 @@ from lab.trees import (
     run_patches,
     tree,
 )
-from tests.deploy.traffic import Asked, Fleet, Traffic, answer_slowly
+from tests.deploy.traffic import Fleet, Traffic, answer_slowly, failures, forgotten
 from tests.deploy.versions import ALSO_TESTED
 from tests.docs.blocks import blocks_of
 from tests.docs.operators import run_shell, shell_environment
@@ -45,15 +45,6 @@ def slow_provider() -> Iterator[Provider]:
 def conversations() -> Iterator[RedisServer]:
     with RedisServer() as server:
         yield server
-
-
-def failures(asked: list[Asked]) -> list[Asked]:
-    return [each for each in asked if each.failure]
-
-
-def forgotten(asked: list[Asked], *without: str) -> list[Asked]:
-    """`without`: conversations that began in these phases are left out."""
-    return [each for each in asked if each.turn and not each.knew and each.conversation_phase not in without]
 
 
 def test_in_place_in_and_out_under_traffic(slow_provider: Provider, conversations: RedisServer, tmp_path: Path) -> None:

@@ -158,3 +158,12 @@ class Traffic:
         if reply.status != 200 or reply.broken or (stream and reply.events[-1]["type"] != "response.completed"):
             return None, f"{reply.status}, broken: {reply.broken}, {str(reply.body)[:200]}", ""
         return reply.id, None, reply.text
+
+
+def failures(asked: list[Asked]) -> list[Asked]:
+    return [each for each in asked if each.failure]
+
+
+def forgotten(asked: list[Asked], *without: str) -> list[Asked]:
+    """`without`: conversations that began in these phases are left out."""
+    return [each for each in asked if each.turn and not each.knew and each.conversation_phase not in without]

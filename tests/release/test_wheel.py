@@ -9,6 +9,8 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,10 @@ from compatibility.registry import find_uv
 from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
+from lab.trees import tree
 from patches import look_at, open_target
 from release.wheel import ROOT, forked_version, forked_wheel, pinned_wheel
+from tests.deploy.traffic import Fleet, Traffic, answer_slowly, failures, forgotten
 
 UPSTREAM = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["litellm-fork"]["upstream"]
 
@@ -74,20 +78,33 @@ def uv(*arguments: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_it_installs_passes_the_curl_check_and_uninstalls_without_a_trace(environment: Path) -> None:
+def test_it_comes_and_goes_under_traffic_passes_the_curl_check_and_uninstalls_without_a_trace(
+    environment: Path,
+) -> None:
     class InstalledProxy(Proxy):
         def command(self) -> list[str]:
             return [str(environment / "bin" / "litellm"), *super().command()[1:]]
 
+    with Provider() as provider, RedisServer() as redis:
+        provider.responder = answer_slowly
+        options = ProxyOptions(provider.url, None, redis.environment)
+        upstreams = partial(Proxy, replace(options, tree=tree("pristine")))
+        with Fleet(upstreams) as fleet, Traffic(fleet) as traffic:
+            with traffic.phase("in"):
+                proxy, _ = fleet.roll(partial(InstalledProxy, options, UPSTREAM))
+            with traffic.phase("settled", 40):
+                asked = {**os.environ, "BASE_URL": proxy.url, "API_KEY": proxy.key, "NO_PROXY": "*"}
+                curl = subprocess.run(
+                    [sys.executable, "-m", "demo.ask"], cwd=ROOT, env=asked, capture_output=True, text=True
+                )
+            with traffic.phase("out"):
+                fleet.roll(upstreams)
+            for phase in ("in", "settled", "out"):
+                assert not failures(traffic.asked(phase)), f"{phase}\n{fleet.tracebacks()}"
+        assert curl.returncode == 0, curl.stdout + curl.stderr
+        # What was said before the fork was in everywhere is nowhere.
+        assert not forgotten(traffic.asked("settled"), "start", "in")
     packages = next(environment.glob("lib/python*/site-packages"))
-    with (
-        Provider() as provider,
-        RedisServer() as redis,
-        InstalledProxy(ProxyOptions(provider.url, None, redis.environment), UPSTREAM) as proxy,
-    ):
-        asked = {**os.environ, "BASE_URL": proxy.url, "API_KEY": proxy.key, "NO_PROXY": "*"}
-        done = subprocess.run([sys.executable, "-m", "demo.ask"], cwd=ROOT, env=asked, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
     assert (packages / f"litellm-{forked_version(UPSTREAM)}.dist-info").is_dir()
     uv("pip", "uninstall", "--python", environment, "litellm")
     assert [
