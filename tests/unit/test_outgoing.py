@@ -140,3 +140,19 @@ async def test_a_stream_that_is_left_is_closed():
     assert await anext(watched) == "one"
     await watched.aclose()
     assert ended == [True]
+
+
+@pytest.mark.parametrize(
+    "body, followed",
+    [
+        (b'{"previous_response_id": "wrapped-x"}', "wrapped-x"),
+        (b'{"metadata":{"previous_response_id":"y"},"previous_response_id":"wrapped-x"}', "wrapped-x"),
+        (b'{"input": "\\"previous_response_id\\": \\"wrapped-x\\""}', "x"),  # said, not followed
+        (b'{"previous_response_id": "x"}', "x"),
+        (b'{"previous_response_id": "wrapped-y"}', "x"),
+        (b'{"previous_response_id": "\xc3\xa9"}', "x"),
+        (b"", "x"),
+    ],
+)
+def test_the_response_that_is_followed_is_named_as_the_client_named_it(body: bytes, followed: str) -> None:
+    assert Outgoing(lambda client_id: client_id.removeprefix("wrapped-"), body).as_sent("x") == followed

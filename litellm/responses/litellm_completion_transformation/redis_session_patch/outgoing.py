@@ -7,6 +7,7 @@ a reply must not be had by asking for the response.
 
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -18,14 +19,18 @@ StoreAgain = Callable[[Reply], Awaitable[None]]
 # one, so that the next is stored as it will be.
 _is_renamed = {False: False, True: False}
 
+_FOLLOWED = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\\x80-\xff]+)"')
 _TERMINAL = (b'"response.completed"', b'"response.incomplete"')
 
 
 class Outgoing:
-    """One HTTP request's reply. ``inner_id`` makes an id of the store of one that the client gets."""
+    """One HTTP request's reply. ``inner_id`` makes an id of the store of one that the client gets. ``body``: the
+    request's.
+    """
 
-    def __init__(self, inner_id: Callable[[str], str]) -> None:
+    def __init__(self, inner_id: Callable[[str], str], body: bytes = b"") -> None:
         self._inner_id = inner_id
+        self._body = body
         self._kept: dict[str, tuple[Reply, StoreAgain]] = {}  # by id: an MCP round trip makes several
         self._asked_model: str | None = None
         self._is_stream = False
@@ -33,6 +38,14 @@ class Outgoing:
     def keep(self, response_id: str, reply: Reply, store_again: StoreAgain) -> None:
         """``reply``, without its id, is stored; ``store_again`` puts another one in its place."""
         self._kept[response_id] = reply, store_again
+
+    def as_sent(self, previous_response_id: str) -> str:
+        """The id of the same response as the client sent it, which releases from 1.99 to 1.101 forget."""
+        sent = [found.decode() for found in _FOLLOWED.findall(self._body)]
+        if previous_response_id in sent:
+            return previous_response_id
+        wanted = self._inner_id(previous_response_id)
+        return next((each for each in sent if self._inner_id(each) == wanted), previous_response_id)
 
     def is_waiting(self) -> bool:
         """Whether a reply is stored that has not left yet; of a stream, none is before its terminal event."""

@@ -99,9 +99,10 @@ class Request:
     @property
     def previous_response_id(self) -> str | None:
         """As the client sent it, in whatever wrapper."""
-        # From 1.100 on, the body has it as the proxy unwrapped it.
-        addressed = self.followed_id or self.call.get("_litellm_addressed_response_id")
-        return addressed or self._body.get("previous_response_id") or self.params.get("previous_response_id")
+        if addressed := self.followed_id or self.call.get("_litellm_addressed_response_id"):
+            return str(addressed)
+        known = self._body.get("previous_response_id") or self.params.get("previous_response_id")
+        return self.outgoing.as_sent(known) if isinstance(known, str) and self.outgoing is not None else known
 
     def expected_reply(self, response: Any, *, is_stream: bool) -> dict[str, Any] | None:
         """LiteLLM's ``response`` without its id, as it will probably leave the proxy; ``None``: it has no JSON.

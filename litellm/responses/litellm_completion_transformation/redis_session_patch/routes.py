@@ -166,7 +166,7 @@ def _watched(upstreams: Endpoint) -> Endpoint:
         runtime = runtimes.current()
         if runtime is None:
             return await upstreams(**given)
-        outgoing = Outgoing(lambda client_id: inner_id(decrypted(client_id)))
+        outgoing = Outgoing(lambda client_id: inner_id(decrypted(client_id)), await given["request"].body())
         OUTGOING.set(outgoing)  # for this request's task, which ends with the reply
         reply = await upstreams(**given)
         if hasattr(reply, "body_iterator"):
