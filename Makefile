@@ -15,7 +15,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
 
 ##@ First minutes
 
@@ -116,6 +116,9 @@ bench: .build/$(UPSTREAM)/venv/ready ## what a remembered turn costs: processor 
 
 bench-long: .build/$(UPSTREAM)/venv/ready ## the same with four times the rounds, and a million conversations in one Redis
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost turns store conversations scale --factor 4
+
+bench-picture: .build/picture/venv/ready ## the plots of what was measured last
+	@.build/picture/venv/bin/python -m bench.cost.picture
 
 profile: .build/$(UPSTREAM)/venv/ready .build/profile/venv/ready ## the fork's own share of a turn, by function (2 minutes)
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost shares

@@ -1,13 +1,11 @@
-"""Where measured data lies: `bench/results/cost/<section>.json`, one file a section, with the machine it is of."""
+"""Measured data, written and read: one file a section, with the machine it is of."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
+from .folder import FOLDER
 from .machine import machine
-
-FOLDER = Path(__file__).resolve().parents[1] / "results" / "cost"
 
 
 def write(section: str, **figures: object) -> None:
