@@ -51,6 +51,11 @@ class Buildah:
         fixed = ("bud", "--isolation", "chroot", "--pull-never", "--timestamp", "0")
         return self.run(*fixed, *options, "-f", str(file), *given, "-t", tag, str(context), check=False)
 
+    def end(self) -> None:
+        """What is left mounted would keep its folder."""
+        for command in ("rm", "umount"):
+            self.run(command, "--all", check=False)
+
     @contextmanager
     def container(self, image: str) -> Iterator[str]:
         name = self("from", "--pull-never", image)

@@ -179,6 +179,7 @@ def main(say: Callable[[str], None] = print) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="image-", ignore_cleanup_errors=True)))
         folder.chmod(0o755)
         buildah = Buildah(folder)
+        stack.callback(buildah.end)
         say(f"making stand-ins for upstream's images of LiteLLM {installed_release()} …")
         standins.make_layouts(buildah, folder)
         standins.make_python(buildah)

@@ -16,6 +16,7 @@ from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
 from tests.deploy.buildah import Buildah
 
+STOP_SECONDS = 30.0  # supervisord gives its own children 10
 START_SECONDS = 300
 CONFIG = "/etc/litellm-config.yaml"
 CLI = ("--config", CONFIG, "--host", "127.0.0.1", "--port", "{port}")
@@ -71,7 +72,7 @@ def running(buildah: Buildah, start: Start, provider: Provider, redis: RedisServ
             wait_until(proxy.is_up, START_SECONDS, f"the proxy of {start}", 0.5, child)
             yield proxy.url
         finally:
-            child.stop()
+            child.stop(STOP_SECONDS)
 
 
 def confined(buildah: Buildah, container: str, image: dict, words: list[str], settings: dict[str, str]) -> list[str]:
