@@ -23,7 +23,8 @@ from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
-from lab.trees import BUILD, installed_release, tree
+from lab.trees import BUILD, tree
+from tests.deploy.versions import ALSO_TESTED
 from tests.e2e.conftest import with_environment
 from tests.e2e.sizes import LONG
 
@@ -136,19 +137,11 @@ def is_listening(proxy: Proxy) -> bool:
 async def test_two_releases_of_litellm_share_their_conversations(
     options: ProxyOptions, started: ExitStack, provider: Provider, next_tag: Iterator[int]
 ) -> None:
-    release, python, site_packages = another_release()
-    other = replace(options, tree=tree("patched", site_packages), python=python)
-    proxies = start(started, options, other, releases=(None, release))
+    venv = BUILD / ALSO_TESTED / "venv"
+    (packages,) = venv.glob("lib/python*/site-packages")
+    other = replace(options, tree=tree("patched", packages), python=venv / "bin" / "python")
+    proxies = start(started, options, other, releases=(None, ALSO_TESTED))
     await alternate(proxies, provider, next_tag)
-
-
-def another_release() -> tuple[str, Path, Path]:
-    """One that has an environment here, its interpreter, and where its LiteLLM is installed."""
-    for folder in sorted(BUILD.glob("*/venv/lib/python*/site-packages")):
-        release = folder.relative_to(BUILD).parts[0]
-        if release != installed_release() and (folder / f"litellm-{release}.dist-info").is_dir():
-            return release, folder.parents[2] / "bin" / "python", folder
-    pytest.fail("no other release has an environment here: make .build/1.85.7/venv/ready")
 
 
 def clock_off_by(hours: int) -> dict[str, str]:
