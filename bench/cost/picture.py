@@ -5,20 +5,14 @@ python -m bench.cost.picture
 
 from __future__ import annotations
 
-import json
-
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .folder import FOLDER
+from .results import FOLDER, read
 
 PICTURE = FOLDER.with_name("cost.svg")
 TURNS = (1, 10, 100, 1000)
-
-
-def read(section: str) -> dict:
-    return json.loads((FOLDER / f"{section}.json").read_text())
 
 
 def bytes_by_turns(axes: Axes) -> None:
@@ -48,10 +42,11 @@ def time_by_turns(axes: Axes) -> None:
 
 
 def main() -> None:
-    mpl.rcParams["svg.hashsalt"] = "cost"  # the same data give the same file
+    mpl.rcParams.update({"svg.hashsalt": "cost", "svg.fonttype": "none"})  # the same data give the same small file
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     for axes, draw in zip(figure.subplots(1, 2), (bytes_by_turns, time_by_turns), strict=True):
         draw(axes)
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     figure.savefig(PICTURE, metadata={"Date": None})
