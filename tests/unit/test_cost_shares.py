@@ -1,0 +1,34 @@
+"""Whose code a sample of the proxy was in."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from bench.cost.shares import owner_of, samples_of, shares
+
+FORK = "/x/litellm/responses/litellm_completion_transformation/redis_session_patch"
+UPSTREAMS = "handle (/x/litellm/proxy/endpoints.py:5)"
+OURS = f"save (/{FORK}/store.py:7)"
+REDIS_PY = "read (/x/site-packages/redis/asyncio/connection.py:3)"
+
+
+@pytest.mark.parametrize(
+    "stack, owner",
+    [
+        ([UPSTREAMS, OURS, REDIS_PY], "store.save"),
+        ([OURS, UPSTREAMS, "dumps (/usr/lib/python3.11/json/__init__.py:1)"], "litellm"),
+        (["run (/usr/lib/python3.11/asyncio/runners.py:1)", REDIS_PY], "redis"),
+        (["<module> (proxy)"], "other"),
+    ],
+)
+def test_a_sample_belongs_to_the_innermost_of_the_two(stack: list[str], owner: str) -> None:
+    assert owner_of(stack) == owner
+
+
+def test_shares_are_parts_of_all_samples() -> None:
+    found = samples_of(f"{UPSTREAMS};{OURS} 1\n{UPSTREAMS} 2\n{REDIS_PY} 1\n")
+    assert found == Counter({"store.save": 1, "litellm": 2, "redis": 1})
+    wanted = {"samples": 4, "fork": 0.25, "redis_alone": 0.25, "functions": {"store.save": 0.25}}
+    assert shares(found) == wanted
