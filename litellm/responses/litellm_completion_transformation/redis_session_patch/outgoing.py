@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from functools import cached_property
 from typing import Any
 
 Reply = dict[str, Any]
@@ -41,11 +42,14 @@ class Outgoing:
 
     def as_sent(self, previous_response_id: str) -> str:
         """The id of the same response as the client sent it, which releases from 1.99 to 1.101 forget."""
-        sent = [found.decode() for found in _FOLLOWED.findall(self._body)]
-        if previous_response_id in sent:
+        if previous_response_id in self._followed:
             return previous_response_id
         wanted = self._inner_id(previous_response_id)
-        return next((each for each in sent if self._inner_id(each) == wanted), previous_response_id)
+        return next((each for each in self._followed if self._inner_id(each) == wanted), previous_response_id)
+
+    @cached_property
+    def _followed(self) -> list[str]:
+        return [found.decode() for found in _FOLLOWED.findall(self._body)]
 
     def is_waiting(self) -> bool:
         """Whether a reply is stored that has not left yet; of a stream, none is before its terminal event."""
