@@ -69,10 +69,10 @@ test-faults: $(RELEASES:%=.build/%/venv/ready) .build/$(UPSTREAM)/trees ## Redis
 	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/topologies tests/faults tests/hostile
 
 # The ways to Redis on which something once was otherwise.
-WAYS_IN_CI = user or tls-cache or cluster or sentinel
+WAYS_OF_SHORT = user or tls-cache or cluster or sentinel
 test-faults-short: $(RELEASES:%=.build/%/venv/ready) .build/$(UPSTREAM)/trees ## a part of test-faults: hostile values, limits, clients that leave, processes, four ways to Redis
 	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) $(filter-out %/test_outages.py,$(wildcard tests/faults/test_*.py)) tests/hostile
-	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/topologies -k "$(WAYS_IN_CI)"
+	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/topologies -k "$(WAYS_OF_SHORT)"
 
 test-wheel: .build/$(UPSTREAM)/venv/ready ## the fork as a wheel: built, installed, asked, uninstalled
 	@.build/$(UPSTREAM)/venv/bin/python -m pytest $(PYTEST_ARGS) tests/release/test_wheel.py
