@@ -130,6 +130,7 @@ class Proxy:
         clean.update(
             PYTHONPATH=os.pathsep.join(map(str, python_path)),
             PYTHONUNBUFFERED="1",
+            PYTHONFAULTHANDLER="1",
             LITELLM_LOCAL_MODEL_COST_MAP="True",
             LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS="True",
             LITELLM_LOCAL_BLOG_POSTS="True",

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from demo.ask import ask_twice
@@ -20,10 +21,12 @@ from lab.redis_server import RedisServer
 from lab.trees import ROOT, installed_release
 from tests.deploy import standins
 from tests.deploy.buildah import Buildah, why_not
-from tests.deploy.starts import APP, CLI, CONFIG, Start, running
+from tests.deploy.starts import APP, CLI, CONFIG, ImageProxy, Start
+from tests.deploy.traffic import Fleet, Traffic, answer_slowly, failures, forgotten
 from tests.deploy.versions import FORK
 
 DOCKERFILE = "deploy/Dockerfile"
+SOME = 40  # requests
 COPIES = {  # what each start of a layout imports
     "classic": ("/app/.venv/lib/", "/app", "/app"),
     "non-root": ("/app/.venv/lib/", "/app", "/app"),
@@ -147,16 +150,43 @@ def remembers(provider: Provider, url: str, stream: bool) -> tuple[bool, object]
     return outcome.statement in sent, sent
 
 
-def check_conversations(buildah: Buildah, report: Report, starts: dict[Start, bool], folder: Path) -> None:
+def check_conversations(buildah: Buildah, report: Report, starts: dict[Start, bool]) -> None:
     with Provider() as provider, RedisServer() as redis:
         for start, expected in starts.items():
-            with running(buildah, start, provider, redis, folder) as url:
+            with ImageProxy(buildah, start, provider.url, redis) as proxy:
                 for stream in (False, True):
-                    found, sent = remembers(provider, url, stream)
+                    found, sent = remembers(provider, proxy.url, stream)
                     word, mode = "remembered" if expected else "forgotten", "stream" if stream else "plain"
                     report(f"{start}: two curl requests, {mode}: {word}", found is expected, sent)
         check_tool(buildah, report, "classic", redis)
         check_tool(buildah, report, "non-root", redis)
+
+
+def check_rollout(buildah: Buildah, report: Report) -> None:
+    """From upstream's image to the fork's and back, one container after the other, under traffic."""
+    with Provider() as provider, RedisServer() as redis:
+        provider.responder = answer_slowly
+        upstreams, forks = (
+            partial(ImageProxy, buildah, Start(image, CLI), provider.url, redis)
+            for image in ("classic", "forked-classic")
+        )
+        with Fleet(upstreams) as fleet, Traffic(fleet) as traffic:
+            with traffic.phase("in"):
+                fleet.roll(forks)
+            with traffic.phase("settled", SOME):
+                pass
+            with traffic.phase("out"):
+                fleet.roll(upstreams)
+            with traffic.phase("upstream", SOME):
+                pass
+        for phase in ("start", "in", "settled", "out", "upstream"):
+            asked = traffic.asked(phase)
+            what = f"under traffic, {phase}: none of {len(asked)} requests failed"
+            report(what, bool(asked) and not failures(asked), f"{failures(asked)[:3]}\n{fleet.tracebacks()}")
+        # What was said before the fork was in everywhere is nowhere.
+        lost = forgotten(traffic.asked("settled"), "start", "in")
+        report("under traffic, settled: nothing is forgotten", not lost, lost[:3])
+        report("under traffic, upstream: forgotten", bool(forgotten(traffic.asked("upstream"))))
 
 
 STARTS = {
@@ -190,7 +220,9 @@ def main(say: Callable[[str], None] = print) -> int:
             check_twice_alike(buildah, report, "gateway")
             check_slim(buildah, report, folder)
             say("starting the images' proxies, some 30 s each …")
-            check_conversations(buildah, report, STARTS, folder)
+            check_conversations(buildah, report, STARTS)
+            say("from upstream's image to the fork's and back under traffic, some minutes …")
+            check_rollout(buildah, report)
     say(f"{report.failed} checks failed" if report.failed else "all checks held")
     return 1 if report.failed else 0
 

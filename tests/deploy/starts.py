@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.processes import Child, free_port, wait_until
-from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
 from tests.deploy.buildah import Buildah
 
-START_SECONDS = 300
 CONFIG = "/etc/litellm-config.yaml"
 CLI = ("--config", CONFIG, "--host", "127.0.0.1", "--port", "{port}")
 APP = ("--host", "127.0.0.1", "--port", "{port}")
@@ -50,30 +45,41 @@ class Start:
         return " ".join([*given, self.image, *(["on a read-only root"] if self.read_only else [])])
 
 
-@contextmanager
-def running(buildah: Buildah, start: Start, provider: Provider, redis: RedisServer, folder: Path) -> Iterator[str]:
-    """The proxy, once it answers; gives its address."""
-    proxy = Proxy(ProxyOptions(provider.url, environment=redis.environment, port=free_port()))
-    settings = {**redis.environment, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "*", **dict(start.environment)}
-    with buildah.container(start.image) as container:
-        config = folder / "config.yaml"
-        config.write_text(json.dumps(proxy.config()))
-        config.chmod(0o644)
-        buildah("copy", container, str(config), CONFIG)
-        image = buildah.config(start.image)
-        words = [*image["Entrypoint"], *(word.format(port=proxy.port) for word in start.words)]
-        if start.read_only:
-            command = confined(buildah, container, image, words, settings)
-        else:
-            given = [f"--env={name}={value}" for name, value in settings.items()]
-            command = buildah.command("run", "--isolation", "chroot", *given, container, "--", *words)
-        child = Child(command, folder / f"{start.image}.log", env=dict(os.environ))
-        try:
-            wait_until(proxy.is_up, START_SECONDS, f"the proxy of {start}", 0.5, child)
-            yield proxy.url
-        finally:
-            child.stop()
-            end_listener(proxy.port)
+class ImageProxy(Proxy):
+    """The proxy of a container of its own."""
+
+    def __init__(self, buildah: Buildah, start: Start, provider_url: str, redis: RedisServer) -> None:
+        super().__init__(ProxyOptions(provider_url, environment=redis.environment))
+        self._buildah, self._start = buildah, start
+        self._container: str | None = None
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)  # buildah's; the proxy's own is in the command
+
+    def command(self) -> list[str]:
+        buildah, image = self._buildah, self._buildah.config(self._start.image)
+        self._container = buildah("from", "--pull-never", self._start.image)
+        buildah("copy", "--chmod", "0644", self._container, str(self._folder / "config.yaml"), CONFIG)
+        given = {**self.options.environment, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "*"}
+        given |= dict(self._start.environment)
+        words = [*image["Entrypoint"], *(word.format(port=self.port) for word in self._start.words)]
+        if self._start.read_only:
+            return self._confined(image, words, given)
+        set_ = [f"--env={name}={value}" for name, value in given.items()]
+        return buildah.command("run", "--isolation", "chroot", *set_, self._container, "--", *words)
+
+    def _confined(self, image: dict, words: list[str], given: dict[str, str]) -> list[str]:
+        """What it mounts goes with it."""
+        rootfs = self._buildah("mount", self._container)
+        environment = [*image["Env"], *(f"{name}={value}" for name, value in {**given, **WRITTEN_BELOW_TMP}.items())]
+        started = f"cd {shlex.quote(image['WorkingDir'])} && exec env -i {shlex.join(environment)} {shlex.join(words)}"
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-euc", CONFINED, "sh", rootfs, started]
+
+    def stop(self) -> None:
+        super().stop()
+        end_listener(self.port)
+        if self._container is not None:
+            self._buildah.run("rm", self._container, check=False)
 
 
 def end_listener(port: int) -> None:
@@ -82,11 +88,3 @@ def end_listener(port: int) -> None:
         with suppress(OSError):
             if f"--port\0{port}\0" in (folder / "cmdline").read_text():
                 os.kill(int(folder.name), signal.SIGKILL)
-
-
-def confined(buildah: Buildah, container: str, image: dict, words: list[str], settings: dict[str, str]) -> list[str]:
-    """A command; what it mounts goes with it."""
-    rootfs = buildah("mount", container)
-    environment = [*image["Env"], *(f"{name}={value}" for name, value in {**settings, **WRITTEN_BELOW_TMP}.items())]
-    started = f"cd {shlex.quote(image['WorkingDir'])} && exec env -i {shlex.join(environment)} {shlex.join(words)}"
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-euc", CONFINED, "sh", rootfs, started]
