@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 from compatibility.defects import DEFECTS, Watch, watch_all
 from compatibility.environments import Environment, NotInstallable, add_missing, make_environment
+from compatibility.registry import PACKAGE
 from compatibility.scenes import SCENES, scenes_for
 from compatibility.talk import SceneFailed, Talk
 from lab.client import AsyncResponsesClient, ResponsesClient
+from lab.database.additions import add_what_is_missing
 from lab.database.postgres import Databases
 from lab.database.proxy_env import with_database
 from lab.database.queries import MigrationFailed
@@ -157,7 +159,7 @@ def _play(environment: Environment, stage: Stage) -> dict[str, Any]:
             seen["health"] = _health(proxies[1])
         try:
             with (
-                stage.databases.fresh(environment.migrations) as url,
+                _database(environment, stage) as url,
                 proxies_of(with_database(replace(options[0], litellm_settings=CACHED), url)) as (proxy,),
                 ResponsesClient(proxy.url, proxy.key) as client,
             ):
@@ -166,6 +168,15 @@ def _play(environment: Environment, stage: Stage) -> dict[str, Any]:
             return {**seen, "defects": dict.fromkeys(DEFECTS, f"no proxy with a database: {error}"[:200])}
     finally:
         stage.provider.clear()
+
+
+@contextmanager
+def _database(environment: Environment, stage: Stage) -> Iterator[str]:
+    """With the release's own tables, where those of borrowed migrations are an older release's."""
+    with stage.databases.fresh(environment.migrations) as url:
+        if environment.dependencies_of:
+            add_what_is_missing(url, environment.site_packages / PACKAGE / "proxy" / "schema.prisma")
+        yield url
 
 
 def _health(proxy: Proxy) -> dict[str, Any]:

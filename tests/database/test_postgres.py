@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab.database import postgres as module
-from lab.database.postgres import Databases, PostgresServer, installed_migrations, postgres
+from lab.database.additions import add_what_is_missing
+from lab.database.postgres import Databases, PostgresServer, installed_migrations, package_folder, postgres
 from lab.database.queries import MigrationFailed, can_connect, fetch, run_script, run_statement
 
 
@@ -58,3 +59,54 @@ def test_the_installed_migrations_are_in_order() -> None:
 def test_a_migration_without_a_statement_is_none(databases: Databases) -> None:
     with databases.fresh(migrations=()) as url:
         run_script(url, "-- Left empty on purpose.\n", "empty")
+
+
+SCHEMA = """
+enum Mood {
+  calm
+  busy
+}
+
+model Person {
+  id     BigInt   @id @default(autoincrement())
+  name   String   @unique
+  mood   Mood     @default(calm)
+  tags   String[]
+  facts  Json     @default("{}")
+  since  DateTime @default(now())
+  is_new Boolean  @default(true)
+  rooms  Room[]
+
+  @@unique([name, mood])
+  @@map("people")
+}
+
+model Room {
+  number Int
+  owner  BigInt
+  person Person @relation(fields: [owner], references: [id])
+
+  @@id([number, owner])
+}
+"""
+
+
+def test_what_a_schema_has_and_a_database_lacks_is_added_once(databases: Databases, tmp_path: Path) -> None:
+    file = tmp_path / "schema.prisma"
+    file.write_text(SCHEMA)
+    with databases.fresh(migrations=()) as url:
+        run_script(url, 'CREATE TABLE "Room" (number int); INSERT INTO "Room" VALUES (7)', "before")
+        assert len(add_what_is_missing(url, file)) == 3
+        run_statement(url, "INSERT INTO people (name) VALUES ('Ada')")
+        (row,) = fetch(url, "SELECT * FROM people")
+        assert row.pop("since") and row == {
+            "id": 1, "name": "Ada", "mood": "calm", "tags": [], "facts": {}, "is_new": True,
+        }  # fmt: skip
+        assert fetch(url, 'SELECT * FROM "Room"') == [{"number": 7, "owner": None}]
+        with pytest.raises(Exception, match="unique"):
+            run_statement(url, "INSERT INTO people (name) VALUES ('Ada')")
+        assert add_what_is_missing(url, file) == []
+
+
+def test_a_migrated_database_lacks_nothing_of_its_release_s_schema(database_url: str) -> None:
+    assert add_what_is_missing(database_url, package_folder("litellm") / "proxy" / "schema.prisma") == []

@@ -29,6 +29,7 @@ class Field:
     is_id: bool
     is_unique: bool
     is_updated_at: bool
+    enum: str | None  # the name of its type, where the type is "Enum"
     generated: str | None  # uuid, cuid or now: computed by the client
     default: Any  # a literal, or None
 
@@ -60,6 +61,7 @@ class Model:
 @dataclass(frozen=True)
 class Schema:
     models: dict[str, Model]
+    enums: dict[str, tuple[str, ...]]
 
     def by_accessor(self, name: str) -> Model | None:
         """The model behind `db.<name>`: Prisma's accessor is the model's name in lower case."""
@@ -146,6 +148,7 @@ def parse_field(line: str, enums: frozenset[str]) -> Field | Relation:
         is_id=re.search(r"@id\b", attributes) is not None,
         is_unique="@unique" in attributes,
         is_updated_at="@updatedAt" in attributes,
+        enum=type_name if type_name in enums else None,
         generated=generated,
         default=default,
     )
@@ -182,8 +185,11 @@ def parse_schema(text: str) -> Schema:
             current = None
         elif current is not None and line:
             current.append(line)
-    enums = frozenset(name for kind, name in blocks if kind == "enum")
-    return Schema({name: parse_model(name, body, enums) for (kind, name), body in blocks.items() if kind == "model"})
+    enums = {name: tuple(line.split()[0] for line in body) for (kind, name), body in blocks.items() if kind == "enum"}
+    names = frozenset(enums)
+    return Schema(
+        {name: parse_model(name, body, names) for (kind, name), body in blocks.items() if kind == "model"}, enums
+    )
 
 
 def schema_path() -> Path:
