@@ -102,6 +102,8 @@ def of_store(section: dict) -> Iterator[tuple[str, str]]:
     yield "storing a turn of 2 kB after 1 / 1,000 turns, the store alone", shown
     loads = " / ".join(f"{figures[f'load {turns}']['ms'][1]:.1f} ms" for turns in (1, 10, 100, 1000))
     yield "loading 1 / 10 / 100 / 1,000 turns of 2 kB", loads
+    processor = (figures[name]["processor_ms"] for name in ("ping", "append 1", "load 1"))
+    yield "processor time of a bare PING / storing / loading one turn", " / ".join(f"{ms:.2f} ms" for ms in processor)
 
 
 def of_sizes(section: dict) -> Iterator[tuple[str, str]]:

@@ -54,7 +54,7 @@ class Measured:
 def cells(factor: int) -> list[Cell]:
     return [
         Cell(clients, stream, conversations, rounds * factor)
-        for clients, conversations, rounds in ((16, 32, 6), (1, 4, 6), (64, 64, 2))
+        for clients, conversations, rounds in ((16, 32, 6), (1, 4, 6), (64, 64, 4))
         for stream in (False, True)
     ]
 
