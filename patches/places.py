@@ -36,7 +36,7 @@ BRIDGE = f"{RUNTIME}.bridge"
 HELPERS = TRANSFORMATION.removesuffix(".py").replace("/", ".")
 
 # The releases that every fact was tried on: the live matrix' default list, on the day it was last run.
-TRIED = ("1.74.15", "1.85.7", "1.99.4", "1.100.5", "1.106.2")
+TRIED = ("1.74.15", "1.85.7", "1.99.4", "1.100.5", "1.106.2", "1.109.1", "1.110.2")
 
 # The generations of releases. What stands under UNTIL_… can go once nothing older than its `until` is served.
 UNTIL_1_75_2 = (Lacks(SESSION, until="1.75.2"),)
