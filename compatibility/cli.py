@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from compatibility.journal import Journal
-from compatibility.registry import ROOT, RegistryFailed, fetch_wheel, list_versions
+from compatibility.registry import ROOT, RegistryFailed, fetch_wheel, find_uv, list_versions
 from compatibility.releases import Selection, select, sort_key
 from compatibility.report import Row, absent_row, as_json, markdown, refused_row, row_of, summary_line, summary_of
 from compatibility.tool import API, COMMAND
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        find_uv()  # else every row says that it is missing
         listed = options.releases not in _SETS
         selection = select(list_versions(early=options.pre or listed), options.releases, options.pre)
     except (RegistryFailed, ValueError) as error:

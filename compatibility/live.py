@@ -21,7 +21,7 @@ from compatibility.facts import contradictions
 from compatibility.journal import Journal
 from compatibility.live_report import markdown, notes_of, remembers_everything, summary_line, summary_of
 from compatibility.live_run import LiveRow, Stage, run_release
-from compatibility.registry import RegistryFailed, list_versions
+from compatibility.registry import RegistryFailed, find_uv, list_versions
 from compatibility.releases import LIVE_NAMED, Selection, is_final, live_default, select, sort_key, supported
 from lab.conversations import tags
 from lab.database.postgres import postgres
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no proxy is left behind
     try:
+        find_uv()  # nothing can be installed without
         available = list_versions(early=True)
         asked = ",".join(live_default(available)) if options.releases == "default" else options.releases
         selection = select(available, "default" if asked == "matrix" else asked)

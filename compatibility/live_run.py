@@ -111,7 +111,7 @@ def run_release(release: str, older: Sequence[str], stage: Stage) -> LiveRow:
     about = (release, environment.dependencies_of, environment.problem, environment.install_seconds)
     try:
         make_patched(environment.site_packages, release, environment.patched_tree)
-        environment, seen = _with_what_is_missing(environment, lambda each: _play(each, stage))
+        environment, seen = with_what_is_missing(environment, lambda each: _play(each, stage))
         return LiveRow(*about, reverted=_revert(environment), added=environment.added, **seen)
     except TreeFailed as error:
         return LiveRow(*about, problem=f"is not patched: {' '.join(str(error).split())[-300:]}")
@@ -122,7 +122,7 @@ def run_release(release: str, older: Sequence[str], stage: Stage) -> LiveRow:
             environment.remove()
 
 
-def _with_what_is_missing(
+def with_what_is_missing(
     environment: Environment, play: Callable[[Environment], _Result]
 ) -> tuple[Environment, _Result]:
     """Plays; where borrowed dependencies lack a module that the release requires, adds it and plays again."""
@@ -159,7 +159,7 @@ def _play(environment: Environment, stage: Stage) -> dict[str, Any]:
             seen["health"] = _health(proxies[1])
         try:
             with (
-                _database(environment, stage) as url,
+                fresh_database(environment, stage.databases) as url,
                 proxies_of(with_database(replace(options[0], litellm_settings=CACHED), url)) as (proxy,),
                 ResponsesClient(proxy.url, proxy.key) as client,
             ):
@@ -171,9 +171,9 @@ def _play(environment: Environment, stage: Stage) -> dict[str, Any]:
 
 
 @contextmanager
-def _database(environment: Environment, stage: Stage) -> Iterator[str]:
+def fresh_database(environment: Environment, databases: Databases) -> Iterator[str]:
     """With the release's own tables, where those of borrowed migrations are an older release's."""
-    with stage.databases.fresh(environment.migrations) as url:
+    with databases.fresh(environment.migrations) as url:
         if environment.dependencies_of:
             add_what_is_missing(url, environment.site_packages / PACKAGE / "proxy" / "schema.prisma")
         yield url

@@ -94,23 +94,21 @@ class Load:
         while not self._stop.is_set():
             await self.converse()
 
-    async def converse(self) -> list[Asked]:
+    async def converse(self) -> None:
         """One conversation from its first turn to its last, or to one that is not as it must be."""
         began, manner = time.monotonic(), self._chance.choice(self._talk.manners)
-        played: list[Asked] = []
         try:
             async with line_for(self._client, manner) as line:
                 teller = Teller(line, manner, self._provider, "x" * self._talk.padding_bytes)
                 for turn in range(self._talk.turns):
                     await asyncio.sleep(self._chance.random() * self._talk.pause_seconds)
-                    played.append(await self._ask(teller, began, turn))
-                    if played[-1].verdict in (FAILED, WRONG):
+                    asked = await self._ask(teller, began, turn)
+                    self.asked.append(asked)
+                    if asked.verdict in (FAILED, WRONG):
                         break
         except OSError as error:  # a WebSocket that does not open
             seconds = time.monotonic() - began
-            played.append(Asked(began, seconds, FAILED, began, 0, manner, str(no_reply(error).body)))
-        self.asked += played
-        return played
+            self.asked.append(Asked(began, seconds, FAILED, began, 0, manner, str(no_reply(error).body)))
 
     async def _ask(self, teller: Teller, began: float, turn: int) -> Asked:
         started = time.monotonic()

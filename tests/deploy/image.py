@@ -22,7 +22,7 @@ from lab.trees import ROOT, installed_release
 from tests.deploy import standins
 from tests.deploy.buildah import Buildah, why_not
 from tests.deploy.starts import APP, CLI, CONFIG, ImageProxy, Start
-from tests.deploy.traffic import Fleet, Traffic, answer_slowly, failures, forgotten
+from tests.deploy.traffic import Fleet, Traffic, answer_slowly
 from tests.deploy.versions import FORK
 
 DOCKERFILE = "deploy/Dockerfile"
@@ -170,7 +170,7 @@ def check_rollout(buildah: Buildah, report: Report) -> None:
             partial(ImageProxy, buildah, Start(image, CLI), provider.url, redis)
             for image in ("classic", "forked-classic")
         )
-        with Fleet(upstreams) as fleet, Traffic(fleet) as traffic:
+        with Fleet(upstreams) as fleet, Traffic(fleet, provider) as traffic:
             with traffic.phase("in"):
                 fleet.roll(forks)
             with traffic.phase("settled", SOME):
@@ -180,13 +180,13 @@ def check_rollout(buildah: Buildah, report: Report) -> None:
             with traffic.phase("upstream", SOME):
                 pass
         for phase in ("start", "in", "settled", "out", "upstream"):
-            asked = traffic.asked(phase)
+            asked, failed = traffic.asked(phase), traffic.failures(phase)
             what = f"under traffic, {phase}: none of {len(asked)} requests failed"
-            report(what, bool(asked) and not failures(asked), f"{failures(asked)[:3]}\n{fleet.tracebacks()}")
+            report(what, bool(asked) and not failed, f"{failed[:3]}\n{fleet.tracebacks()}")
         # What was said before the fork was in everywhere is nowhere.
-        lost = forgotten(traffic.asked("settled"), "start", "in")
+        lost = traffic.forgotten("settled", "start", "in")
         report("under traffic, settled: nothing is forgotten", not lost, lost[:3])
-        report("under traffic, upstream: forgotten", bool(forgotten(traffic.asked("upstream"))))
+        report("under traffic, upstream: forgotten", bool(traffic.forgotten("upstream")))
 
 
 STARTS = {

@@ -23,7 +23,7 @@ from lab.trees import (
     run_patches,
     tree,
 )
-from tests.deploy.traffic import Fleet, Traffic, answer_slowly, failures, forgotten
+from tests.deploy.traffic import Fleet, Traffic, answer_slowly
 from tests.deploy.versions import ALSO_TESTED
 from tests.docs.blocks import blocks_of
 from tests.docs.operators import run_shell, shell_environment
@@ -53,10 +53,10 @@ def test_in_place_in_and_out_under_traffic(slow_provider: Provider, conversation
     options = ProxyOptions(slow_provider.url, target, {"REDIS_SESSION_PATCH_URL": conversations.url})
     without = replace(options, environment={**options.environment, "REDIS_SESSION_PATCH_ENABLED": "false"})
     on, off = partial(Proxy, options), partial(Proxy, without)
-    with Redis.from_url(conversations.url) as redis, Fleet(on) as fleet, Traffic(fleet) as traffic:
+    with Redis.from_url(conversations.url) as redis, Fleet(on) as fleet, Traffic(fleet, slow_provider) as traffic:
         with traffic.phase("upstream", SOME):
             pass
-        assert forgotten(traffic.asked("upstream"))
+        assert traffic.forgotten("upstream")
         with traffic.phase("in"):
             done = run_patches("apply", "--target", str(target))
             assert not done.returncode, done.stderr
@@ -68,10 +68,10 @@ def test_in_place_in_and_out_under_traffic(slow_provider: Provider, conversation
         with traffic.phase("rolling", ROLLING_REQUESTS):
             fleet.roll(on)
         rolling = traffic.asked("rolling")
-        assert {each.stream for each in rolling} == {True, False}
-        assert not failures(rolling), fleet.tracebacks()
+        assert {each.manner.form for each in rolling} == {"plain", "stream"}
+        assert not traffic.failures("rolling"), fleet.tracebacks()
         # What was said before the fork was in everywhere is nowhere.
-        assert not forgotten(rolling, "start", "upstream", "after upstream", "in")
+        assert not traffic.forgotten("rolling", "start", "upstream", "after upstream", "in")
 
         with traffic.phase("switched off"):
             running = fleet.roll(off)
@@ -80,7 +80,7 @@ def test_in_place_in_and_out_under_traffic(slow_provider: Provider, conversation
         with traffic.phase("off", SOME):
             pass
         assert held and redis.dbsize() == held, "nothing new is stored"
-        assert forgotten(traffic.asked("off")), "upstream's behaviour, without a database"
+        assert traffic.forgotten("off"), "upstream's behaviour, without a database"
 
         with traffic.phase("taken out"):
             done = run_patches("revert", "--target", str(target))
@@ -91,7 +91,7 @@ def test_in_place_in_and_out_under_traffic(slow_provider: Provider, conversation
         with traffic.phase("out", SOME):
             pass
         for phase in ("upstream", "in", "settled", "switched off", "off", "taken out", "out"):
-            assert not failures(traffic.asked(phase)), f"{phase}\n{fleet.tracebacks()}"
+            assert not traffic.failures(phase), f"{phase}\n{fleet.tracebacks()}"
         purge = next(block for block in blocks_of(ROOT / "ROLLBACK.md") if block.text.startswith("redis-cli -u"))
         done = run_shell(purge.text, shell_environment(tmp_path, conversations.url))
         assert not done.returncode, done.stdout
@@ -99,7 +99,7 @@ def test_in_place_in_and_out_under_traffic(slow_provider: Provider, conversation
 
         with traffic.phase("abrupt"):
             fleet.roll(on, takes_out_first=False)
-        assert failures(traffic.asked("abrupt")), "without the wait before SIGTERM this test sees requests fail"
+        assert traffic.failures("abrupt"), "without the wait before SIGTERM this test sees requests fail"
 
 
 class OtherRelease(Proxy):
@@ -115,7 +115,7 @@ def test_litellm_from_one_release_to_another_under_traffic(slow_provider: Provid
     environment = {"REDIS_SESSION_PATCH_URL": conversations.url}
     old = partial(OtherRelease, ProxyOptions(slow_provider.url, tree("patched", packages), environment), ALSO_TESTED)
     new = partial(Proxy, ProxyOptions(slow_provider.url, tree("patched"), environment))
-    with Fleet(old) as fleet, Traffic(fleet) as traffic:
+    with Fleet(old) as fleet, Traffic(fleet, slow_provider) as traffic:
         with traffic.phase("settled", SOME):
             pass
         with traffic.phase("both", ROLLING_REQUESTS):
@@ -123,5 +123,5 @@ def test_litellm_from_one_release_to_another_under_traffic(slow_provider: Provid
         with traffic.phase("new", SOME):
             pass
         for phase in ("settled", "both", "new"):
-            assert not failures(traffic.asked(phase)), f"{phase}\n{fleet.tracebacks()}"
-            assert not forgotten(traffic.asked(phase)), phase
+            assert not traffic.failures(phase), f"{phase}\n{fleet.tracebacks()}"
+            assert not traffic.forgotten(phase), phase

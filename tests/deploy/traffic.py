@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import count
-
-import httpx
+from dataclasses import replace
+from typing import Any
 
 from lab.answers import Answer
-from lab.client import ResponsesClient
+from lab.client import AsyncResponsesClient, Reply
+from lab.conversations import tags
+from lab.lines import Manner
+from lab.load import FAILED, LOST, WRONG, Asked, Load, Talk
 from lab.processes import wait_until
+from lab.provider import Provider
 from lab.proxy import MASTER_KEY, MODELS, Proxy
 from lab.recording import Recorded, default_answer
 
 PRE_STOP_SECONDS = 1.0  # of the manifests' 15: here nobody has to hear of it
 ANSWER_SECONDS = 0.3  # so that there is always a request under way
 CLIENTS = 4
-TURNS = 12
+TALK = Talk(12, 0, tuple(Manner(model, form) for model in MODELS for form in ("plain", "stream")))
 WAIT_SECONDS = 120
 
 Make = Callable[[], Proxy]
@@ -87,83 +90,57 @@ class Fleet:
         return "\n".join(log[log.index("Traceback") :][:6000] for log in logs if "Traceback" in log)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request: in which phase it began, in which its conversation did, whether it succeeded, and for a follow-up
-    whether the model knew.
-    """
-
-    phase: str
-    conversation_phase: str
-    stream: bool
-    turn: int
-    failure: str | None
-    knew: bool
-
-
-class Traffic:
-    """Conversations of TURNS turns, plain and streams in turn, each follow-up at once."""
+class AnyOf:
+    """A client whose every request goes to another proxy of a fleet, as a balancer's do."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._asked: list[Asked] = []
+
+    async def responses(self, *arguments: Any, **params: Any) -> Reply:
+        async with AsyncResponsesClient(self._fleet.choose(), MASTER_KEY) as client:
+            return await client.responses(*arguments, **params)
+
+
+class Traffic:
+    """Conversations through a fleet, on a thread of their own; each follow-up comes at once."""
+
+    def __init__(self, fleet: Fleet, provider: Provider) -> None:
+        self._load = Load(AnyOf(fleet), provider, tags(), CLIENTS, TALK)
         self._ends = threading.Event()
-        self._threads = [threading.Thread(target=self._talk, daemon=True) for _ in range(CLIENTS)]
-        self._phase = "start"
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._play()), daemon=True)
+        self._phases: list[tuple[float, str]] = [(0, "start")]
+
+    async def _play(self) -> None:
+        async with self._load:
+            await asyncio.to_thread(self._ends.wait)
 
     def __enter__(self) -> Traffic:
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ends.set()
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
 
     @contextmanager
     def phase(self, name: str, at_least: int = 0) -> Iterator[None]:
         """Requests that begin inside are of this phase; it lasts until there are so many."""
-        self._phase = name
+        self._phases.append((time.monotonic(), name))
         yield
         wait_until(lambda: len(self.asked(name)) >= at_least, WAIT_SECONDS, f"{at_least} requests of {name}")
-        self._phase = f"after {name}"
+        self._phases.append((time.monotonic(), f"after {name}"))
 
     def asked(self, phase: str) -> list[Asked]:
-        return [each for each in tuple(self._asked) if each.phase == phase]
+        return [each for each in tuple(self._load.asked) if self._phase_at(each.started) == phase]
 
-    def _talk(self) -> None:
-        while not self._ends.is_set():
-            self._hold_conversation()
+    def failures(self, phase: str) -> list[Asked]:
+        """Those without an answer, and those whose history was neither whole nor lost."""
+        return [each for each in self.asked(phase) if each.verdict in (FAILED, WRONG)]
 
-    def _hold_conversation(self) -> None:
-        number, previous, began = random.randrange(100_000, 1_000_000), None, self._phase
-        for turn in count():
-            if turn == TURNS or self._ends.is_set():
-                return
-            text = "What is my favourite number?" if turn else f"My favourite number is {number}. Say OK."
-            phase, stream = self._phase, turn % 2 == 1
-            previous, failure, answer = self._ask(text, stream, previous)
-            self._asked.append(Asked(phase, began, stream, turn, failure, str(number) in answer))
-            if failure:
-                return
+    def forgotten(self, phase: str, *without: str) -> list[Asked]:
+        """`without`: conversations that began in these phases are left out."""
+        lost = (each for each in self.asked(phase) if each.verdict == LOST)
+        return [each for each in lost if self._phase_at(each.began) not in without]
 
-    def _ask(self, text: str, stream: bool, previous: str | None) -> tuple[str | None, str | None, str]:
-        """The id for the next turn, what failed, what was answered."""
-        try:
-            with ResponsesClient(self._fleet.choose(), MASTER_KEY) as client:
-                reply = client.responses(random.choice(MODELS), text, stream, previous_response_id=previous)
-        except httpx.HTTPError as error:
-            return None, repr(error), ""
-        if reply.status != 200 or reply.broken or (stream and reply.events[-1]["type"] != "response.completed"):
-            return None, f"{reply.status}, broken: {reply.broken}, {str(reply.body)[:200]}", ""
-        return reply.id, None, reply.text
-
-
-def failures(asked: list[Asked]) -> list[Asked]:
-    return [each for each in asked if each.failure]
-
-
-def forgotten(asked: list[Asked], *without: str) -> list[Asked]:
-    """`without`: conversations that began in these phases are left out."""
-    return [each for each in asked if each.turn and not each.knew and each.conversation_phase not in without]
+    def _phase_at(self, moment: float) -> str:
+        return next(name for since, name in reversed(self._phases) if since <= moment)

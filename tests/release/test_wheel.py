@@ -24,7 +24,7 @@ from lab.redis_server import RedisServer
 from lab.trees import tree
 from patches import look_at, open_target
 from release.wheel import ROOT, forked_version, forked_wheel, pinned_wheel
-from tests.deploy.traffic import Fleet, Traffic, answer_slowly, failures, forgotten
+from tests.deploy.traffic import Fleet, Traffic, answer_slowly
 
 UPSTREAM = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["litellm-fork"]["upstream"]
 
@@ -89,7 +89,7 @@ def test_it_comes_and_goes_under_traffic_passes_the_curl_check_and_uninstalls_wi
         provider.responder = answer_slowly
         options = ProxyOptions(provider.url, None, redis.environment)
         upstreams = partial(Proxy, replace(options, tree=tree("pristine")))
-        with Fleet(upstreams) as fleet, Traffic(fleet) as traffic:
+        with Fleet(upstreams) as fleet, Traffic(fleet, provider) as traffic:
             with traffic.phase("in"):
                 proxy, _ = fleet.roll(partial(InstalledProxy, options, UPSTREAM))
             with traffic.phase("settled", 40):
@@ -100,10 +100,10 @@ def test_it_comes_and_goes_under_traffic_passes_the_curl_check_and_uninstalls_wi
             with traffic.phase("out"):
                 fleet.roll(upstreams)
             for phase in ("in", "settled", "out"):
-                assert not failures(traffic.asked(phase)), f"{phase}\n{fleet.tracebacks()}"
+                assert not traffic.failures(phase), f"{phase}\n{fleet.tracebacks()}"
         assert curl.returncode == 0, curl.stdout + curl.stderr
         # What was said before the fork was in everywhere is nowhere.
-        assert not forgotten(traffic.asked("settled"), "start", "in")
+        assert not traffic.forgotten("settled", "start", "in")
     packages = next(environment.glob("lib/python*/site-packages"))
     assert (packages / f"litellm-{forked_version(UPSTREAM)}.dist-info").is_dir()
     uv("pip", "uninstall", "--python", environment, "litellm")
