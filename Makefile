@@ -114,8 +114,8 @@ after-revert: .build/$(UPSTREAM)/venv/ready ## the table in ROLLBACK.md, measure
 bench: .build/$(UPSTREAM)/venv/ready ## what a remembered turn costs: processor time, latency, bytes, lookups (8 minutes)
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost
 
-bench-long: .build/$(UPSTREAM)/venv/ready ## the same with four times the rounds, and a million conversations in one Redis
-	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost turns store conversations scale --factor 4
+bench-long: .build/$(UPSTREAM)/venv/ready ## the same with four times the rounds, the newest release, and a million conversations in one Redis
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost turns store conversations newest scale --factor 4
 
 bench-picture: .build/picture/venv/ready ## the plots of what was measured last
 	@.build/picture/venv/bin/python -m bench.cost.picture

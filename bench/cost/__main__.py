@@ -17,7 +17,7 @@ import time
 from . import results, table
 
 SHORT = ("turns", "store", "sizes", "conversations")
-SECTIONS = (*SHORT, "shares", "scale", "table")
+SECTIONS = (*SHORT, "newest", "shares", "scale", "table")
 
 
 def measure(section: str, factor: int) -> None:
@@ -38,6 +38,10 @@ def measure(section: str, factor: int) -> None:
         from . import conversations
 
         conversations.main(factor)
+    elif section == "newest":
+        from . import newest
+
+        newest.main()
     elif section == "shares":
         from . import shares
 

@@ -162,8 +162,12 @@ async def measure(sides: Sequence[Remembering], provider: Provider, redis: Redis
     agents, dialogues = (part_of(recorded(name), share) for name in ("agent_trajectories", "dialogues"))
     sets = [(f"{turns} turns of 2 kB", [a_chain(turns, seed=turns)]) for turns in TURNS]
     sets += [("agent conversations", agents), ("dialogues", dialogues)]
+    kept_bytes = [await bytes_of(name, each, sides, provider, redis) for name, each in sets if each]
+    return {"bytes": kept_bytes, **await follow_ups(sides, provider)}
+
+
+async def follow_ups(sides: Sequence[Remembering], provider: Provider) -> dict:
     return {
-        "bytes": [await bytes_of(name, each, sides, provider, redis) for name, each in sets if each],
         "at_once": await context_at_once(sides, provider),
         "lookups": await chains_and_lookups(sides, provider),
     }

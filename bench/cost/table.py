@@ -47,6 +47,7 @@ def rows() -> Iterator[tuple[str, str]]:
         "store": of_store,
         "sizes": of_sizes,
         "conversations": of_conversations,
+        "newest": of_newest,
         "scale": of_scale,
     }
     for name, rows_of in makers.items():
@@ -128,6 +129,15 @@ def of_conversations(section: dict) -> Iterator[tuple[str, str]]:
             f"{redis:,.1f} kB in Redis, {redis / with_prompts:.2f} × upstream's rows ({with_prompts:,.0f} kB;"
             f" without prompts {without:,.0f} kB); rows a turn {rows:.2f}, commits {commits:.1f} / {with_fork:.1f}",
         )
+    yield from of_follow_ups(section)
+
+
+def of_newest(section: dict) -> Iterator[tuple[str, str]]:
+    for what, figure in of_follow_ups(section):
+        yield f"LiteLLM {section['litellm']}: {what}", figure
+
+
+def of_follow_ups(section: dict) -> Iterator[tuple[str, str]]:
     figures = [
         f"{one['side']} {one['share']:.0%}, {one['longer_ms'][1]:+.0f} ms longer than the first turn"
         for one in section["at_once"]
