@@ -160,7 +160,7 @@ def purge(url: str) -> None:
 def main(count: int = 1_000_000) -> None:
     keep_on(os.getpid(), OTHER_CORES)
     user = Owner(digest_of(ERASED_USER), OWNER.team, OWNER.key, None)
-    with RedisServer() as server, server.client() as redis:
+    with RedisServer() as server, Redis.from_url(server.url, socket_timeout=LOAD_SECONDS) as redis:
         keep_on(server.pid, PROXIES_CORES)
         sets = templates(server.url, redis, user, TEMPLATES, 1), templates(server.url, redis, OWNER, TEMPLATES, 2)
         few = uvloop.run(lookups(server.url, [each.ids[-1] for one in sets for each in one], 1))

@@ -53,6 +53,8 @@ def rows() -> Iterator[tuple[str, str]]:
     for name, rows_of in makers.items():
         if name in known:
             yield from rows_of(known[name])
+        if name == "store" and {"turns", "store"} <= known.keys():
+            yield from of_floor(known["turns"], known["store"])
 
 
 def the_row(section: dict, side: str, stream: bool, clients: int = 16, turn: str = "both") -> dict:
@@ -105,6 +107,12 @@ def of_store(section: dict) -> Iterator[tuple[str, str]]:
     yield "loading 1 / 10 / 100 / 1,000 turns of 2 kB", loads
     processor = (figures[name]["processor_ms"] for name in ("ping", "append 1", "load 1"))
     yield "processor time of a bare PING / storing / loading one turn", " / ".join(f"{ms:.2f} ms" for ms in processor)
+
+
+def of_floor(turns: dict, store: dict) -> Iterator[tuple[str, str]]:
+    plain = the_row(turns, "off", stream=False)["processor_ms"][1]
+    share = 3 * store["figures"]["ping"]["processor_ms"] / plain
+    yield "three bare PINGs, as many round trips as a follow-up's, ÷ processor time of a plain turn", f"{share:.1%}"
 
 
 def of_sizes(section: dict) -> Iterator[tuple[str, str]]:
