@@ -157,9 +157,13 @@ def shares_what_keys_without_a_user_said(watch: Watch) -> bool:
     first = one.say("This is mine alone.")
     watch.wait_for_rows(first)
     try:
-        return first.text in other.say("What was that?", first).received
+        if first.text in other.say("What was that?", first).received:
+            return True
     except NotWatched:
         return False  # it is refused
+    if first.text not in one.say("What was it?", first).received:
+        raise NotWatched("the history was not found")
+    return False
 
 
 def answers_an_unknown_id(watch: Watch) -> bool:

@@ -188,7 +188,7 @@ _CORE: tuple[Patch, ...] = (
                 "streams hand out ids that the database never finds",
                 "a streamed turn",
                 at.TRIED,
-                since="1.78.0",
+                since="1.82.2",
                 fixed_in="1.100.0",
                 fixed_by="PR #37956",
             ),
