@@ -90,14 +90,14 @@ async def test_a_redis_that_comes_back_during_the_stream_still_stores_it(store, 
 
 
 async def test_while_the_provider_is_asked_its_request_is_known(runtime):
-    """Some are asked for an answer only when its first event is."""
+    """Some are asked for an answer only when its first event is, or, on 1.85.7 Gemini, when a later one is."""
     request, seen = request_of(), []
 
     events = (seen.append(CURRENT.get()) or each for each in events_of(INVENTED))
     stream = kept(runtime, request, events)
     await anext(stream)
     await anext(stream)
-    assert seen == [request, None] and CURRENT.get() is None
+    assert seen == [request, request] and CURRENT.get() is None
 
 
 async def test_a_stream_that_nobody_keeps_is_as_it_was(redis_client):

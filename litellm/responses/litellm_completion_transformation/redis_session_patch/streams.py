@@ -36,7 +36,6 @@ class StreamKeeper:
         self._id: str | None = None
         self._reservation: Reservation | None = None
         self._give_up: Callable[[], Any] = lambda: None
-        self._has_begun = False
 
     def attach(self, stream: Any) -> None:
         setattr(stream, _ATTRIBUTE, self)
@@ -47,7 +46,11 @@ class StreamKeeper:
 
     async def next_event(self, stream: Any, anext_: Callable[[Any], Awaitable[Any]]) -> Any:
         """The stream's next event; its response id is one that no other response has."""
-        event = await anext_(stream) if self._has_begun else await self._first_event(stream, anext_)
+        before = CURRENT.set(self._request)  # The provider may only now be asked, at the first event or a later one.
+        try:
+            event = await anext_(stream)
+        finally:
+            CURRENT.reset(before)
         # Most events have no response, which a model's getattr is slow to say.
         response = event.__dict__.get("response")
         given_id = getattr(response, "id", None)
@@ -66,14 +69,6 @@ class StreamKeeper:
         if self._id not in (None, inner_id(given_id)):
             response.id = with_inner_id(given_id, self._id)
         return event
-
-    async def _first_event(self, stream: Any, anext_: Callable[[Any], Awaitable[Any]]) -> Any:
-        self._has_begun = True
-        before = CURRENT.set(self._request)  # The provider may only now be asked.
-        try:
-            return await anext_(stream)
-        finally:
-            CURRENT.reset(before)
 
     async def _store(self, stream: Any, response: Any) -> None:
         self._id = await store_answer(
