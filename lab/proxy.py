@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .processes import Child, free_port, wait_until
-from .trees import installed_release
+from .trees import BUILD, installed_release
 
 START_SECONDS = 180  # some 25 s of work on two cores, more when several start at once
 MASTER_KEY = "sk-test-master-7f3a9c51"
@@ -203,8 +203,15 @@ class Proxy:
     def stop(self) -> None:
         if self._child is not None:
             self._child.stop()
+            self._keep_crash()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _keep_crash(self) -> None:
+        """What Python said when it crashed outlives the folder: in `.build/crash-<pid>.log`."""
+        _, crashed, said = self.log_text().partition("Fatal Python error")
+        if crashed:
+            (BUILD / f"crash-{self.pid}.log").write_text(crashed + said)
 
     def __enter__(self) -> Proxy:
         try:
