@@ -14,6 +14,7 @@ import json
 import sys
 
 from .before_after import RESULTS, cells_of
+from .documents import put_table
 
 HEAD = """\
 Conversations begun on the patched proxy, and what a follow-up reaches the provider with after `revert`, the rows
@@ -46,6 +47,7 @@ def main() -> int:
         RESULTS.mkdir(parents=True, exist_ok=True)
         (RESULTS / "after_revert.json").write_text(json.dumps(cells, indent=1) + "\n")
         (RESULTS / "after_revert.md").write_text(table(cells))
+        put_table("ROLLBACK.md", "after-revert", table(cells))
     print(table(cells), end="")
     return 0
 

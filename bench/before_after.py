@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .documents import put_table
 from .plot import plot
 from .table import table
 
@@ -41,6 +42,8 @@ def write(cells: list[dict], folder: Path = RESULTS) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "before_after.json").write_text(json.dumps(cells, indent=1) + "\n")
     (folder / "before_after.md").write_text(table(cells))
+    if folder == RESULTS:
+        put_table("README.md", "before-after", table(cells))
     (folder / "before_after.svg").write_text(plot(cells))
 
 

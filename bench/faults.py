@@ -28,6 +28,7 @@ from lab.trial import Spans, try_fault
 from lab.ways import WAYS, Way
 
 from .before_after import RESULTS
+from .documents import put_table
 from .faults_table import table
 
 FAULTS = {fault.name: fault for fault in (*OUTAGES, *EVICTIONS, *FAILOVERS)}
@@ -74,6 +75,8 @@ def write(rows: list[dict], file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(rows, indent=1) + "\n")
     file.with_suffix(".md").write_text(table(rows))
+    if file == FILE:
+        put_table("README.md", "faults", table(rows))
 
 
 def main() -> int:

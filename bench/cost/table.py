@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
+from .. import documents
 from . import results
 from .machine import described
 
-README = Path(__file__).resolve().parents[2] / "README.md"
 TABLE = results.FOLDER.with_name("cost.md")
-PLACE = re.compile(r"(?<=<!-- cost -->\n).*?(?=\n<!-- /cost -->)", re.DOTALL)
 KILOBYTE, GIGABYTE = 1e3, 1e9
 HEAD = """\
 Measured with `make bench` on {machine}.
@@ -31,7 +28,7 @@ def text() -> str:
 
 def write() -> None:
     TABLE.write_text(text())
-    README.write_text(PLACE.sub(lambda _: text().rstrip("\n"), README.read_text(encoding="utf-8")), encoding="utf-8")
+    documents.put_table("README.md", "cost", text())
 
 
 def sections() -> dict[str, dict]:
