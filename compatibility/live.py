@@ -22,13 +22,12 @@ from compatibility.journal import Journal
 from compatibility.live_report import markdown, notes_of, remembers_everything, summary_line, summary_of
 from compatibility.live_run import LiveRow, Stage, run_release
 from compatibility.registry import RegistryFailed, find_uv, list_versions
-from compatibility.releases import LIVE_NAMED, Selection, is_final, live_default, select, sort_key, supported
+from compatibility.releases import LIVE_NAMED, Selection, live_default, older_finals, select, sort_key
 from lab.conversations import tags
 from lab.database.postgres import postgres
 from lab.provider import Provider
 from lab.redis_server import RedisServer
 from patches import PATCHES, facts_of
-from patches.releases import WITHDRAWN
 
 _SETS = ("default", "matrix", "all")
 
@@ -88,7 +87,6 @@ def _parser() -> argparse.ArgumentParser:
 def _run(
     selection: Selection, available: Sequence[str], options: argparse.Namespace, journal: Journal
 ) -> list[LiveRow]:
-    finals = [each for each in supported(available) if is_final(each) and each not in WITHDRAWN]
     rows = [LiveRow(each, problem="the registry has no such version") for each in selection.unknown]
     rows += [LiveRow(each, problem="withdrawn as compromised: not run") for each in selection.withdrawn]
     found = [LiveRow.from_dict(row) for row in journal.rows()] if options.resume else []
@@ -98,9 +96,8 @@ def _run(
     with Provider() as provider, RedisServer() as redis, postgres() as databases:
         stage = Stage(provider, redis, databases, tags(), options.keep)
         for number, release in enumerate(wanted, 1):
-            older = [each for each in reversed(finals) if sort_key(each) < sort_key(release)]
             started = time.monotonic()
-            rows.append(run_release(release, older, stage))
+            rows.append(run_release(release, older_finals(release, available), stage))
             journal.add(rows[-1].to_dict())
             outcome = rows[-1].problem or "\n".join([summary_line(rows[-1:]), *notes_of(rows[-1])])
             place = f"[{number}/{len(wanted)}] {release} in {time.monotonic() - started:.0f} s"

@@ -73,8 +73,16 @@ def select(available: Iterable[str], asked: str, early: bool = False) -> Selecti
 
 def live_default(available: Iterable[str]) -> tuple[str, ...]:
     """The named ones, and what the registry has as the newest final release today."""
-    finals = [each for each in supported(available) if is_final(each) and each not in WITHDRAWN]
-    return _sorted({*LIVE_NAMED, *finals[-1:]})
+    return _sorted({*LIVE_NAMED, *_finals(available)[-1:]})
+
+
+def older_finals(release: str, available: Iterable[str]) -> list[str]:
+    """The final releases before this one, newest first."""
+    return [each for each in reversed(_finals(available)) if sort_key(each) < sort_key(release)]
+
+
+def _finals(available: Iterable[str]) -> list[str]:
+    return [each for each in supported(available) if is_final(each) and each not in WITHDRAWN]
 
 
 def _select_listed(known: list[str], asked: list[str]) -> Selection:

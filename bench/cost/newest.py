@@ -11,7 +11,7 @@ from dataclasses import replace
 from compatibility.environments import Environment, make_environment
 from compatibility.live_run import ReleaseProxy, fresh_database, with_what_is_missing
 from compatibility.registry import list_versions
-from compatibility.releases import is_final, live_default, sort_key
+from compatibility.releases import live_default, older_finals
 from lab.database.postgres import postgres
 from lab.database.proxy_env import with_database
 from lab.provider import Provider
@@ -41,9 +41,8 @@ def measure(environment: Environment) -> dict:
 def main() -> None:
     available = list_versions()
     release = live_default(available)[-1]
-    older = [each for each in available if is_final(each) and sort_key(each) < sort_key(release)]
     results.progress(f"  LiteLLM {release} into an environment of its own")
-    environment = make_environment(release, older)
+    environment = make_environment(release, older_finals(release, available))
     try:
         make_patched(environment.site_packages, release, environment.patched_tree)
         environment, figures = with_what_is_missing(environment, measure)

@@ -38,7 +38,7 @@ ERASED_USER = "somebody"
 TTL_SECONDS = 86_400
 LOOKUPS = 20_000
 PIPE_BYTES = 1 << 20
-LOAD_SECONDS = 300
+LOAD_SECONDS = 300  # for what takes Redis long: to save, and to load
 ROOT = Path(__file__).resolve().parents[2]
 
 
