@@ -116,7 +116,7 @@ def run_release(release: str, older: Sequence[str], stage: Stage) -> LiveRow:
     except TreeFailed as error:
         return LiveRow(*about, problem=f"is not patched: {' '.join(str(error).split())[-300:]}")
     except ProcessFailed as error:
-        return LiveRow(*about, problem=f"the proxy does not start: {error}")
+        return LiveRow(*about, problem=str(error))
     finally:
         if not stage.keep:
             environment.remove()
@@ -148,7 +148,7 @@ def _play(environment: Environment, stage: Stage) -> dict[str, Any]:
     off = {**on, "REDIS_SESSION_PATCH_ENABLED": "false"}
 
     def proxies_of(*options: ProxyOptions) -> AbstractContextManager[list[ReleaseProxy]]:
-        return _running([ReleaseProxy(each, environment) for each in options])
+        return running([ReleaseProxy(each, environment) for each in options])
 
     options = [ProxyOptions(stage.provider.url, environment.patched_tree, each) for each in (off, on)]
     try:
@@ -188,7 +188,7 @@ def _health(proxy: Proxy) -> dict[str, Any]:
 
 
 @contextmanager
-def _running(proxies: list[ReleaseProxy]) -> Iterator[list[ReleaseProxy]]:
+def running(proxies: list[ReleaseProxy]) -> Iterator[list[ReleaseProxy]]:
     try:
         for proxy in proxies:
             proxy.start()
@@ -196,8 +196,12 @@ def _running(proxies: list[ReleaseProxy]) -> Iterator[list[ReleaseProxy]]:
             try:
                 proxy.wait_until_ready(START_SECONDS)
             except ProcessFailed as error:
-                raise ProcessFailed(cause_of(proxy.log_text() or str(error))) from error
+                cause = cause_of(proxy.log_text() or str(error))
+                raise ProcessFailed(f"the proxy does not start: {cause}") from error
         yield proxies
+        for proxy in proxies:
+            if not proxy.is_running():  # what it did not answer says nothing about what it remembers
+                raise ProcessFailed(f"the proxy ended by itself, with exit code {proxy.exit_code}")
     finally:
         for proxy in proxies:
             proxy.stop()

@@ -45,6 +45,14 @@ def test_a_fact_that_nobody_saw_is_a_contradiction(change: dict[str, object], sa
     assert said in list(contradictions([dataclasses.replace(FACT, **change)], ROWS))
 
 
+def test_between_two_that_were_tried_a_release_shows_what_they_do() -> None:
+    before, after = LiveRow("1.99.4", defects={FACT.scene: SHOWN}), LiveRow("1.104.0", defects={FACT.scene: NOT_SHOWN})
+    assert list(contradictions([FACT], [*ROWS, before, after])) == []
+    otherwise = LiveRow("1.99.4", defects={FACT.scene: NOT_SHOWN})
+    said = ["it forgets: not shown on 1.99.4, and the catalogue says 'holds'"]
+    assert list(contradictions([FACT], [*ROWS, otherwise])) == said
+
+
 def test_a_watch_that_came_to_no_end_is_no_trial() -> None:
     rows = [ROWS[0], LiveRow("1.106.2", defects={FACT.scene: "HTTP 500"})]
     assert list(contradictions([FACT], rows)) == ["it forgets: not tried on 1.106.2, the catalogue says otherwise"]
