@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import conversations
+from lab import conversations, proxy
 from lab.custom_auth import bearer, fields_of, metadata_of
 from lab.processes import Child, ProcessFailed, wait_until
+from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
 from lab.trees import files_that_differ_from_record, installed_site_packages, tree
 
@@ -84,6 +85,20 @@ def is_gone(pid):
         return True
     with Path(f"/proc/{pid}/stat").open() as status:
         return status.read().rpartition(")")[2].split()[0] == "Z"
+
+
+class CrashingProxy(Proxy):
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"]
+
+
+def test_what_python_says_of_a_crash_outlives_the_proxy_s_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(proxy, "BUILD", tmp_path)
+    crashing = CrashingProxy(ProxyOptions("http://127.0.0.1:1")).start()
+    wait_until(lambda: not crashing.is_running(), 30, "the crash")
+    crashing.stop()
+    (kept,) = tmp_path.iterdir()
+    assert kept.read_text().startswith("Fatal Python error: Segmentation fault")
 
 
 def test_generated_conversations_repeat_by_seed_and_are_unique_otherwise():
