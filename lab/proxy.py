@@ -131,6 +131,9 @@ class Proxy:
             PYTHONPATH=os.pathsep.join(map(str, python_path)),
             PYTHONUNBUFFERED="1",
             PYTHONFAULTHANDLER="1",
+            # LiteLLM's finalizer of a stream sets context variables, which crashes CPython where the collector runs in
+            # the middle of another set (README, "Limits"). Rarer collections make that rare.
+            PYTHON_GC_THRESHOLD="50000,50,50",
             LITELLM_LOCAL_MODEL_COST_MAP="True",
             LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS="True",
             LITELLM_LOCAL_BLOG_POSTS="True",
