@@ -171,22 +171,25 @@ def check_rollout(buildah: Buildah, report: Report) -> None:
             for image in ("classic", "forked-classic")
         )
         with Fleet(upstreams) as fleet, Traffic(fleet, provider) as traffic:
+            with traffic.phase("before", SOME):
+                pass
             with traffic.phase("in"):
                 fleet.roll(forks)
             with traffic.phase("settled", SOME):
                 pass
             with traffic.phase("out"):
                 fleet.roll(upstreams)
-            with traffic.phase("upstream", SOME):
+            with traffic.phase("after", SOME):
                 pass
-        for phase in ("start", "in", "settled", "out", "upstream"):
+        for phase in ("before", "in", "settled", "out", "after"):
             asked, failed = traffic.asked(phase), traffic.failures(phase)
             what = f"under traffic, {phase}: none of {len(asked)} requests failed"
             report(what, bool(asked) and not failed, f"{failed[:3]}\n{fleet.tracebacks()}")
         # What was said before the fork was in everywhere is nowhere.
-        lost = traffic.forgotten("settled", "start", "in")
+        lost = traffic.forgotten("settled", "start", "before", "after before", "in")
         report("under traffic, settled: nothing is forgotten", not lost, lost[:3])
-        report("under traffic, upstream: forgotten", bool(traffic.forgotten("upstream")))
+        for phase in ("before", "after"):
+            report(f"under traffic, {phase}: forgotten", bool(traffic.forgotten(phase)))
 
 
 STARTS = {
