@@ -20,12 +20,14 @@ from dataclasses import asdict, dataclass, replace
 from lab.client import AsyncResponsesClient
 from lab.database.postgres import postgres
 from lab.database.proxy_env import with_database
+from lab.exchange import texts_of
+from lab.lines import HttpLine, Manner
+from lab.player import Player
 from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
 from lab.trees import installed_release, tree
 
-MODEL = "chat-model"
 UPSTREAMS_WRITE_SECONDS = 10  # its default; it adds up to 5 s of chance
 SPREAD_SECONDS = 24.0
 DELAYS_SECONDS = (0, 1, 12)
@@ -54,18 +56,17 @@ class Bench:
 
 async def remembers(bench: Bench, client: AsyncResponsesClient, stream: bool, delay_seconds: float) -> bool | None:
     """Whether the second turn's provider request held the first turn exactly once; `None`: a request failed."""
-    first_tag, second_tag = next(bench.tags), next(bench.tags)
-    question = f"Question {first_tag}?"
-    first = await client.responses(MODEL, question, stream, tag=first_tag)
+    player = Player(HttpLine(client, Manner(stream=stream)), bench.provider, bench.tags)
+    question = f"Question {next(bench.tags)}?"
+    first = await player.ask(question)
     if first.status != 200:
         return None
     await asyncio.sleep(delay_seconds)
-    second = await client.responses(MODEL, f"And {second_tag}?", stream, tag=second_tag, previous_response_id=first.id)
-    received = bench.provider.requests(tag=second_tag)
-    if second.status != 200 or not received:
+    second = await player.ask("And then?", first.id)
+    if second.status != 200 or not second.requests:
         return None
-    texts = [text for message in received[-1].conversation_as(merge=False) for text in message.texts]
-    return texts.count(question) == texts.count(first.text) == 1
+    texts = texts_of(second.requests[-1].conversation_as(merge=False))
+    return texts.count(question) == texts.count(first.reply.text) == 1
 
 
 async def measure_cell(bench: Bench, cell: Cell, client: AsyncResponsesClient) -> Cell:

@@ -7,22 +7,20 @@ Prints a table and writes it to `bench/results/keys_and_bytes.md`. Run it with a
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from websockets.sync.client import connect
 
 from lab.client import ResponsesClient
 from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
+from lab.sockets import SocketClient, socket_client
 from lab.trees import tree
 
 RESULT = Path(__file__).parent / "results" / "keys_and_bytes.md"
@@ -37,9 +35,10 @@ def main() -> int:
     with Provider() as provider, RedisServer() as server, server.client() as redis:
         with Proxy(ProxyOptions(provider.url, tree("patched"), server.environment)) as proxy:
             for turns in (1, 10, 100):
-                for name, play in (("HTTP", over_http), ("WebSocket", over_websocket)):
+                for name, connect in (("HTTP", ResponsesClient), ("WebSocket", socket_client)):
                     redis.flushall()
-                    play(proxy, turns)
+                    with connect(proxy.url, proxy.key) as client:
+                        play(client, turns)
                     rows.append((f"{turns} turns of {TURN_BYTES // 1000} kB over {name}", *left_in(redis)))
         redis.flushall()
         rows += asyncio.run(trees(server, redis))
@@ -61,24 +60,10 @@ def left_in(redis: Redis) -> tuple[int, int]:
     return len(keys), sum(redis.memory_usage(key) for key in keys)
 
 
-def over_http(proxy: Proxy, turns: int) -> None:
-    with ResponsesClient(proxy.url, proxy.key) as client:
-        last = None
-        for _, text in zip(range(turns), texts(1), strict=False):
-            last = client.responses("chat-model", text, stream=True, previous_response_id=last).id
-
-
-def over_websocket(proxy: Proxy, turns: int) -> None:
-    url = f"{proxy.url.replace('http', 'ws', 1)}/v1/responses?model=chat-model"
-    headers = {"authorization": f"Bearer {proxy.key}"}
-    with connect(url, additional_headers=headers, proxy=None, max_size=None) as socket:
-        link: dict[str, str] = {}
-        for _, text in zip(range(turns), texts(1), strict=False):
-            socket.send(json.dumps({"type": "response.create", "input": text, **link}))
-            event: dict[str, Any] = {"type": ""}
-            while event["type"] != "response.completed":
-                event = json.loads(socket.recv(timeout=60))
-            link = {"previous_response_id": event["response"]["id"]}
+def play(client: ResponsesClient | SocketClient, turns: int) -> None:
+    last = None
+    for _, text in zip(range(turns), texts(1), strict=False):
+        last = client.responses("chat-model", text, stream=True, previous_response_id=last).id
 
 
 async def trees(server: RedisServer, redis: Redis) -> list[tuple[str, int, int]]:

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lab.answers import Answer, ToolCall
+from lab.asking import Asker
 from lab.client import ResponsesClient
 from lab.database.postgres import postgres
 from lab.database.proxy_env import with_database
 from lab.database.spend_logs import wait_for_spend_logs
+from lab.exchange import Exchange
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
 from lab.recording import Recorded
@@ -33,47 +36,43 @@ class Play:
     url: str
     tags: Iterator[int] = field(default_factory=lambda: itertools.count(TAGS_FROM))
 
-    def say(self, client: ResponsesClient, case: str, stream: bool, previous: dict | None, **answer: object) -> dict:
-        """One turn; `previous` and the result: the response id, the input for a next turn and the tag."""
-        tag = next(self.tags)
-        model = "claude-model" if case == "a tool's result" else "chat-model"
-        if case == "a tool's result" and previous is None:
-            answer["tool_calls"] = (ToolCall("look_up", '{"a": 1}', f"call_{tag}"),)
-        self.provider.script(Answer(text=f"Answer {tag}.", **answer), tag=tag)
-        asked: object = f"Question {tag}? {LONG if '17,000' in case else ''}".strip()
+    def say(
+        self, client: ResponsesClient, case: str, stream: bool, previous: Exchange | None, answer_id: str | None
+    ) -> Exchange:
+        """One turn."""
+        has_tool = case == "a tool's result"
+        manner = Manner("claude-model" if has_tool else "chat-model", stream)
+        asker = Asker(client, self.provider, manner, tags=self.tags)
+        number = next(self.tags)
+        calls = (ToolCall("look_up", '{"a": 1}', f"call_{number}"),) if has_tool and previous is None else ()
+        asked: object = f"Question {number}? {LONG if '17,000' in case else ''}".strip()
         if case == "messages as items":
             asked = [{"role": "user", "content": asked}]
-        if case == "a tool's result" and previous is not None and previous["calls"]:
-            asked = [{"type": "function_call_output", "call_id": previous["calls"][0]["call_id"], "output": "42"}]
-        reply = client.responses(
-            model,
-            asked,
-            stream,
-            tag=tag,
-            previous_response_id=previous and previous["id"],
-            tools=[TOOL] if case == "a tool's result" else None,
-        )
-        return {"status": reply.status, "id": reply.body.get("id"), "calls": reply.calls, "tag": tag, "asked": asked}
+        if previous is not None and previous.reply.calls:
+            call_id = previous.reply.calls[0]["call_id"]
+            asked = [{"type": "function_call_output", "call_id": call_id, "output": "42"}]
+        answer = Answer(text=f"Answer {number}.", tool_calls=calls, id=answer_id)
+        return asker.ask(asked, previous, answer, tools=[TOOL] if has_tool else None)
 
     def outcome(self, first: ResponsesClient, second: ResponsesClient, case: str, stream: bool) -> str:
         """Two turns on the one, the third on the other: what reached the provider then."""
-        turns: list[dict] = []
-        answer = {"id": f"same-id-{next(self.tags)}"} if case == REPEATED else {}
+        turns: list[Exchange] = []
+        answer_id = f"same-id-{next(self.tags)}" if case == REPEATED else None
         for _ in range(2):
-            turns.append(self.say(first, case, stream, turns[-1] if turns else None, **answer))
-            if turns[-1]["status"] != 200:
-                return f"refused by upstream already before ({turns[-1]['status']})"
+            turns.append(self.say(first, case, stream, turns[-1] if turns else None, answer_id))
+            if turns[-1].status != 200:
+                return f"refused by upstream already before ({turns[-1].status})"
             if first is second:
                 self.wait_for_rows(case, turns)
         self.wait_for_rows(case, turns)
-        last = self.say(second, case, stream, turns[-1])
-        if last["status"] != 200:
-            return f"refused ({last['status']})"
-        return classify(self.provider.requests(tag=last["tag"])[-1], turns)
+        last = self.say(second, case, stream, turns[-1], None)
+        if last.status != 200:
+            return f"refused ({last.status})"
+        return classify(last.requests[-1], turns)
 
-    def wait_for_rows(self, case: str, turns: list[dict]) -> None:
+    def wait_for_rows(self, case: str, turns: list[Exchange]) -> None:
         """Of answers with one id, the database keeps the first."""
-        wanted = {turn["tag"] for turn in (turns[:1] if case == REPEATED else turns)}
+        wanted = {turn.tag for turn in (turns[:1] if case == REPEATED else turns)}
 
         def written(rows: list[dict]) -> bool:
             return {(row.get("proxy_server_request") or {}).get("max_output_tokens") for row in rows} >= wanted
@@ -81,14 +80,14 @@ class Play:
         wait_for_spend_logs(self.url, written)
 
 
-def classify(request: Recorded, turns: list[dict]) -> str:
+def classify(request: Recorded, turns: list[Exchange]) -> str:
     """In words: what of the turns before is in the request."""
     conversation = request.conversation_as(merge=False)
     texts = [text for message in conversation for text in message.texts]
     calls = sum(len(message.calls) for message in conversation)
-    expected_calls = sum(len(turn["calls"]) for turn in turns)
+    expected_calls = sum(len(turn.reply.calls) for turn in turns)
     asked = [text for turn in turns if (text := text_asked(turn)) is not None]
-    answers = [f"Answer {turn['tag']}." for turn in turns]
+    answers = [turn.reply.text for turn in turns]
     if len(texts) <= 1 and not calls:
         return "no history"
     found = {
@@ -103,9 +102,9 @@ def classify(request: Recorded, turns: list[dict]) -> str:
     return ", ".join(words for words, is_so in found.items() if is_so) or "whole history"
 
 
-def text_asked(turn: dict) -> str | None:
+def text_asked(turn: Exchange) -> str | None:
     """`None` for a tool's result."""
-    return turn["asked"] if isinstance(turn["asked"], str) else turn["asked"][0].get("content")
+    return turn.sent if isinstance(turn.sent, str) else turn.sent[0].get("content")
 
 
 def is_cut(text: str, texts: list[str]) -> bool:

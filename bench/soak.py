@@ -25,8 +25,9 @@ from lab.client import AsyncResponsesClient
 from lab.conversations import tags
 from lab.faults import Fault
 from lab.lines import Manner
-from lab.load import FAILED, LOST, WRONG, Asked, Load, Talk
+from lab.load import Asked, Load, Plan
 from lab.memory import resident_bytes
+from lab.player import FAILED, LOST, WRONG
 from lab.provider import Provider
 from lab.proxy import MODELS, Proxy
 from lab.trees import BUILD, installed_release, tree
@@ -38,12 +39,12 @@ from .faults import FAULTS, faults_of
 from .soak_plot import plot
 
 MANNERS = tuple(
-    Manner(model, form, has_tools)
+    Manner(model, **form, has_tools=has_tools)
     for model in MODELS
-    for form in ("plain", "stream", "socket")
+    for form in ({}, {"stream": True}, {"socket": True})
     for has_tools in (False, True)
 )
-TALK = Talk(turns=6, pause_seconds=0.5, manners=MANNERS)
+PLAN = Plan(turns=6, pause_seconds=0.5, manners=MANNERS)
 AT_ONCE = 4
 # A race of LiteLLM's own: the thread that logs changes the metadata which the request goes through. Counted apart.
 OF_LITELLM = "dictionary changed size during iteration"
@@ -98,10 +99,10 @@ async def watch(proxy: Proxy, started: float) -> list[dict]:
 async def soak(proxy: Proxy, provider: Provider, way: Way, seconds: float, every: float, seed: int) -> dict:
     async with AsyncResponsesClient(proxy.url, proxy.key, AT_ONCE) as client:
         for manner in MANNERS:  # warm
-            await Load(client, provider, tags(), talk=Talk(2, 0, (manner,))).converse()
+            await Load(client, provider, tags(), plan=Plan(2, 0, (manner,))).converse()
         started = time.monotonic()
         watching = asyncio.ensure_future(watch(proxy, started))
-        async with Load(client, provider, tags(1_000_000), AT_ONCE, TALK, seed) as load:
+        async with Load(client, provider, tags(1_000_000), AT_ONCE, PLAN, seed) as load:
             spells = await make_trouble(way, list(FAULTS), seconds, every, started, seed)
         watching.cancel()
         return result_of(load.asked, spells, await watching, started, our_lines(proxy))

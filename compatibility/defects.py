@@ -3,50 +3,22 @@ the catalogue states. A fact is tried on a release when its watch came to an end
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-
-from websockets.sync.client import connect
+from typing import Any
 
 from compatibility.scenes import LONG_CHARACTERS, TOOLS
 from lab.answers import Answer, ToolCall
-from lab.client import Reply, ResponsesClient
+from lab.asking import Asker
 from lab.database.spend_logs import wait_for_spend_logs
-from lab.provider import Provider
-from lab.recording import Recorded
+from lab.exchange import Exchange, texts_of
+from lab.sockets import socket_client
 
 SHOWN, NOT_SHOWN = "shown", "not shown"
 AT_ONCE = 4
 TRIES_AT_ONCE = 5  # follow-ups of which one at least comes before the writer
-WEBSOCKET_SECONDS = 60
-_TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
-
-
-@dataclass(frozen=True)
-class Said:
-    """A turn: what was asked, what came back, and what the provider was sent (None: nothing)."""
-
-    text: str
-    tag: int
-    reply: Reply
-    asked: Recorded | None
-
-    @property
-    def id(self) -> str:
-        return self.reply.id
-
-    @property
-    def answer(self) -> str:
-        return f"Answer {self.tag}."
-
-    @property
-    def received(self) -> tuple[str, ...]:
-        """The texts that reached the provider."""
-        messages = self.asked.conversation_as(merge=False) if self.asked else ()
-        return tuple(text for message in messages for text in message.texts)
 
 
 class NotWatched(Exception):
@@ -55,40 +27,19 @@ class NotWatched(Exception):
 
 @dataclass(frozen=True)
 class Watch:
-    """A client of one proxy. `key`: somebody else than the administrator."""
+    """A client of one proxy with this database."""
 
-    client: ResponsesClient
-    provider: Provider
+    asker: Asker
     database: str
-    tags: Iterator[int]
-    key: str | None = None
 
-    def say(
-        self, text: str, after: Said | str | None = None, stream: bool = False, as_items: bool = False,
-        answer: Answer | None = None, given: object = None, model: str = "chat-model", **params: object,
-    ) -> Said:  # fmt: skip
+    def say(self, sent: object, after: Exchange | str | None = None, stream: bool = False, **params: Any) -> Exchange:
         """Raises NotWatched when it is not answered."""
-        tag = next(self.tags)
-        self.provider.script(answer or Answer(text=f"Answer {tag}."), tag=tag)
-        asked: object = given or ([{"role": "user", "content": text}] if as_items else text)
-        previous = after.id if isinstance(after, Said) else after
-        reply = self.client.responses(
-            model, asked, stream, self.key, tag, previous_response_id=previous, **params
-        )  # fmt: skip
-        requests = self.provider.requests(tag=tag)
-        if reply.status != 200:
-            raise NotWatched(f"HTTP {reply.status}")
-        return Said(text, tag, reply, requests[0] if requests else None)
+        exchange = self.asker.with_manner(stream=stream).ask(sent, after, **params)
+        if exchange.status != 200:
+            raise NotWatched(f"HTTP {exchange.status}")
+        return exchange
 
-    def say_the_same_as(self, other: Watch, text: str) -> tuple[Said, Said]:
-        """The same request by two callers, the second one answered from LiteLLM's response cache."""
-        first = self.say(text)
-        reply = other.client.responses("chat-model", text, False, other.key, first.tag)
-        if reply.status != 200 or len(self.provider.requests(tag=first.tag)) > 1:
-            raise NotWatched("the response cache was not used")
-        return first, replace(first, reply=reply)
-
-    def wait_for_rows(self, *turns: Said) -> None:
+    def wait_for_rows(self, *turns: Exchange) -> None:
         wanted = {turn.tag for turn in turns}
 
         def written(rows: list[dict]) -> bool:
@@ -96,11 +47,25 @@ class Watch:
 
         wait_for_spend_logs(self.database, written)
 
+    def as_somebody_new(self) -> Watch:
+        """With a key of its own, without a user."""
+        client = self.asker.client
+        headers = {"authorization": f"Bearer {client.key}"}
+        reply = client.http.post("/key/generate", json={}, headers=headers)
+        if reply.status_code != 200:
+            raise NotWatched(f"no key can be made: HTTP {reply.status_code}")
+        return replace(self, asker=self.asker.as_key(str(reply.json()["key"])))
+
+
+def received(turn: Exchange) -> list[str]:
+    """The texts that reached the provider; none where it was not asked."""
+    return texts_of(turn.requests[0].conversation_as(merge=False)) if turn.requests else []
+
 
 def forgets_at_once(watch: Watch) -> bool:
     for number in range(TRIES_AT_ONCE):
         first = watch.say(f"My number is {uuid.uuid4().hex} and {number}.")
-        if first.text not in watch.say("What is it?", first).received:
+        if first.sent not in received(watch.say("What is it?", first)):
             return True
     return False
 
@@ -108,21 +73,22 @@ def forgets_at_once(watch: Watch) -> bool:
 def never_finds_streams(watch: Watch) -> bool:
     first = watch.say("Tell me a story.", stream=True)
     watch.wait_for_rows(first)
-    return first.text not in watch.say("Go on.", first, stream=True).received
+    return first.sent not in received(watch.say("Go on.", first, stream=True))
 
 
 def loses_items(watch: Watch) -> bool:
-    first = watch.say("My colour is blue.", as_items=True)
+    said, asked = ([{"role": "user", "content": text}] for text in ("My colour is blue.", "What is it?"))
+    first = watch.say(said)
     watch.wait_for_rows(first)
-    return first.text not in watch.say("What is it?", first, as_items=True).received
+    return said[0]["content"] not in received(watch.say(asked, first))
 
 
 def cuts_long_messages(watch: Watch) -> bool:
     text = "".join(f"{number} " for number in range(LONG_CHARACTERS // 4))[:LONG_CHARACTERS].rstrip()
     first = watch.say(text)
     watch.wait_for_rows(first)
-    received = watch.say("And now?", first).received
-    return text not in received and any(each.startswith(text[:200]) for each in received)
+    texts = received(watch.say("And now?", first))
+    return text not in texts and any(each.startswith(text[:200]) for each in texts)
 
 
 def mixes_branches(watch: Watch) -> bool:
@@ -130,38 +96,39 @@ def mixes_branches(watch: Watch) -> bool:
     watch.wait_for_rows(root)
     branches = [watch.say(f"Let it end in a {end}.", root) for end in ("wood", "town")]
     watch.wait_for_rows(*branches)
-    received = watch.say("No end at all.", root).received
-    if root.text not in received:
+    texts = received(watch.say("No end at all.", root))
+    if root.sent not in texts:
         raise NotWatched("the history was not found")
-    return any(branch.text in received for branch in branches)
+    return any(branch.sent in texts for branch in branches)
 
 
 def repeats_tool_calls(watch: Watch) -> bool:
-    tag_of_call = f"call_{uuid.uuid4().hex[:12]}"
-    call = Answer(tool_calls=(ToolCall("look_up", '{"order": 7}', tag_of_call),))
+    call = Answer(tool_calls=(ToolCall("look_up", '{"order": 7}', f"call_{uuid.uuid4().hex[:12]}"),))
     first = watch.say("Where is order 7?", answer=call, tools=TOOLS)
     watch.wait_for_rows(first)
-    result = [{"type": "function_call_output", "call_id": first.reply.calls[0]["call_id"], "output": "on its way"}]
-    asked = watch.say("", first, given=result, tools=TOOLS).asked
-    return asked is not None and sum(len(each.calls) for each in asked.conversation_as(merge=False)) > 1
+    result = {"type": "function_call_output", "call_id": first.reply.calls[0]["call_id"], "output": "on its way"}
+    second = watch.say([result], first, tools=TOOLS)
+    return any(
+        sum(len(each.calls) for each in request.conversation_as(merge=False)) > 1 for request in second.requests[:1]
+    )
 
 
 def remembers_what_is_not_to_be_stored(watch: Watch) -> bool:
     first = watch.say("This is between us.", store=False)
     watch.wait_for_rows(first)
-    return first.text in watch.say("What was that?", first).received
+    return first.sent in received(watch.say("What was that?", first))
 
 
 def shares_what_keys_without_a_user_said(watch: Watch) -> bool:
-    one, other = (replace(watch, key=_new_key(watch)) for _ in range(2))
+    one, other = watch.as_somebody_new(), watch.as_somebody_new()
     first = one.say("This is mine alone.")
     watch.wait_for_rows(first)
     try:
-        if first.text in other.say("What was that?", first).received:
+        if first.sent in received(other.say("What was that?", first)):
             return True
     except NotWatched:
         return False  # it is refused
-    if first.text not in one.say("What was it?", first).received:
+    if first.sent not in received(one.say("What was it?", first)):
         raise NotWatched("the history was not found")
     return False
 
@@ -186,44 +153,30 @@ def takes_half_a_stream_for_whole(watch: Watch) -> bool:
 def begins_anew_on_a_websocket(watch: Watch) -> bool:
     first = watch.say("My number is 83.")
     watch.wait_for_rows(first)
-    tag = next(watch.tags)
-    watch.provider.script(Answer(text=f"Answer {tag}."), tag=tag)
-    base = str(watch.client.http.base_url).rstrip("/")
-    headers = {"authorization": f"Bearer {watch.client.key}"}
-    turn = {"input": "What is it?", "previous_response_id": first.id, "max_output_tokens": tag}
-    with connect(
-        f"{base.replace('http', 'ws', 1)}/v1/responses?model=chat-model", additional_headers=headers, proxy=None
-    ) as socket:
-        socket.send(json.dumps({"type": "response.create", **turn}))
-        event: dict = {"type": ""}
-        while event["type"] not in _TERMINAL:
-            event = json.loads(socket.recv(timeout=WEBSOCKET_SECONDS))
-    asked = watch.provider.requests(tag=tag)
-    if not asked:
-        raise NotWatched(f"the provider was not asked: {event['type']}")
-    return first.text not in Said("", tag, first.reply, asked[0]).received
+    client = watch.asker.client
+    with socket_client(str(client.http.base_url), client.key) as socket:
+        second = replace(watch.asker, client=socket).ask("What is it?", first)
+    if not second.requests:
+        raise NotWatched(f"the provider was not asked: {second.reply.events[-1]['type']}")
+    return first.sent not in received(second)
 
 
 def shares_what_is_cached(watch: Watch) -> bool:
-    one, other = (replace(watch, key=_new_key(watch)) for _ in range(2))
-    first, cached = one.say_the_same_as(other, "Which day is it?")
+    """The same request by two callers: the second one is answered from LiteLLM's response cache."""
+    one, other = watch.as_somebody_new(), watch.as_somebody_new()
+    first = one.say("Which day is it?")
+    cached = replace(other, asker=replace(other.asker, tags=iter([first.tag]))).say(first.sent)
+    if cached.requests:
+        raise NotWatched("the response cache was not used")
     later = one.say("And this is mine alone.", first)
     watch.wait_for_rows(first, later)
     try:
-        received = other.say("And tomorrow?", cached).received
+        texts = received(other.say("And tomorrow?", cached))
     except NotWatched:
         return True  # the id that it got is refused
-    if first.text not in received:
+    if first.sent not in texts:
         raise NotWatched("the history was not found")
-    return later.text in received
-
-
-def _new_key(watch: Watch) -> str:
-    headers = {"authorization": f"Bearer {watch.client.key}"}
-    reply = watch.client.http.post("/key/generate", json={}, headers=headers)
-    if reply.status_code != 200:
-        raise NotWatched(f"no key can be made: HTTP {reply.status_code}")
-    return str(reply.json()["key"])
+    return later.sent in texts
 
 
 # By the name that a fact in the catalogue gives as its `scene`.

@@ -15,11 +15,14 @@ from compatibility.environments import Environment, NotInstallable, add_missing,
 from compatibility.registry import PACKAGE
 from compatibility.scenes import SCENES, scenes_for
 from compatibility.talk import SceneFailed, Talk
+from lab.asking import Asker
 from lab.client import AsyncResponsesClient, ResponsesClient
 from lab.database.additions import add_what_is_missing
 from lab.database.postgres import Databases
 from lab.database.proxy_env import with_database
 from lab.database.queries import MigrationFailed
+from lab.lines import HttpLine, Manner
+from lab.player import Player
 from lab.processes import ProcessFailed
 from lab.provider import Provider
 from lab.proxy import MODELS, Proxy, ProxyOptions
@@ -163,7 +166,8 @@ def _play(environment: Environment, stage: Stage) -> dict[str, Any]:
                 proxies_of(with_database(replace(options[0], litellm_settings=CACHED), url)) as (proxy,),
                 ResponsesClient(proxy.url, proxy.key) as client,
             ):
-                return {**seen, "defects": watch_all(Watch(client, stage.provider, url, itertools.count(WATCHED_FROM)))}
+                asker = Asker(client, stage.provider, tags=itertools.count(WATCHED_FROM))
+                return {**seen, "defects": watch_all(Watch(asker, url))}
         except (ProcessFailed, MigrationFailed) as error:
             return {**seen, "defects": dict.fromkeys(DEFECTS, f"no proxy with a database: {error}"[:200])}
     finally:
@@ -212,7 +216,8 @@ async def _play_all(off: Proxy, on: Proxy, scenes: Sequence[str], stage: Stage) 
     async with AsyncResponsesClient(off.url, off.key) as before, AsyncResponsesClient(on.url, on.key) as after:
 
         async def play(client: AsyncResponsesClient, scene: str, model: str, stream: bool, whole: bool = False) -> str:
-            talk = Talk(client, stage.provider, stage.tags, model, stream, whole)
+            line = HttpLine(client, Manner(model, stream))
+            talk = Talk(Player(line, stage.provider, stage.tags, whole))
             try:
                 await asyncio.wait_for(SCENES[scene](talk), SCENE_SECONDS)
             except SceneFailed as error:

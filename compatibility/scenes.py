@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 from compatibility.talk import SceneFailed, Talk, tools_of
@@ -28,8 +27,7 @@ def _user(text: str) -> dict:
 
 
 async def play_string(talk: Talk) -> None:
-    talk.as_text = True
-    await play_list(talk)
+    await play_list(talk.as_text())
 
 
 async def play_list(talk: Talk) -> None:
@@ -85,7 +83,7 @@ async def play_tool_search(talk: Talk) -> None:
 async def play_compaction(talk: Talk) -> None:
     turn = await talk.tell(_user("A long story."))
     turn = await talk.tell(_user("Go on."), after=turn, answer=Answer(text="On it goes.", compaction=SUMMARY))
-    for each in (talk, replace(talk, model="chat-model")):  # another maker's model is given text
+    for each in (talk, talk.with_model("chat-model")):  # another maker's model is given text
         told = await each.tell(_user("And then?"), after=turn)
         sent = json.dumps(told.asked.body)
         if SUMMARY not in sent or "A long story." in sent:

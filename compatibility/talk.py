@@ -3,31 +3,19 @@ for a client that sends everything itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from lab.answers import Answer
 from lab.client import AsyncResponsesClient, Reply, parse_reply
-from lab.conversations import input_items_of
-from lab.proxy import FORMAT_OF_MODEL
-from lab.recording import ProviderState, Recorded
-from lab.wire import conversation_from_chat
+from lab.exchange import Exchange
+from lab.lines import HttpLine
+from lab.player import FIRST, LOST, WHOLE, Player, Turn, problem_of
+from lab.recording import Recorded
 
 
 class SceneFailed(Exception):
     """What went wrong, in a line."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A reply and, as OpenAI chat messages, the conversation up to and with its answer."""
-
-    reply: Reply
-    messages: tuple[dict, ...]
-
-    @property
-    def id(self) -> str:
-        return self.reply.id
 
 
 @dataclass(frozen=True)
@@ -39,18 +27,26 @@ class Told:
     items: tuple[dict, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Talk:
-    """One model, plain or stream, on one proxy. `whole`: the client sends everything itself (the
-    control)."""
+    """One model, plain or stream, on one proxy."""
 
-    client: AsyncResponsesClient
-    provider: ProviderState
-    tags: Iterator[int]
-    model: str
-    stream: bool
-    whole: bool = False
-    as_text: bool = field(default=False)
+    player: Player
+
+    @property
+    def whole(self) -> bool:
+        return self.player.whole
+
+    @property
+    def client(self) -> AsyncResponsesClient:
+        return self.player.line.client
+
+    def as_text(self) -> Talk:
+        return Talk(replace(self.player, as_text=True))
+
+    def with_model(self, model: str) -> Talk:
+        manner = replace(self.player.line.manner, model=model)
+        return Talk(replace(self.player, line=HttpLine(self.client, manner)))
 
     async def say(
         self,
@@ -62,24 +58,21 @@ class Talk:
     ) -> Turn:
         """Chat messages. Raises SceneFailed unless the provider received the history of `after` (nothing, when
         `forgotten`) and `new`."""
-        history = () if after is None or forgotten else after.messages
-        messages = (*history, *new)
-        sent = messages if self.whole else new
-        text_or_items = sent[0]["content"] if self.as_text and len(sent) == 1 else input_items_of(sent)
-        after_id = None if self.whole or after is None else after.id
-        reply, asked = await self._ask(text_or_items, after_id, answer, params)
-        expected = conversation_from_chat(messages, FORMAT_OF_MODEL[self.model])
-        if asked.conversation != expected:
-            raise SceneFailed(f"the provider got {len(asked.conversation)} messages of {len(expected)}, or others")
-        return Turn(reply, (*messages, _answered(reply)))
+        if forgotten and self.whole:
+            after = None
+        turn = await self.player.say(*new, after=after, answer=answer, **params)
+        wanted = FIRST if after is None else LOST if forgotten else WHOLE
+        if turn.verdict != wanted:
+            raise SceneFailed(turn.problem or "the provider got what was to be forgotten")
+        return turn
 
     async def tell(self, *new: dict, after: Told | None = None, answer: Answer | None = None, **params: object) -> Told:
         """Items. Raises SceneFailed where the provider is asked something else than when all items are sent."""
         items = (*(after.items if after else ()), *new)
-        reply, asked = await self._ask(list(items), None, answer, params)
+        reply, asked = answered(await self.player.ask(list(items), None, answer, **params))
         if not self.whole and after is not None:
             whole = asked
-            reply, asked = await self._ask(list(new), after.reply.id, answer, params)
+            reply, asked = answered(await self.player.ask(list(new), after.reply.id, answer, **params))
             if asked.conversation != whole.conversation:
                 raise SceneFailed("the provider got another conversation than when everything is sent")
             if tools_of(asked) != tools_of(whole):
@@ -89,12 +82,12 @@ class Talk:
     async def count(self, items: Sequence[dict], after: Told | None = None) -> int:
         """The input tokens as the provider counts them. Raises SceneFailed where it is not asked: LiteLLM's own
         estimate is of the new input alone, whatever the history."""
-        payload = {"model": self.model, "input": list(items)}
+        payload = {"model": self.player.line.manner.model, "input": list(items)}
         if after is not None:
             payload["previous_response_id"] = after.reply.id
         reply = await self.client.post("/v1/responses/input_tokens", payload)
         if reply.status != 200:
-            raise SceneFailed(_problem_of(reply))
+            raise SceneFailed(problem_of(reply))
         if reply.body.get("litellm_count_source") == "local_estimate":
             raise SceneFailed("the provider is not asked to count")
         return reply.body["input_tokens"]
@@ -103,14 +96,14 @@ class Talk:
         """A stored response, or what `path` behind it names. Raises SceneFailed where it is not there."""
         reply = await self._send("GET", response_id, path, query)
         if reply.status != 200:
-            raise SceneFailed(_problem_of(reply))
+            raise SceneFailed(problem_of(reply))
         return reply.body
 
     async def delete(self, response_id: str) -> None:
         """Raises SceneFailed."""
         reply = await self._send("DELETE", response_id)
         if (reply.status, reply.body.get("deleted")) != (200, True):
-            raise SceneFailed(_problem_of(reply))
+            raise SceneFailed(problem_of(reply))
 
     async def status_of(self, response_id: str) -> int:
         return (await self._send("GET", response_id)).status
@@ -120,20 +113,14 @@ class Talk:
         headers = {"authorization": f"Bearer {self.client.key}"}
         return parse_reply(await self.client.http.request(method, address, params=query, headers=headers))
 
-    async def _ask(
-        self, text_or_items: object, after_id: str | None, answer: Answer | None, params: dict
-    ) -> tuple[Reply, Recorded]:
-        tag = next(self.tags)
-        self.provider.script(answer or Answer(text=f"answer number {tag}"), tag=tag)
-        reply = await self.client.responses(
-            self.model, text_or_items, stream=self.stream, tag=tag, previous_response_id=after_id, **params
-        )
-        if reply.status != 200 or reply.broken or "id" not in reply.body:
-            raise SceneFailed(_problem_of(reply))
-        asked = self.provider.requests(tag=tag)
-        if len(asked) != 1:
-            raise SceneFailed(f"the provider was asked {len(asked)} times")
-        return reply, asked[0]
+
+def answered(exchange: Exchange) -> tuple[Reply, Recorded]:
+    """Raises SceneFailed for anything but one answer to one request."""
+    if exchange.status != 200 or exchange.reply.broken or "id" not in exchange.reply.body:
+        raise SceneFailed(problem_of(exchange.reply))
+    if len(exchange.requests) != 1:
+        raise SceneFailed(f"the provider was asked {len(exchange.requests)} times")
+    return exchange.reply, exchange.requests[0]
 
 
 def tools_of(asked: Recorded) -> list[str]:
@@ -145,22 +132,3 @@ def tools_of(asked: Recorded) -> list[str]:
 def _functions_in(tool: dict) -> list[dict]:
     declared = tool.get("functionDeclarations") or tool.get("function_declarations")
     return declared or [tool.get("function", tool)]
-
-
-def _problem_of(reply: Reply) -> str:
-    error = reply.body.get("error") or reply.body
-    text = error.get("message") if isinstance(error, dict) else error
-    said = " ".join(str(text).partition("Traceback (most")[0].split())  # what follows has paths of this machine
-    return f"HTTP {reply.status}: {said[:160]}"
-
-
-def _answered(reply: Reply) -> dict:
-    calls = [
-        {
-            "id": call["call_id"],
-            "type": "function",
-            "function": {"name": call["name"], "arguments": call["arguments"]},
-        }
-        for call in reply.calls
-    ]
-    return {"role": "assistant", "content": reply.text or None, **({"tool_calls": calls} if calls else {})}

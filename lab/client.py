@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 
 TIMEOUT_SECONDS = 120
+KEPT_SECONDS = 2  # An idle connection: less than uvicorn keeps it (5), or a request meets the end of its connection.
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,9 @@ class AsyncResponsesClient:
 
     def __init__(self, url: str, key: str, max_connections: int = 50) -> None:
         self.key = key
-        limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
+        limits = httpx.Limits(
+            max_connections=max_connections, max_keepalive_connections=max_connections, keepalive_expiry=KEPT_SECONDS
+        )
         timeout = httpx.Timeout(TIMEOUT_SECONDS, pool=None)
         self.http = httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ WORDS = [*PLAIN_WORDS, "Ärger", "数据", "“quoted”", "🙂", "\u2028", "or
 
 
 @dataclass(frozen=True)
-class Turn:
+class ChatTurn:
     """`sent`: the client's new user and tool messages; `answered`: the assistant message;
     `history`: all before `answered`.
     """
@@ -44,12 +44,12 @@ class ChatConversation:
         return first["content"] if first["role"] == "system" else None
 
     @cached_property
-    def turns(self) -> tuple[Turn, ...]:
+    def turns(self) -> tuple[ChatTurn, ...]:
         """One for each assistant message; client messages after the last answer are not played."""
         turns, sent = [], []
         for index, message in enumerate(self.messages):
             if message["role"] == "assistant":
-                turns.append(Turn(tuple(sent), message, self.messages[:index]))
+                turns.append(ChatTurn(tuple(sent), message, self.messages[:index]))
                 sent = []
             elif message["role"] != "system":
                 sent.append(message)
@@ -73,23 +73,18 @@ def answer_of(message: dict) -> Answer:
     return Answer(text=message.get("content") or "", tool_calls=calls)
 
 
-def input_items_of(messages: tuple[dict, ...], renamed: dict[str, str] | None = None) -> list[dict]:
-    """Chat messages as Responses input items. `renamed`: the call ids the client got for the
-    recorded ones.
-    """
-    renamed = renamed or {}
+def input_items_of(messages: Iterable[dict]) -> list[dict]:
+    """Chat messages as Responses input items."""
     items: list[dict] = []
     for message in messages:
         if message["role"] == "tool":
-            call_id = renamed.get(message["tool_call_id"], message["tool_call_id"])
-            items.append({"type": "function_call_output", "call_id": call_id, "output": message["content"]})
+            called = message["tool_call_id"]
+            items.append({"type": "function_call_output", "call_id": called, "output": message["content"]})
             continue
         if message.get("content"):
             items.append({"role": message["role"], "content": message["content"]})
         for call in message.get("tool_calls") or ():
-            called = {"name": call["function"]["name"], "arguments": call["function"]["arguments"]}
-            call_id = renamed.get(call["id"], call["id"])
-            items.append({"type": "function_call", "call_id": call_id, **called})
+            items.append({"type": "function_call", "call_id": call["id"], **call["function"]})
     return items
 
 

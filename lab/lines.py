@@ -12,24 +12,30 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from .client import TIMEOUT_SECONDS, AsyncResponsesClient, Reply, reply_of_events
-
-TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
+from .client import TIMEOUT_SECONDS, AsyncResponsesClient, Reply
+from .sockets import TERMINAL, message_of, reply_on_socket, socket_address
 
 
 @dataclass(frozen=True)
 class Manner:
-    """has_tools: each turn is a call of the model, its result, and the answer."""
+    """socket: a WebSocket, whose replies are streams. has_tools: each turn is a call of the model, its result, and the
+    answer.
+    """
 
     model: str = "chat-model"
-    form: str = "plain"  # plain, stream, socket
+    stream: bool = False
+    socket: bool = False
     has_tools: bool = False
 
     def __str__(self) -> str:
-        return f"{self.model} {self.form}{' tools' if self.has_tools else ''}"
+        form = "socket" if self.socket else "stream" if self.stream else "plain"
+        return f"{self.model} {form}{' tools' if self.has_tools else ''}"
 
 
 class Line(Protocol):
+    @property
+    def manner(self) -> Manner: ...
+
     async def ask(self, input: Any, tag: int, previous: str | None, **params: Any) -> Reply:
         """A reply that never came, or not to its end, has status 0 or is broken."""
 
@@ -37,13 +43,12 @@ class Line(Protocol):
 @dataclass(frozen=True)
 class HttpLine:
     client: AsyncResponsesClient
-    manner: Manner
+    manner: Manner = Manner()
 
     async def ask(self, input: Any, tag: int, previous: str | None, **params: Any) -> Reply:
-        stream = self.manner.form == "stream"
         try:
             return await self.client.responses(
-                self.manner.model, input, stream, tag=tag, previous_response_id=previous, **params
+                self.manner.model, input, self.manner.stream, tag=tag, previous_response_id=previous, **params
             )
         except httpx.TransportError as error:
             return no_reply(error)
@@ -52,18 +57,17 @@ class HttpLine:
 @dataclass(frozen=True)
 class SocketLine:
     socket: ClientConnection
+    manner: Manner
 
     async def ask(self, input: Any, tag: int, previous: str | None, **params: Any) -> Reply:
-        link = {"previous_response_id": previous} if previous else {}
-        message = {"type": "response.create", "input": input, "max_output_tokens": tag, **link, **params}
         events: list[dict] = []
         try:
-            await self.socket.send(json.dumps(message))
+            await self.socket.send(message_of(input, tag, previous_response_id=previous, **params))
             while not events or events[-1]["type"] not in TERMINAL:
                 events.append(json.loads(await self.socket.recv()))
         except (OSError, WebSocketException) as error:
             return no_reply(error)
-        return reply_of_events(200 if "response" in events[-1] else 400, events, broken=False)
+        return reply_on_socket(events)
 
 
 def no_reply(error: Exception) -> Reply:
@@ -72,15 +76,9 @@ def no_reply(error: Exception) -> Reply:
 
 @contextlib.asynccontextmanager
 async def line_for(client: AsyncResponsesClient, manner: Manner) -> AsyncIterator[Line]:
-    if manner.form != "socket":
+    if not manner.socket:
         yield HttpLine(client, manner)
         return
-    url = str(client.http.base_url).replace("http", "ws", 1).rstrip("/")
-    async with connect(
-        f"{url}/v1/responses?model={manner.model}",
-        additional_headers={"authorization": f"Bearer {client.key}"},
-        proxy=None,
-        max_size=None,
-        open_timeout=TIMEOUT_SECONDS,
-    ) as socket:
-        yield SocketLine(socket)
+    address = socket_address(str(client.http.base_url), client.key, manner.model)
+    async with connect(**address, open_timeout=TIMEOUT_SECONDS) as socket:
+        yield SocketLine(socket, manner)

@@ -104,6 +104,11 @@ class ProviderState:
             kept = [each for each in among if each.sequence > since]
         return [each for each in kept if re.search(when, each.asked)] if when else kept
 
+    def last_sequence(self) -> int:
+        """Of the newest request that is kept; 0 when there is none."""
+        with self._lock:
+            return self._recorded[-1].sequence if self._recorded else 0
+
     def take(self, tag: int) -> list[Recorded]:
         """The requests with this tag, which are not kept any longer: for a load that would fill the memory."""
         with self._lock:

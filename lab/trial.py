@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from .client import AsyncResponsesClient
 from .faults import Fault
-from .load import FAILED, FIRST, LOST, TALK, WHOLE, WRONG, Asked, Load, Talk
+from .load import PLAN, Asked, Load, Plan
+from .player import FAILED, FIRST, LOST, WHOLE, WRONG
 from .processes import ProcessFailed
 from .proxy import Proxy
 from .recording import ProviderState
@@ -113,7 +114,7 @@ async def try_fault(
     fault: Fault,
     way: Way,
     spans: Spans = SPANS,
-    talk: Talk = TALK,
+    plan: Plan = PLAN,
     at_once: int = 3,
     remembers: bool = True,
 ) -> Trial:
@@ -121,7 +122,7 @@ async def try_fault(
 
     async def wait_until_back(since: float) -> float | None:
         deadline = time.monotonic() + spans.back_seconds
-        while remembers and (back := back_at(load.asked, since, talk.turns)) is None:
+        while remembers and (back := back_at(load.asked, since, plan.turns)) is None:
             if time.monotonic() > deadline:
                 lines = "\n".join(our_lines(proxy)[logged:])
                 raise ProcessFailed(f"{fault.name}: nothing is remembered {spans.back_seconds:.0f} s later.\n{lines}")
@@ -130,8 +131,8 @@ async def try_fault(
 
     happening = fault.happen(way)
     async with AsyncResponsesClient(proxy.url, proxy.key, at_once) as client:
-        await Load(client, provider, tags, talk=talk).converse()  # warm
-        async with Load(client, provider, tags, at_once, talk) as load:
+        await Load(client, provider, tags, plan=plan).converse()  # warm
+        async with Load(client, provider, tags, at_once, plan) as load:
             await asyncio.sleep(spans.before)
             logged = len(our_lines(proxy))
             began = time.monotonic()

@@ -21,10 +21,11 @@ from lab.database.postgres import postgres
 from lab.database.proxy_env import with_database
 from lab.database.queries import fetch, run_statement
 from lab.database.spend_logs import wait_for_spend_logs
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
-from lab.replay import Setting, play_all
+from lab.replay import play_all
 from lab.trees import tree
 
 from . import kept, results
@@ -60,11 +61,11 @@ async def play(side: Remembering, provider: Provider, conversations: Sequence[Ch
     run_statement(side.database, f"TRUNCATE {LOG_TABLE}")
     before = commits(side.database)
     turns = sum(len(each.turns) for each in conversations)
-    played = await play_all(side.proxy.url, side.proxy.key, provider, conversations, [Setting(MODEL)], tags(), AT_ONCE)
+    played = await play_all(side.proxy.url, side.proxy.key, provider, conversations, [Manner(MODEL)], tags(), AT_ONCE)
     await asyncio.to_thread(wait_for_spend_logs, side.database, lambda rows: len(rows) >= turns, 120.0)
     return {
         "turns": turns,
-        "exact": sum(each.is_exact for each in played),
+        "exact": sum(each.is_whole for each in played),
         "rows": fetch(side.database, f"SELECT count(*) FROM {LOG_TABLE}")[0]["count"],
         "commits": commits(side.database) - before,
         "bytes": table_bytes(side.database),

@@ -6,9 +6,11 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from lab.asking import Asker
 from lab.client import ResponsesClient
+from lab.lines import Manner
 from lab.processes import wait_until
-from lab.recording import ProviderState
+from lab.recording import ProviderState, Recorded
 
 from .rows import Row, wait_for_rows
 
@@ -39,17 +41,16 @@ class Talk:
 
     def say(self, text: str | None = None, as_item: bool = False, **params: object) -> tuple[str, ...]:
         """Fails unless the answer is a 200. Without `text`, a text of its own."""
-        tag = next(self.numbers)
-        text = text or f"What about {tag}?"
+        text = text or f"What about {next(self.numbers)}?"
         sent = [{"role": "user", "content": text}] if as_item else text
-        reply = self.client.responses(
-            self.model, sent, self.stream, self.key, tag, previous_response_id=self.previous, **params
-        )
+        asker = Asker(self.client, self.provider, Manner(self.model, self.stream), self.key, self.numbers)
+        exchange = asker.ask(sent, self.previous, **params)
+        reply = exchange.reply
         assert reply.status == 200 and not reply.broken, reply.body
         self.previous = reply.id
         self.said += (text, reply.text)
-        self.tags += (tag,)
-        return texts_received(self.provider, tag)
+        self.tags += (exchange.tag,)
+        return received(exchange.request)
 
     def remembers(self, **params: object) -> bool:
         """Whether one more turn goes out with the whole history."""
@@ -68,6 +69,11 @@ class Talk:
 def texts_received(provider: ProviderState, tag: int) -> tuple[str, ...]:
     """What the provider was sent for the request with this tag: every text, in order."""
     (request,) = provider.requests(tag=tag)
+    return received(request)
+
+
+def received(request: Recorded) -> tuple[str, ...]:
+    """Every text, in order, message by message."""
     return tuple(text for message in request.conversation_as(merge=False) for text in message.texts)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from lab.client import ResponsesClient
+from lab.lines import Manner
 from lab.proxy import Proxy
 from lab.redis_server import RedisServer
-from lab.replay import Setting
 from tests.e2e.raw import ask, openai_client
 
 from .redis_state import flush
@@ -29,5 +29,5 @@ def test_the_header_names_the_database_where_upstream_continues_from_it(
     conversation.rows()
     flush(mortal_redis)
     with openai_client(proxy_named("with_patch")) as client:
-        follow_up = ask(client, Setting("chat-model", follow_up_as_a_stream), after=conversation.previous)
+        follow_up = ask(client, Manner("chat-model", follow_up_as_a_stream), after=conversation.previous)
     assert follow_up.history == ("database" if upstream_continues else "none")

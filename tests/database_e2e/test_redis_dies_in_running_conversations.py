@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import pytest
 
 from lab.client import AsyncResponsesClient, ResponsesClient
+from lab.exchange import texts_of
+from lab.lines import HttpLine, Manner
+from lab.player import FAILED, Player, Turn
 from lab.provider import Provider
 from lab.redis_server import RedisServer
 from tests.e2e.sizes import LONG
 
 from .rows import wait_for_rows
-from .talks import texts_received
 from .upstream import is_run_of
 
 CONVERSATIONS = 500 if LONG else 60
@@ -52,21 +54,16 @@ class Outage:
             await asyncio.to_thread(self.server.start)
 
 
-async def play(
-    client: AsyncResponsesClient, provider: Provider, tags: Iterator[int], chance: random.Random, outage: Outage
-) -> list[PlayedTurn]:
+async def play(player: Player, outage: Outage) -> list[PlayedTurn]:
     """One conversation to its end; every request must be answered."""
-    stream, previous, said = chance.random() < 0.5, None, ()
+    turn: Turn | None = None
     played: list[PlayedTurn] = []
     for _ in range(TURNS):
-        tag = next(tags)
-        said += (f"What about {tag}?",)
-        reply = await client.responses("chat-model", said[-1], stream, tag=tag, previous_response_id=previous)
-        assert reply.status == 200 and not reply.broken, reply.body
-        assert reply.text and reply.body["status"] == "completed", reply.body
-        played.append(PlayedTurn(tag, said, texts_received(provider, tag)))
-        said += (reply.text,)
-        previous = reply.id
+        turn = await player.say({"role": "user", "content": f"What about {next(player.tags)}?"}, after=turn)
+        assert turn.verdict != FAILED and turn.reply.text, turn.report
+        said = tuple(message["content"] for message in turn.messages[:-1])
+        received = texts_of(turn.exchange.request.conversation_as(merge=False))
+        played.append(PlayedTurn(turn.exchange.tag, said, tuple(received)))
         await outage.count_answer()
     return played
 
@@ -80,8 +77,9 @@ async def play_while_redis_dies(
     outage = Outage(server, int(chance.uniform(0.2, 0.5) * requests), int(chance.uniform(0.6, 0.8) * requests))
     print(f"seed {seed}: Redis dies after {outage.dies_after} of {requests} requests, lives after {outage.lives_after}")
     async with AsyncResponsesClient(str(client.http.base_url), client.key, REQUESTS_AT_ONCE) as running:
-        chances = [random.Random(f"{seed}.{number}") for number in range(CONVERSATIONS)]
-        return await asyncio.gather(*(play(running, provider, tags, each, outage) for each in chances))
+        manners = [Manner(stream=chance.random() < 0.5) for _ in range(CONVERSATIONS)]
+        players = [Player(HttpLine(running, manner), provider, tags, as_text=True) for manner in manners]
+        return await asyncio.gather(*(play(player, outage) for player in players))
 
 
 @pytest.fixture

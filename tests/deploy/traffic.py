@@ -15,7 +15,8 @@ from lab.answers import Answer
 from lab.client import AsyncResponsesClient, Reply
 from lab.conversations import tags
 from lab.lines import Manner
-from lab.load import FAILED, LOST, WRONG, Asked, Load, Talk
+from lab.load import Asked, Load, Plan
+from lab.player import FAILED, LOST, WRONG
 from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxy import MASTER_KEY, MODELS, Proxy
@@ -24,7 +25,7 @@ from lab.recording import Recorded, default_answer
 PRE_STOP_SECONDS = 1.0  # of the manifests' 15: here nobody has to hear of it
 ANSWER_SECONDS = 0.3  # so that there is always a request under way
 CLIENTS = 4
-TALK = Talk(12, 0, tuple(Manner(model, form) for model in MODELS for form in ("plain", "stream")))
+PLAN = Plan(12, 0, tuple(Manner(model, stream) for model in MODELS for stream in (False, True)))
 WAIT_SECONDS = 120
 
 Make = Callable[[], Proxy]
@@ -105,7 +106,7 @@ class Traffic:
     """Conversations through a fleet, on a thread of their own; each follow-up comes at once."""
 
     def __init__(self, fleet: Fleet, provider: Provider) -> None:
-        self._load = Load(AnyOf(fleet), provider, tags(), CLIENTS, TALK)
+        self._load = Load(AnyOf(fleet), provider, tags(), CLIENTS, PLAN)
         self._ends = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._play()), daemon=True)
         self._phases: list[tuple[float, str]] = [(0, "start")]

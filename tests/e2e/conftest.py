@@ -11,22 +11,22 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from lab.asking import Asker
 from lab.client import ResponsesClient
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import GivenRedis, RedisServer
-from lab.replay import Setting
 
 from . import masking, mcp_tools, native_models
-from .asking import Asker
-from .sizes import SETTINGS
+from .sizes import MANNERS
 
 OLD_KEY, NEW_KEY = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 
 
-@pytest.fixture(params=SETTINGS, ids=lambda one: f"{one.model}-{'stream' if one.stream else 'plain'}")
-def setting(request: pytest.FixtureRequest) -> Setting:
+@pytest.fixture(params=MANNERS, ids=lambda one: f"{one.model}-{'stream' if one.stream else 'plain'}")
+def manner(request: pytest.FixtureRequest) -> Manner:
     """Every wire format, plain and as a stream."""
     return request.param
 
@@ -126,5 +126,5 @@ def with_environment(options: ProxyOptions, **environment: str) -> ProxyOptions:
 
 @pytest.fixture
 def asker(client: ResponsesClient, provider: Provider) -> Asker:
-    """The plain proxy, the chat format, no stream; `with_setting` makes others of it."""
+    """The plain proxy, the chat format, no stream; `with_manner` makes others of it."""
     return Asker(client, provider)

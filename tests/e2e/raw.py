@@ -9,8 +9,8 @@ from typing import Any
 
 import openai
 
+from lab.lines import Manner
 from lab.proxy import Proxy
-from lab.replay import Setting
 
 HISTORY = "x-litellm-session-history"
 
@@ -33,11 +33,11 @@ def openai_client(proxy: Proxy, key: str | None = None) -> Iterator[openai.OpenA
         yield client
 
 
-def ask(client: openai.OpenAI, setting: Setting, said: str = "Hello.", after: Raw | str | None = None) -> Raw:
+def ask(client: openai.OpenAI, manner: Manner, said: str = "Hello.", after: Raw | str | None = None) -> Raw:
     previous: dict[str, Any] = {"previous_response_id": after.id if isinstance(after, Raw) else after} if after else {}
-    raw = client.responses.with_raw_response.create(model=setting.model, input=said, stream=setting.stream, **previous)
+    raw = client.responses.with_raw_response.create(model=manner.model, input=said, stream=manner.stream, **previous)
     reply = raw.parse()
-    if setting.stream:
+    if manner.stream:
         *_, last = reply
         reply = last.response
     return Raw(reply.id, dict(raw.headers))

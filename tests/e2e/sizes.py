@@ -11,15 +11,15 @@ from typing import TypeVar
 
 import pytest
 
+from lab.lines import Manner
 from lab.proxy import MODELS
-from lab.replay import Setting
 
 T = TypeVar("T")
 
 LONG = os.environ.get("LONG") == "1"
 
 # Every wire format, plain and as a stream.
-SETTINGS = tuple(Setting(model, stream) for model in MODELS for stream in (False, True))
+MANNERS = tuple(Manner(model, stream) for model in MODELS for stream in (False, True))
 
 # Of two workers, one has the plain proxies and the other those with identities (`tests/conftest.py`).
 IDENTITIES = pytest.mark.xdist_group("identities")

@@ -8,13 +8,14 @@ from contextlib import ExitStack
 import pytest
 from redis import Redis
 
+from lab.asking import Asker, asking
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import ProxyOptions
-from lab.replay import Setting
 from lab.stored import stored_texts
 
-from .asking import Asker, asking, check_remembers, marker, redis_holds
+from .checks import check_remembers, marker, redis_holds
 from .sizes import IDENTITIES
 
 pytestmark = IDENTITIES
@@ -22,7 +23,7 @@ pytestmark = IDENTITIES
 
 @pytest.fixture
 def keyed(
-    setting: Setting,
+    manner: Manner,
     proxies: ProxyPool,
     old_key_options: ProxyOptions,
     strict_options: ProxyOptions,
@@ -33,7 +34,7 @@ def keyed(
     options = {"old": old_key_options, "rotated": strict_options, "none": identity_options}
     with ExitStack() as stack:
         running = zip(options, proxies.get_all(options.values()), strict=True)
-        yield {name: stack.enter_context(asking(proxy, provider, setting)) for name, proxy in running}
+        yield {name: stack.enter_context(asking(proxy, provider, manner)) for name, proxy in running}
 
 
 def test_values_are_unreadable_in_redis(keyed: dict[str, Asker], redis: Redis) -> None:
@@ -76,7 +77,7 @@ def test_values_from_before_encryption_stay_readable(keyed: dict[str, Asker]) ->
 
 
 def test_a_rotation_in_the_documented_order_loses_nothing_while_both_kinds_of_proxy_run(
-    setting: Setting,
+    manner: Manner,
     proxies: ProxyPool,
     old_key_options: ProxyOptions,
     prepared_options: ProxyOptions,
@@ -85,7 +86,7 @@ def test_a_rotation_in_the_documented_order_loses_nothing_while_both_kinds_of_pr
 ) -> None:
     before, prepared, rotated = proxies.get_all([old_key_options, prepared_options, strict_options])
     with ExitStack() as stack:
-        ask = {proxy: stack.enter_context(asking(proxy, provider, setting)) for proxy in (before, prepared, rotated)}
+        ask = {proxy: stack.enter_context(asking(proxy, provider, manner)) for proxy in (before, prepared, rotated)}
         last = ask[before].ask("one")
         said = ["one", last.reply.text]
         for proxy in (prepared, before, prepared, rotated, prepared, rotated):

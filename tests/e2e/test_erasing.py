@@ -14,6 +14,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from lab.asking import Asker, asking
 from lab.custom_auth import bearer
 from lab.provider import Provider
 from lab.proxy import Proxy
@@ -21,7 +22,7 @@ from lab.redis_server import GivenRedis, RedisServer
 from lab.stored import SESSIONS
 from lab.trees import ROOT
 
-from .asking import Asker, asking, check_remembers, marker, redis_holds
+from .checks import check_remembers, marker, redis_holds
 from .sizes import IDENTITIES
 
 pytestmark = IDENTITIES

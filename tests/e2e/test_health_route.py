@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from lab.custom_auth import bearer
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
-from lab.replay import Setting
 from litellm.responses.litellm_completion_transformation.redis_session_patch.version import FORK_VERSION
 
 from .raw import ask, openai_client
@@ -66,8 +66,8 @@ def test_the_master_key_sees_what_runs_and_how_its_redis_is(
 def test_turns_and_lookups_show(watched: Proxy) -> None:
     before = health(watched)["counts"]
     with openai_client(watched, bearer(user="alice")) as client:
-        first = ask(client, Setting("chat-model"))
-        ask(client, Setting("chat-model", True), after=first)
+        first = ask(client, Manner("chat-model"))
+        ask(client, Manner("chat-model", True), after=first)
     after = health(watched)["counts"]
     assert after["turns"]["stored"] == before["turns"]["stored"] + 2
     assert after["lookups"]["found"] == before["lookups"]["found"] + 1
@@ -94,7 +94,7 @@ def test_without_redis_the_proxy_is_ready_and_the_route_says_what_failed(
     try:
         with openai_client(watched, bearer(user="alice")) as client:
             for _ in range(4):
-                ask(client, Setting("chat-model"))
+                ask(client, Manner("chat-model"))
         for path in ("/health/readiness", "/health/liveliness"):
             assert get(watched, path, watched.key).status_code == 200
         said = health(watched)

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from lab.answers import Answer
-from lab.replay import Setting
+from lab.asking import Asker
+from lab.exchange import Exchange
+from lab.lines import Manner
 
-from .asking import Asker, Exchange, check_is_unknown
+from .checks import check_is_unknown
 from .upstream import CARRIES_INSTRUCTIONS
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -66,8 +68,8 @@ ANSWERS = {
 
 
 @pytest.fixture
-def asker(asker: Asker, setting: Setting) -> Asker:
-    return asker.with_setting(setting.model, setting.stream)
+def asker(asker: Asker, manner: Manner) -> Asker:
+    return asker.with_manner(manner.model, manner.stream)
 
 
 def items_of(said: Any) -> list[dict[str, Any]]:
@@ -99,7 +101,7 @@ def test_an_input_of_an_odd_form_is_in_the_history_what_it_was(said: Any, asker:
     if first.status == 200:
         check_is_as_told_whole(asker, said, first)
     else:  # for upstream has nothing to make of it for this provider
-        assert asker.setting.model != "chat-model" and first.request is None
+        assert asker.manner.model != "chat-model" and first.request is None
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)

@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 
 from lab.answers import Answer, ToolCall
+from lab.asking import Asker
 from lab.client import ResponsesClient
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
 
-from .asking import Asker, check_remembers, marker
+from .checks import check_remembers, marker
 from .sizes import IDENTITIES
 
 pytestmark = IDENTITIES
@@ -48,7 +49,7 @@ def tight(tight_proxy: Proxy, provider: Provider) -> Iterator[Asker]:
 def talk(asker: Asker, secret: str, size: int = 1) -> None:
     """A conversation that says ``secret`` everywhere, as a stream too."""
     for stream in (False, True):
-        one = asker.with_setting(stream=stream)
+        one = asker.with_manner(stream=stream)
         call = ToolCall(f"tool_{secret}", f'{{"x": "{secret}"}}')
         tools = [{"type": "function", "name": f"tool_{secret}", "parameters": {"type": "object", "properties": {}}}]
         first = one.ask(

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from lab.answers import Answer, ToolCall
+from lab.asking import Asker
 from lab.client import Reply, ResponsesClient
+from lab.exchange import texts_of
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxy import Proxy
 from lab.recording import Recorded
-from lab.replay import Setting
 from lab.wire import Message
-
-from .asking import texts_of
 
 MCP = {"type": "mcp", "server_url": "litellm_proxy", "server_label": "litellm", "require_approval": "never"}
 THOUGHT = {"type": "thinking", "thinking": "I must look.", "signature": "c2lnbmVk"}
@@ -56,28 +56,19 @@ def check_once(conversation: tuple[Message, ...], said: list[str], calls: int) -
 
 @dataclass(frozen=True)
 class McpAsker:
-    client: ResponsesClient
-    provider: Provider
-    setting: Setting
+    asker: Asker
 
-    def ask(self, said: str, after: Reply | None = None) -> tuple[Reply, list[Recorded]]:
+    def ask(self, said: str, after: Reply | None = None) -> tuple[Reply, tuple[Recorded, ...]]:
         """The reply, and all requests that the provider got for it: two where the proxy ran the tool."""
-        before = max((each.sequence for each in self.provider.requests()), default=0)
-        reply = self.client.responses(
-            self.setting.model,
-            said,
-            stream=self.setting.stream,
-            tools=[MCP],
-            previous_response_id=after.id if after else None,
-        )
-        assert reply.status == 200, reply
-        return reply, self.provider.requests(since=before)
+        exchange = self.asker.ask(said, after.id if after else None, tools=[MCP])
+        assert exchange.status == 200, exchange.reply
+        return exchange.reply, exchange.requests
 
 
 @pytest.fixture
-def mcp(mcp_client: ResponsesClient, provider: Provider, setting: Setting) -> McpAsker:
+def mcp(mcp_client: ResponsesClient, provider: Provider, manner: Manner) -> McpAsker:
     provider.responder = call_offered_tool
-    return McpAsker(mcp_client, provider, setting)
+    return McpAsker(Asker(mcp_client, provider, manner))
 
 
 def test_a_tool_that_the_proxy_runs_goes_out_once_in_every_later_turn(mcp: McpAsker) -> None:
@@ -104,7 +95,7 @@ def claude_blocks(request: Recorded) -> list[dict[str, Any]]:
     return said[0]
 
 
-@pytest.mark.parametrize("setting", [Setting("claude-model")], ids=["plain"])
+@pytest.mark.parametrize("manner", [Manner("claude-model")], ids=["plain"])
 def test_claude_s_thought_stays_before_the_call_that_the_proxy_ran(mcp: McpAsker) -> None:
     first, (_, answering) = mcp.ask("Look it up.")
     _, (request,) = mcp.ask("And?", first)
@@ -113,7 +104,7 @@ def test_claude_s_thought_stays_before_the_call_that_the_proxy_ran(mcp: McpAsker
         assert (thought, call["type"]) == (THOUGHT, "tool_use")
 
 
-@pytest.mark.parametrize("setting", [Setting("claude-model", stream=True)], ids=["stream"])
+@pytest.mark.parametrize("manner", [Manner("claude-model", stream=True)], ids=["stream"])
 def test_in_a_stream_upstream_s_own_second_call_leaves_claude_s_thought_out(mcp: McpAsker) -> None:
     """Upstream's defect: that call has neither the thought nor the id of the response that holds it."""
     first, (_, answering) = mcp.ask("Look it up.")

@@ -8,13 +8,15 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
+from lab.asking import Asker, asking
 from lab.custom_auth import bearer
+from lab.exchange import Exchange
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
-from lab.replay import Setting
 
-from .asking import Asker, Exchange, asking, check_is_unknown, check_remembers, marker, redis_holds
+from .checks import check_is_unknown, check_remembers, marker, redis_holds
 from .sizes import IDENTITIES
 
 pytestmark = IDENTITIES
@@ -27,8 +29,8 @@ OFF_FOR_THE_REQUEST = {"x-litellm-enable-message-redaction": "true"}
 
 
 @pytest.fixture
-def identified(identity_proxy: Proxy, provider: Provider, setting: Setting) -> Iterator[Asker]:
-    with asking(identity_proxy, provider, setting) as asker:
+def identified(identity_proxy: Proxy, provider: Provider, manner: Manner) -> Iterator[Asker]:
+    with asking(identity_proxy, provider, manner) as asker:
         yield asker
 
 
@@ -73,19 +75,19 @@ def test_an_ordinary_request_is_stored(identified: Asker, redis: Redis) -> None:
 
 
 def test_a_proxy_without_message_logging_stores_nothing_and_says_so(
-    setting: Setting, proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider, redis: Redis
+    manner: Manner, proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider, redis: Redis
 ) -> None:
     proxy = proxies.get(replace(plain_options, litellm_settings={"turn_off_message_logging": True}))
     secret = marker()
-    with asking(proxy, provider, setting) as asker:
+    with asking(proxy, provider, manner) as asker:
         check_is_not_stored(asker, secret, asker.ask(secret), redis)
     assert "message logging is off, so nothing is stored" in proxy.log_text()
 
 
 def test_the_operator_may_store_without_message_logging(
-    setting: Setting, proxies: ProxyPool, open_options: ProxyOptions, provider: Provider
+    manner: Manner, proxies: ProxyPool, open_options: ProxyOptions, provider: Provider
 ) -> None:
     proxy = proxies.get(open_options)
-    with asking(proxy, provider, setting) as asker:
+    with asking(proxy, provider, manner) as asker:
         check_remembers(asker, asker.ask("I am here."), ["I am here."])
     assert "nothing is stored" not in proxy.log_text()

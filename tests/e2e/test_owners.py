@@ -10,14 +10,16 @@ import pytest
 from redis import Redis
 
 from lab.answers import Answer
+from lab.asking import Asker, asking
 from lab.custom_auth import bearer
+from lab.exchange import Exchange
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import MASTER_KEY, Proxy, ProxyOptions
-from lab.replay import Setting
 from lab.stored import SESSIONS, TURNS, turns_of
 
-from .asking import Asker, Exchange, asking, check_remembers, forgotten_id, marker, outcome, unknown_id
+from .checks import check_remembers, forgotten_id, marker, outcome, unknown_id
 from .sizes import IDENTITIES
 
 pytestmark = IDENTITIES
@@ -85,7 +87,7 @@ def unwrapped(response_id: str) -> str:
 @STREAMS
 @pytest.mark.parametrize("owner", OWNERS)
 def test_the_owner_continues_by_the_id_that_it_got(owner: str, stream: bool, anyone: Asker) -> None:
-    asker = anyone.as_key(OWNERS[owner]).with_setting(stream=stream)
+    asker = anyone.as_key(OWNERS[owner]).with_manner(stream=stream)
     first = asker.ask("I am here.")
     check_remembers(asker, first, ["I am here."])
     if owner in ALSO_OWNERS:
@@ -97,7 +99,7 @@ def test_the_owner_continues_by_the_id_that_it_got(owner: str, stream: bool, any
 def test_to_anybody_else_a_response_is_unknown(
     owner: str, stream: bool, guarded: Guarded, anyone: Asker, redis: Redis
 ) -> None:
-    asker = anyone.with_setting(stream=stream)
+    asker = anyone.with_manner(stream=stream)
     secret, raw_id = marker(), f"chatcmpl-{marker()}"
     first = asker.as_key(OWNERS[owner]).ask(secret, answer=Answer(f"re {secret}", id=raw_id))
     inside = {raw_id, *inner_ids(redis, first, secret)}
@@ -121,7 +123,7 @@ def test_without_a_master_key_each_bearer_has_its_own_conversations(
     stream: bool, proxies: ProxyPool, open_options: ProxyOptions, provider: Provider, redis: Redis
 ) -> None:
     proxy = proxies.get(open_options)
-    with asking(proxy, provider, Setting("chat-model", stream), key="sk-one") as one:
+    with asking(proxy, provider, Manner("chat-model", stream), key="sk-one") as one:
         secret = marker()
         first = one.ask(secret)
         check_remembers(one, first, [secret])

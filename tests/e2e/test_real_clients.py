@@ -11,11 +11,10 @@ import pytest
 from openai.types.responses import Response
 
 from lab.answers import Answer, ToolCall
+from lab.exchange import texts_of
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxy import Proxy
-from lab.replay import Setting
-
-from .asking import texts_of
 
 TOOLS = [
     {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {"x": {"type": "string"}}}}
@@ -35,10 +34,10 @@ async def async_sdk(proxy: Proxy, provider: Provider) -> AsyncIterator[openai.As
         yield client
 
 
-def create(sdk: openai.OpenAI, setting: Setting, **params: Any) -> Response:
-    if not setting.stream:
-        return sdk.responses.create(model=setting.model, **params)
-    with sdk.responses.create(model=setting.model, stream=True, **params) as events:
+def create(sdk: openai.OpenAI, manner: Manner, **params: Any) -> Response:
+    if not manner.stream:
+        return sdk.responses.create(model=manner.model, **params)
+    with sdk.responses.create(model=manner.model, stream=True, **params) as events:
         *_, last = events
     assert last.type == "response.completed"
     return last.response
@@ -54,24 +53,24 @@ def check_last_request(provider: Provider, said: list[str], tool_calls: int) -> 
     assert [result.call_id for result in results] == [call.id for call in calls]
 
 
-def test_openai_s_sdk_holds_a_conversation(setting: Setting, sdk: openai.OpenAI, provider: Provider) -> None:
+def test_openai_s_sdk_holds_a_conversation(manner: Manner, sdk: openai.OpenAI, provider: Provider) -> None:
     said: list[str] = []
     previous = None
     for number in range(3):
-        response = create(sdk, setting, input=f"turn {number}", previous_response_id=previous)
+        response = create(sdk, manner, input=f"turn {number}", previous_response_id=previous)
         check_last_request(provider, [*said, f"turn {number}"], tool_calls=0)
         said += [f"turn {number}", response.output_text]
         previous = response.id
 
 
-def test_openai_s_sdk_calls_a_tool(setting: Setting, sdk: openai.OpenAI, provider: Provider) -> None:
+def test_openai_s_sdk_calls_a_tool(manner: Manner, sdk: openai.OpenAI, provider: Provider) -> None:
     provider.script(CALL)
-    first = create(sdk, setting, input="Look it up.", tools=TOOLS)
+    first = create(sdk, manner, input="Look it up.", tools=TOOLS)
     (call,) = [item for item in first.output if item.type == "function_call"]
     result = {"type": "function_call_output", "call_id": call.call_id, "output": "found"}
-    second = create(sdk, setting, input=[result], previous_response_id=first.id, tools=TOOLS)
+    second = create(sdk, manner, input=[result], previous_response_id=first.id, tools=TOOLS)
     check_last_request(provider, ["Look it up.", "found"], tool_calls=1)
-    create(sdk, setting, input="And?", previous_response_id=second.id, tools=TOOLS)
+    create(sdk, manner, input="And?", previous_response_id=second.id, tools=TOOLS)
     check_last_request(provider, ["Look it up.", "found", second.output_text, "And?"], tool_calls=1)
 
 
@@ -93,16 +92,16 @@ async def run(agent: agents.Agent, said: str, stream: bool, previous: str | None
 
 
 async def test_an_agent_uses_a_tool_and_goes_on(
-    setting: Setting, async_sdk: openai.AsyncOpenAI, provider: Provider
+    manner: Manner, async_sdk: openai.AsyncOpenAI, provider: Provider
 ) -> None:
-    model = agents.OpenAIResponsesModel(model=setting.model, openai_client=async_sdk)
+    model = agents.OpenAIResponsesModel(model=manner.model, openai_client=async_sdk)
     agent = agents.Agent(name="helper", model=model, tools=[look_up])
     provider.script(CALL)
-    first = await run(agent, "Look it up.", setting.stream, None)
+    first = await run(agent, "Look it up.", manner.stream, None)
     check_last_request(provider, ["Look it up.", "found a"], tool_calls=1)
-    second = await run(agent, "And?", setting.stream, first.last_response_id)
+    second = await run(agent, "And?", manner.stream, first.last_response_id)
     told = ["Look it up.", "found a", first.final_output, "And?"]
     check_last_request(provider, told, tool_calls=1)
-    await run(agent, "Thanks.", setting.stream, second.last_response_id)
+    await run(agent, "Thanks.", manner.stream, second.last_response_id)
     check_last_request(provider, [*told, second.final_output, "Thanks."], tool_calls=1)
     assert len(provider.requests()) == 4, "each message went out once"

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from lab.answers import Answer, ToolCall
+from lab.asking import Asker
+from lab.exchange import Exchange
 
-from .asking import Asker, Exchange, marker
+from .checks import marker
 
 LOOK_UP = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
 STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
@@ -49,16 +51,16 @@ def test_claude_s_thoughts_come_back_where_they_were(forms: tuple[bool, ...], as
     expected = []
     for number, stream in enumerate(forms):
         thought, signed = f"thought {number}", signature()
-        claude = asker.with_setting("claude-model", stream)
+        claude = asker.with_manner("claude-model", stream)
         last = claude.ask(f"turn {number}", last, answer=Answer(f"text {number}", thinking=thought, signature=signed))
         assert claude_contents(last) == expected
         expected.append([thought_block(thought, signed), {"type": "text", "text": f"text {number}"}])
-    assert claude_contents(asker.with_setting("claude-model").ask("end", last)) == expected
+    assert claude_contents(asker.with_manner("claude-model").ask("end", last)) == expected
 
 
 @STREAMS
 def test_claude_s_thoughts_stand_before_the_tool_call_they_led_to(stream: bool, asker: Asker) -> None:
-    claude, signed = asker.with_setting("claude-model", stream), signature()
+    claude, signed = asker.with_manner("claude-model", stream), signature()
     call = ToolCall("look_up", '{"x": 1}', "toolu_1")
     first = claude.ask(
         "Look it up.", answer=Answer("I look.", (call,), thinking="I must look.", signature=signed), tools=[LOOK_UP]
@@ -79,14 +81,14 @@ def test_claude_s_thoughts_stand_before_the_tool_call_they_led_to(stream: bool, 
 def test_gemini_s_signatures_come_back_on_the_call_they_were_on(forms: tuple[bool, ...], asker: Asker) -> None:
     signed = signature()
     calls = (ToolCall("look_up", '{"x": 1}'), ToolCall("look_up", '{"x": 2}'))
-    first = asker.with_setting("gemini-model", forms[0]).ask(
+    first = asker.with_manner("gemini-model", forms[0]).ask(
         "Look them up.", answer=Answer("", calls, signature=signed), tools=[LOOK_UP]
     )
     results = [
         {"type": "function_call_output", "call_id": call["call_id"], "output": "found"} for call in first.reply.calls
     ]
-    second = asker.with_setting("gemini-model", forms[1]).ask(results, first, tools=[LOOK_UP])
-    third = asker.with_setting("gemini-model", forms[2]).ask("And?", second, tools=[LOOK_UP])
+    second = asker.with_manner("gemini-model", forms[1]).ask(results, first, tools=[LOOK_UP])
+    third = asker.with_manner("gemini-model", forms[2]).ask("And?", second, tools=[LOOK_UP])
     for exchange in (second, third):
         one, other = [part for part in gemini_parts(exchange) if "functionCall" in part]
         assert (one["functionCall"]["args"], one.get("thoughtSignature")) == ({"x": 1}, signed)
@@ -97,7 +99,7 @@ def test_gemini_s_signatures_come_back_on_the_call_they_were_on(forms: tuple[boo
 @STREAMS
 def test_a_gemini_conversation_goes_on_with_claude_without_gemini_s_signatures(stream: bool, asker: Asker) -> None:
     signed = signature()
-    gemini, claude = (asker.with_setting(model, stream) for model in ("gemini-model", "claude-model"))
+    gemini, claude = (asker.with_manner(model, stream) for model in ("gemini-model", "claude-model"))
     first = gemini.ask(
         "Look it up.", answer=Answer("", (ToolCall("look_up", '{"x": 1}'),), signature=signed), tools=[LOOK_UP]
     )

@@ -13,16 +13,17 @@ import httpx
 import pytest
 
 from lab.answers import Answer
+from lab.asking import Asker, asking, asking_on_socket
+from lab.exchange import Exchange
+from lab.lines import Manner
 from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
-from lab.replay import Setting
 
-from .asking import Asker, Exchange, asking, check_remembers, marker, unknown_id
+from .checks import check_remembers, marker, unknown_id
 from .sizes import IDENTITIES
-from .test_websocket import Line, Turn, line
 
 pytestmark = IDENTITIES
 
@@ -42,8 +43,8 @@ def strict_proxy(proxies: ProxyPool, plain_options: ProxyOptions, mortal_redis: 
 
 
 @pytest.fixture
-def strict(setting: Setting, strict_proxy: Proxy, provider: Provider) -> Iterator[Asker]:
-    with asking(strict_proxy, provider, setting) as asker:
+def strict(manner: Manner, strict_proxy: Proxy, provider: Provider) -> Iterator[Asker]:
+    with asking(strict_proxy, provider, manner) as asker:
         yield asker
 
 
@@ -109,31 +110,31 @@ def test_a_stored_response_is_to_be_asked_for_again(
 def test_in_one_connection_nothing_is_forgotten_without_redis(
     strict_proxy: Proxy, mortal_redis: RedisServer, provider: Provider
 ) -> None:
-    with stopped(mortal_redis, strict_proxy, provider), line(strict_proxy, provider, "chat-model") as ws:
+    with stopped(mortal_redis, strict_proxy, provider), asking_on_socket(strict_proxy, provider, "chat-model") as ws:
         first = ws.ask("one")
         second = ws.ask("two", first)
-        assert ws.ask("three", second).said == ["one", first.text, "two", second.text, "three"]
+        assert ws.ask("three", second).said == ["one", first.reply.text, "two", second.reply.text, "three"]
 
 
 def test_a_connection_that_redis_leaves_and_comes_back_to_goes_on_and_is_stored(
     strict_proxy: Proxy, mortal_redis: RedisServer, provider: Provider
 ) -> None:
-    with line(strict_proxy, provider, "chat-model") as ws:
+    with asking_on_socket(strict_proxy, provider, "chat-model") as ws:
         said: list[str] = []
         turn = say(ws, None, said, "one")
         with stopped(mortal_redis, strict_proxy, provider):
             turn = say(ws, turn, said, "two")
             turn = say(ws, turn, said, "three")
         turn = say(ws, turn, said, "four")
-    with line(strict_proxy, provider, "chat-model") as ws:
+    with asking_on_socket(strict_proxy, provider, "chat-model") as ws:
         say(ws, turn, said, "five")
 
 
-def say(ws: Line, before: Turn | None, said: list[str], text: str) -> Turn:
+def say(ws: Asker, before: Exchange | None, said: list[str], text: str) -> Exchange:
     """One more turn, which reaches the provider with all that was said."""
     turn = ws.ask(text, before)
     assert turn.said == [*said, text]
-    said += [text, turn.text]
+    said += [text, turn.reply.text]
     return turn
 
 
@@ -142,11 +143,11 @@ def test_reconnecting_without_redis_is_to_be_tried_again(
 ) -> None:
     with (
         stopped(mortal_redis, strict_proxy, provider),
-        line(strict_proxy, provider, "chat-model") as ws,
+        asking_on_socket(strict_proxy, provider, "chat-model") as ws,
     ):
         refused = ws.ask("hello", unknown_id())
-        assert (refused.conversation, refused.event["status"]) == (None, 503)
-        assert refused.event["error"]["code"] == "previous_response_unavailable"
+        assert (refused.conversation, refused.reply.events[-1]["status"]) == (None, 503)
+        assert refused.reply.events[-1]["error"]["code"] == "previous_response_unavailable"
 
 
 def test_with_a_full_redis_a_repeated_id_does_not_lead_to_another_s_conversation(

@@ -11,24 +11,18 @@ from lab.client import ResponsesClient
 from lab.conversations import ChatConversation, generated_dialogue, generated_trajectory, recorded
 from lab.provider import Provider
 from lab.proxy import MODELS, Proxy
-from lab.replay import Played, play_all
+from lab.replay import check_exact, play_all
 
-from .sizes import SETTINGS, some_of
+from .sizes import MANNERS, some_of
 
 CONVERSATIONS = 1_000
 
 
 def play(proxy: Proxy, provider: Provider, conversations: Sequence[ChatConversation], tags: Iterator[int]) -> None:
     """Every conversation through the proxy; what the provider got must be the history, exactly."""
-    played = asyncio.run(play_all(proxy.url, proxy.key, provider, conversations, SETTINGS, tags))
-    check(played, conversations)
-
-
-def check(played: list[Played], conversations: Sequence[ChatConversation]) -> None:
-    wrong = [one for one in played if not one.is_exact]
-    assert not wrong, f"{len(wrong)} of {len(played)} turns are not exact; the first: {wrong[0]}"
-    assert len(played) == sum(len(one.turns) for one in conversations)
-    print(f"{len(played)} turns of {len(conversations)} conversations exact, {100:.0f} %")
+    played = asyncio.run(play_all(proxy.url, proxy.key, provider, conversations, MANNERS, tags))
+    check_exact(played, conversations)
+    print(f"{len(played)} turns of {len(conversations)} conversations exact")
 
 
 def test_every_follow_up_has_its_history(proxy: Proxy, provider: Provider, next_tag: Iterator[int]) -> None:

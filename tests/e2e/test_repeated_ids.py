@@ -8,14 +8,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from lab.answers import Answer
+from lab.asking import Asker, asking
 from lab.custom_auth import bearer
+from lab.exchange import Exchange
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import GivenRedis, RedisServer
-from lab.replay import Setting
 
-from .asking import Asker, Exchange, asking, check_remembers, marker
+from .checks import check_remembers, marker
 from .sizes import IDENTITIES
 
 pytestmark = IDENTITIES
@@ -32,11 +34,11 @@ def check_one_id(asker: Asker, exchange: Exchange) -> None:
         assert asker.ask(marker(), other).said[:-1] == asker.ask(marker(), exchange).said[:-1]
 
 
-def test_a_provider_that_repeats_its_id(identity_proxy: Proxy, provider: Provider, setting: Setting) -> None:
+def test_a_provider_that_repeats_its_id(identity_proxy: Proxy, provider: Provider, manner: Manner) -> None:
     said = marker()
     same_id = f"chatcmpl-{said}"
     provider.always(Answer("yes", id=same_id))
-    with asking(identity_proxy, provider, setting) as asker:
+    with asking(identity_proxy, provider, manner) as asker:
         began = [(asker.as_key(key), f"{said} {number}") for number, key in enumerate(KEYS * 2)]
         firsts = [one.ask(text) for one, text in began]
         for (one, text), first in zip(began, firsts, strict=True):
@@ -52,7 +54,7 @@ def test_a_repeated_id_plain_then_stream_then_plain(identity_proxy: Proxy, provi
     said = marker()
     with asking(identity_proxy, provider) as asker:
         first = asker.ask(said, answer=Answer("one", id=said))
-        second = asker.with_setting(stream=True).ask("two?", first, answer=Answer("two", id=said))
+        second = asker.with_manner(stream=True).ask("two?", first, answer=Answer("two", id=said))
         check_one_id(asker, second)
         third = asker.ask("three?", second, answer=Answer("three", id=said))
         assert third.said == [said, "one", "two?", "two", "three?"]
@@ -77,11 +79,11 @@ def cached_proxy(
 
 
 def test_a_cached_answer_begins_a_conversation_of_its_own(
-    cached_proxy: Proxy, provider: Provider, setting: Setting
+    cached_proxy: Proxy, provider: Provider, manner: Manner
 ) -> None:
     said = marker()
     provider.always(Answer("yes"))
-    with asking(cached_proxy, provider, setting) as asker:
+    with asking(cached_proxy, provider, manner) as asker:
         began = [asker.as_key(key) for key in KEYS * 2]
         firsts = [one.ask(said) for one in began]
         assert [first.status for first in firsts] == [200] * len(firsts)
@@ -96,10 +98,10 @@ def test_a_cached_answer_begins_a_conversation_of_its_own(
         assert len({first.id for first in firsts}) == len(firsts)
 
 
-def test_a_cached_follow_up_has_its_own_place(cached_proxy: Proxy, provider: Provider, setting: Setting) -> None:
+def test_a_cached_follow_up_has_its_own_place(cached_proxy: Proxy, provider: Provider, manner: Manner) -> None:
     said = marker()
     provider.always(Answer("yes"))
-    with asking(cached_proxy, provider, setting, KEYS[0]) as asker:
+    with asking(cached_proxy, provider, manner, KEYS[0]) as asker:
         first = asker.ask(said)
         twins = [asker.ask("again?", first) for _ in range(3)]
         for number, twin in enumerate(twins):

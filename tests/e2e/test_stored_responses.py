@@ -12,16 +12,17 @@ from openai.types.responses import Response
 from redis import Redis
 
 from lab.answers import Answer, ToolCall
+from lab.asking import Asker, asking_on_socket
+from lab.exchange import texts_of
+from lab.lines import Manner
 from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxy import MODELS, Proxy
-from lab.replay import Setting
 from lab.stored import SESSIONS, TURNS
 
-from .asking import Asker, check_remembers, marker, redis_holds, texts_of
+from .checks import check_remembers, marker, redis_holds
 from .raw import openai_client
 from .test_unknown_ids import OPENAI_S_FIELDS
-from .test_websocket import line
 
 TOOLS: Any = [
     {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {"x": {"type": "string"}}}}
@@ -44,11 +45,11 @@ def sdk(proxy: Proxy, provider: Provider) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def create(sdk: openai.OpenAI, setting: Setting, **params: Any) -> Response:
+def create(sdk: openai.OpenAI, manner: Manner, **params: Any) -> Response:
     """The response, of a stream as its terminal event has it."""
-    if not setting.stream:
-        return sdk.responses.create(model=setting.model, **params)
-    with sdk.responses.create(model=setting.model, stream=True, **params) as events:
+    if not manner.stream:
+        return sdk.responses.create(model=manner.model, **params)
+    with sdk.responses.create(model=manner.model, stream=True, **params) as events:
         *_, last = events
     assert last.type in ("response.completed", "response.incomplete")
     return last.response
@@ -58,11 +59,11 @@ def check_is_retrieved(sdk: openai.OpenAI, response: Response) -> None:
     assert sdk.responses.retrieve(response.id).model_dump() == response.model_dump()
 
 
-def talk(sdk: openai.OpenAI, setting: Setting, *said: str) -> list[Response]:
+def talk(sdk: openai.OpenAI, manner: Manner, *said: str) -> list[Response]:
     responses: list[Response] = []
     for text in said:
         previous = responses[-1].id if responses else openai.omit
-        responses.append(create(sdk, setting, input=text, previous_response_id=previous))
+        responses.append(create(sdk, manner, input=text, previous_response_id=previous))
     return responses
 
 
@@ -101,12 +102,12 @@ def check_is_not_found(sdk: openai.OpenAI, response_id: str) -> None:
 
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_a_response_is_retrieved_as_its_client_got_it(
-    kind: str, setting: Setting, sdk: openai.OpenAI, provider: Provider
+    kind: str, manner: Manner, sdk: openai.OpenAI, provider: Provider
 ) -> None:
     provider.script(ANSWERS[kind])
     first = create(
         sdk,
-        setting,
+        manner,
         input="hello",
         instructions="Be kind.",
         metadata={"colour": "blue"},
@@ -117,7 +118,7 @@ def test_a_response_is_retrieved_as_its_client_got_it(
     assert first.status == ("incomplete" if kind == "cut" else "completed")
     check_is_retrieved(sdk, first)
     if kind != "call":
-        second = create(sdk, setting, input="And?", previous_response_id=first.id, tools=TOOLS)
+        second = create(sdk, manner, input="And?", previous_response_id=first.id, tools=TOOLS)
         check_is_retrieved(sdk, second)
         assert second.previous_response_id == first.id
     check_is_retrieved(sdk, first)
@@ -125,21 +126,21 @@ def test_a_response_is_retrieved_as_its_client_got_it(
 
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_a_response_that_leaves_as_it_was_stored_is_not_stored_again(
-    kind: str, setting: Setting, sdk: openai.OpenAI, provider: Provider, redis: Redis
+    kind: str, manner: Manner, sdk: openai.OpenAI, provider: Provider, redis: Redis
 ) -> None:
     def replaced() -> set[bytes]:
         """A mark stays where a turn was."""
         return {field for key in redis.scan_iter(TURNS) for field in redis.hkeys(key) if field.startswith(b"x")}
 
-    create(sdk, setting, input="hello")  # From it the proxy's name for models is known.
+    create(sdk, manner, input="hello")  # From it the proxy's name for models is known.
     before = replaced()
     provider.script(ANSWERS[kind])
-    create(sdk, setting, input="hello", tools=TOOLS, metadata={"colour": "blue"}, temperature=1)
+    create(sdk, manner, input="hello", tools=TOOLS, metadata={"colour": "blue"}, temperature=1)
     assert replaced() == before
 
 
-def test_a_response_names_the_one_that_it_follows(setting: Setting, asker: Asker) -> None:
-    asker = asker.with_setting(setting.model, setting.stream)
+def test_a_response_names_the_one_that_it_follows(manner: Manner, asker: Asker) -> None:
+    asker = asker.with_manner(manner.model, manner.stream)
     first = asker.ask("hello")
     second = asker.ask("And?", first)
     named = [event["response"]["previous_response_id"] for event in second.reply.events if "response" in event]
@@ -149,9 +150,9 @@ def test_a_response_names_the_one_that_it_follows(setting: Setting, asker: Asker
 
 
 def test_what_a_response_was_made_from_is_listed_in_both_orders(
-    setting: Setting, sdk: openai.OpenAI, provider: Provider
+    manner: Manner, sdk: openai.OpenAI, provider: Provider
 ) -> None:
-    *_, last = talk(sdk, setting, "one", "two", "three")
+    *_, last = talk(sdk, manner, "one", "two", "three")
     was_sent = texts_of(provider.requests()[-1].conversation)
     listed = input_of(sdk, last.id, order="asc")
     assert texts_in(listed) == was_sent
@@ -169,12 +170,12 @@ def test_what_a_response_was_made_from_is_listed_in_both_orders(
     assert ([item.id for item in page.data], page.has_more) == (ids[1:3], True)
 
 
-def test_calls_and_results_are_listed_as_items(setting: Setting, sdk: openai.OpenAI, provider: Provider) -> None:
+def test_calls_and_results_are_listed_as_items(manner: Manner, sdk: openai.OpenAI, provider: Provider) -> None:
     provider.script(ANSWERS["call"])
-    first = create(sdk, setting, input="Look it up.", tools=TOOLS)
+    first = create(sdk, manner, input="Look it up.", tools=TOOLS)
     (call,) = [item for item in first.output if item.type == "function_call"]
     result = {"type": "function_call_output", "call_id": call.call_id, "output": "found"}
-    second = create(sdk, setting, input=[result], previous_response_id=first.id, tools=TOOLS)
+    second = create(sdk, manner, input=[result], previous_response_id=first.id, tools=TOOLS)
     asked, *answered, told = input_of(sdk, second.id, order="asc")
     assert (asked["role"], texts_in([asked])) == ("user", ["Look it up."])
     assert [item["id"] for item in answered] == [item.id for item in first.output]
@@ -195,14 +196,14 @@ def test_calls_and_results_are_listed_as_items(setting: Setting, sdk: openai.Ope
     ],
 )
 def test_a_bad_value_is_named(param: str, value: str, sdk: openai.OpenAI) -> None:
-    (response,) = talk(sdk, Setting("chat-model"), "hello")
+    (response,) = talk(sdk, Manner("chat-model"), "hello")
     status, body = refused(lambda: input_of(sdk, response.id, extra_query={param: value}))
     assert (status, body["error"]["type"], body["error"]["param"]) == (400, "invalid_request_error", param)
     assert param in body["error"]["message"] or value in body["error"]["message"]
 
 
 def test_what_may_be_included_is_there_anyway(sdk: openai.OpenAI) -> None:
-    (response,) = talk(sdk, Setting("chat-model"), "hello")
+    (response,) = talk(sdk, Manner("chat-model"), "hello")
     include: Any = ["message.output_text.logprobs", "reasoning.encrypted_content"]
     assert sdk.responses.retrieve(response.id, include=include).model_dump() == response.model_dump()
     assert input_of(sdk, response.id, include=include) == input_of(sdk, response.id)
@@ -211,34 +212,34 @@ def test_what_may_be_included_is_there_anyway(sdk: openai.OpenAI) -> None:
 
 
 def test_a_response_that_is_done_is_not_streamed_again(sdk: openai.OpenAI) -> None:
-    (response,) = talk(sdk, Setting("chat-model"), "hello")
+    (response,) = talk(sdk, Manner("chat-model"), "hello")
     status, body = refused(lambda: sdk.responses.retrieve(response.id, stream=True))
     assert (status, body["error"]["param"]) == (400, "stream")
 
 
-def test_only_a_background_response_can_be_cancelled(setting: Setting, sdk: openai.OpenAI) -> None:
-    (response,) = talk(sdk, setting, "hello")
+def test_only_a_background_response_can_be_cancelled(manner: Manner, sdk: openai.OpenAI) -> None:
+    (response,) = talk(sdk, manner, "hello")
     status, body = refused(lambda: sdk.responses.cancel(response.id))
     assert (status, body["error"]["message"]) == (400, "Cannot cancel a synchronous response.")
     check_is_retrieved(sdk, response)
 
 
 def test_a_deleted_response_is_gone_and_later_ones_are_whole(
-    setting: Setting, sdk: openai.OpenAI, proxy: Proxy, provider: Provider, asker: Asker, redis: Redis
+    manner: Manner, sdk: openai.OpenAI, proxy: Proxy, provider: Provider, asker: Asker, redis: Redis
 ) -> None:
     secret = marker()
-    first, second = talk(sdk, setting, secret, "And?")
+    first, second = talk(sdk, manner, secret, "And?")
     listed = input_of(sdk, second.id)
     raw = httpx.delete(f"{proxy.url}/v1/responses/{first.id}", headers={"authorization": f"Bearer {proxy.key}"})
     assert (raw.status_code, raw.json()) == (200, {"id": first.id, "object": "response", "deleted": True})
     check_is_not_found(sdk, first.id)
     check_is_retrieved(sdk, second)
     assert input_of(sdk, second.id) == listed
-    asker = asker.with_setting(setting.model, setting.stream)
+    asker = asker.with_manner(manner.model, manner.stream)
     third = asker.ask("Still?", second.id)
     assert third.said == [secret, first.output_text, "And?", second.output_text, "Still?"]
     asked = len(provider.requests())
-    status, body = refused(lambda: create(sdk, setting, input="And now?", previous_response_id=first.id))
+    status, body = refused(lambda: create(sdk, manner, input="And now?", previous_response_id=first.id))
     error = body["error"]
     assert (status, {name: error[name] for name in OPENAI_S_FIELDS}) == (400, OPENAI_S_FIELDS)
     assert len(provider.requests()) == asked
@@ -248,20 +249,20 @@ def test_a_deleted_response_is_gone_and_later_ones_are_whole(
     assert not redis_holds(redis, secret), "no living response needs it"
 
 
-def test_what_is_not_there_is_not_found(setting: Setting, sdk: openai.OpenAI, redis: Redis) -> None:
+def test_what_is_not_there_is_not_found(manner: Manner, sdk: openai.OpenAI, redis: Redis) -> None:
     before = set(redis.scan_iter(SESSIONS))
-    expired = create(sdk, setting, input="hello")
+    expired = create(sdk, manner, input="hello")
     (key,) = set(redis.scan_iter(SESSIONS)) - before
     redis.pexpire(key, 1)
     wait_until(lambda: not redis.exists(key), 30, "the end of the response's life")
-    unstored = create(sdk, setting, input="hello", store=False)
+    unstored = create(sdk, manner, input="hello", store=False)
     for response_id in ("resp_invalid123", "resp_", "chatcmpl-nobody", expired.id, unstored.id):
         check_is_not_found(sdk, response_id)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_every_address_of_the_routes_knows_the_response(prefix: str, proxy: Proxy, sdk: openai.OpenAI) -> None:
-    (response,) = talk(sdk, Setting("chat-model"), "hello")
+    (response,) = talk(sdk, Manner("chat-model"), "hello")
     with openai.OpenAI(base_url=f"{proxy.url}{prefix}", api_key=proxy.key, max_retries=0) as client:
         check_is_retrieved(client, response)
         assert texts_in(input_of(client, response.id)) == ["hello"]
@@ -271,15 +272,15 @@ def test_every_address_of_the_routes_knows_the_response(prefix: str, proxy: Prox
 
 
 def test_a_conversation_object_is_refused_before_the_model_is_asked(
-    setting: Setting, sdk: openai.OpenAI, provider: Provider
+    manner: Manner, sdk: openai.OpenAI, provider: Provider
 ) -> None:
-    first = create(sdk, setting, input="hello")
+    first = create(sdk, manner, input="hello")
     asked = len(provider.requests())
-    status, body = refused(lambda: create(sdk, setting, input="hello", conversation="conv_1"))
+    status, body = refused(lambda: create(sdk, manner, input="hello", conversation="conv_1"))
     assert (status, body["error"]["param"], body["error"]["type"]) == (400, "conversation", "invalid_request_error")
     assert "previous_response_id" in body["error"]["message"]
     both = {"conversation": "conv_1", "previous_response_id": first.id}
-    status, body = refused(lambda: create(sdk, setting, input="hello", **both))
+    status, body = refused(lambda: create(sdk, manner, input="hello", **both))
     assert (status, body["error"]["code"]) == (400, "mutually_exclusive_parameters")
     assert len(provider.requests()) == asked
 
@@ -289,8 +290,8 @@ def test_a_conversation_that_moved_to_another_model_has_all_its_responses(sdk: o
     for model in (*MODELS, MODELS[0]):
         previous = responses[-1].id if responses else openai.omit
         for stream in (False, True):
-            setting = Setting(model, stream)
-            responses.append(create(sdk, setting, input=f"hello {model}", previous_response_id=previous))
+            manner = Manner(model, stream)
+            responses.append(create(sdk, manner, input=f"hello {model}", previous_response_id=previous))
             previous = responses[-1].id
     for response in responses:
         check_is_retrieved(sdk, response)
@@ -301,7 +302,7 @@ def test_a_conversation_that_moved_to_another_model_has_all_its_responses(sdk: o
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 def test_a_turn_of_twelve_megabytes_is_whole(stream: bool, sdk: openai.OpenAI, provider: Provider) -> None:
     text = "0123456789ab" * (MEGABYTES_12 // 12)
-    response = create(sdk, Setting("chat-model", stream), input=text)
+    response = create(sdk, Manner("chat-model", stream), input=text)
     check_is_retrieved(sdk, response)
     (item,) = input_of(sdk, response.id)
     assert item["content"] == [{"type": "input_text", "text": text}]
@@ -316,15 +317,15 @@ def test_unusual_characters_survive(asker: Asker, proxy: Proxy) -> None:
 
 
 def test_a_response_of_a_websocket_is_retrieved(proxy: Proxy, provider: Provider, sdk: openai.OpenAI) -> None:
-    with line(proxy, provider, "chat-model") as ws:
+    with asking_on_socket(proxy, provider, "chat-model") as ws:
         first = ws.ask("one")
         second = ws.ask("two", first)
-    assert second.event["response"]["previous_response_id"] == first.id
+    assert second.reply.body["previous_response_id"] == first.id
     for turn in (first, second):
         got = sdk.responses.retrieve(turn.id).to_dict()
-        given = turn.event["response"]
+        given = turn.reply.body
         assert {name: got.get(name) for name in given} == given
-    assert texts_in(input_of(sdk, second.id, order="asc")) == ["one", first.text, "two"]
+    assert texts_in(input_of(sdk, second.id, order="asc")) == ["one", first.reply.text, "two"]
 
 
 def test_a_response_that_was_looked_at_lives_on(sdk: openai.OpenAI, asker: Asker, redis: Redis) -> None:

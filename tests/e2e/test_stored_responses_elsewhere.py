@@ -8,9 +8,9 @@ import openai
 import pytest
 
 from lab.answers import Answer
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxy import Proxy
-from lab.replay import Setting
 
 from .masking import SECRET, masked
 from .native_models import MODEL, NATIVE_ID, NativeServer
@@ -26,12 +26,12 @@ def sdk(second_proxy: Proxy, provider: Provider) -> Iterator[openai.OpenAI]:
 
 
 def test_after_an_mcp_round_trip_the_response_is_the_one_that_its_client_got(
-    setting: Setting, sdk: openai.OpenAI, provider: Provider
+    manner: Manner, sdk: openai.OpenAI, provider: Provider
 ) -> None:
     provider.responder = call_offered_tool
-    first = create(sdk, setting, input="Hello.", tools=[MCP])
-    second = create(sdk, setting, input="Look it up.", tools=[MCP], previous_response_id=first.id)
-    third = create(sdk, setting, input="And?", tools=[MCP], previous_response_id=second.id)
+    first = create(sdk, manner, input="Hello.", tools=[MCP])
+    second = create(sdk, manner, input="Look it up.", tools=[MCP], previous_response_id=first.id)
+    third = create(sdk, manner, input="And?", tools=[MCP], previous_response_id=second.id)
     for response in (first, second, third):
         check_is_retrieved(sdk, response)
     assert (second.previous_response_id, third.previous_response_id) == (first.id, second.id)
@@ -41,14 +41,14 @@ def test_after_an_mcp_round_trip_the_response_is_the_one_that_its_client_got(
 
 
 def test_what_a_hook_took_out_of_the_reply_is_not_had_by_asking_for_it(
-    setting: Setting, sdk: openai.OpenAI, provider: Provider
+    manner: Manner, sdk: openai.OpenAI, provider: Provider
 ) -> None:
     said = f"The password is {SECRET}."
     provider.script(Answer(said))
-    first = create(sdk, setting, input="hello")
+    first = create(sdk, manner, input="hello")
     assert first.output_text == masked(said)
     check_is_retrieved(sdk, first)
-    second = create(sdk, setting, input="And?", previous_response_id=first.id)
+    second = create(sdk, manner, input="And?", previous_response_id=first.id)
     assert texts_in(input_of(sdk, second.id, order="asc")) == ["hello", masked(said), "And?"]
 
 

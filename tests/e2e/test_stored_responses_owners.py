@@ -8,13 +8,14 @@ import openai
 import pytest
 from redis import Redis
 
+from lab.asking import asking
 from lab.custom_auth import bearer
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import ProxyOptions
-from lab.replay import Setting
 
-from .asking import asking, marker, redis_holds
+from .checks import marker, redis_holds
 from .raw import openai_client
 from .sizes import IDENTITIES
 from .test_owners import ALSO_OWNERS, OWNERS, STRANGERS, STREAMS, Guarded, guarded, inner_ids  # noqa: F401
@@ -34,7 +35,7 @@ def test_a_response_is_there_for_its_owner_alone(
 ) -> None:
     secret = marker()
     with openai_client(guarded.proxy, OWNERS[owner]) as sdk:
-        response = create(sdk, Setting("chat-model", stream), input=secret)
+        response = create(sdk, Manner("chat-model", stream), input=secret)
         with asking(guarded.proxy, provider, key=OWNERS[owner]) as asker:
             inside = inner_ids(redis, asker.ask("And?", response.id), secret)
         for name, key in STRANGERS.items():
@@ -57,9 +58,9 @@ def strict(proxies: ProxyPool, strict_options: ProxyOptions) -> Iterator[openai.
 
 
 def test_an_encrypted_response_is_retrieved_and_its_text_is_not_in_redis(
-    setting: Setting, strict: openai.OpenAI, redis: Redis
+    manner: Manner, strict: openai.OpenAI, redis: Redis
 ) -> None:
     secret = marker()
-    first = create(strict, setting, input="hello", metadata={"secret": secret})
+    first = create(strict, manner, input="hello", metadata={"secret": secret})
     check_is_retrieved(strict, first)
     assert not redis_holds(redis, secret)

@@ -13,13 +13,14 @@ import pytest
 from redis import Redis
 
 from lab.answers import Answer, cut_in_pieces
-from lab.client import reply_of_events
+from lab.asking import Asker
+from lab.client import Reply, reply_of_events
 from lab.formats import FORMATS
+from lab.lines import Manner
 from lab.processes import wait_until
 from lab.proxy import FORMAT_OF_MODEL, MODELS
-from lab.replay import Setting
 
-from .asking import Asker, Exchange, check_is_unknown, check_remembers, marker, redis_holds
+from .checks import check_is_unknown, check_remembers, marker, redis_holds
 
 LONG_TEXT_BYTES = 4_000_000
 WHOLE = Answer("one two three four five six", pieces=6)
@@ -28,21 +29,21 @@ FINISH = re.compile(rb'"(finish_reason|stop_reason|finishReason)": "')
 
 @pytest.fixture
 def streaming(asker: Asker, model: str) -> Asker:
-    return asker.with_setting(model, stream=True)
+    return asker.with_manner(model, stream=True)
 
 
 @pytest.mark.parametrize("finish", ["length", "content_filter"])
-def test_an_incomplete_response_is_continued(finish: str, setting: Setting, asker: Asker) -> None:
-    asker = asker.with_setting(setting.model, setting.stream)
+def test_an_incomplete_response_is_continued(finish: str, manner: Manner, asker: Asker) -> None:
+    asker = asker.with_manner(manner.model, manner.stream)
     first = asker.ask("Tell me all.", answer=Answer("Half of it", finish=finish))
     assert first.status == 200
     assert first.reply.body["status"] == "incomplete"
     check_remembers(asker, first, ["Tell me all."])
 
 
-def check_left_nothing(asker: Asker, exchange: Exchange, secret: str, redis: Redis) -> None:
+def check_left_nothing(asker: Asker, reply: Reply, secret: str, redis: Redis) -> None:
     assert not redis_holds(redis, secret)
-    for response_id in {given for given in exchange.reply.ids.values() if given}:
+    for response_id in {given for given in reply.ids.values() if given}:
         check_is_unknown(asker, response_id)
 
 
@@ -62,7 +63,7 @@ def test_a_stream_whose_connection_breaks_in_its_midst_stores_nothing(
             streaming.provider.release(gate)
     broken = reply_of_events(200, events, broken=True)
     assert WHOLE.text.startswith(broken.streamed_text) and broken.streamed_text not in ("", WHOLE.text)
-    check_left_nothing(streaming, Exchange(broken, None), secret, redis)
+    check_left_nothing(streaming, broken, secret, redis)
 
 
 def left_open(events: Iterator[dict]) -> Iterator[dict]:
@@ -122,7 +123,7 @@ def test_a_stream_that_breaks_after_its_finish_is_stored_whole_or_not_at_all(
             assert late.reply.text == WHOLE.text
             check_remembers(streaming, late, [secret])
         else:
-            check_left_nothing(streaming, late, secret, redis)
+            check_left_nothing(streaming, late.reply, secret, redis)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -130,14 +131,14 @@ def test_a_stream_that_fails_stores_nothing(model: str, streaming: Asker, redis:
     secret = marker()
     failed = streaming.ask(secret, answer=Answer(status=500))
     assert "completed" not in failed.reply.ids
-    check_left_nothing(streaming, failed, secret, redis)
+    check_left_nothing(streaming, failed.reply, secret, redis)
 
 
 @pytest.mark.parametrize("answer", [Answer(status=500), Answer("never said", cut_after=0)], ids=["error", "cut"])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_plain_request_that_fails_stores_nothing(model: str, answer: Answer, asker: Asker, redis: Redis) -> None:
     secret = marker()
-    failed = asker.with_setting(model).ask(secret, answer=answer)
+    failed = asker.with_manner(model).ask(secret, answer=answer)
     assert failed.status >= 400
     assert not redis_holds(redis, secret)
 
@@ -179,7 +180,7 @@ def test_a_stream_that_the_client_leaves_stores_nothing(
     next(event for event in events if event["type"] == "response.output_text.delta")
     events.close()
     # A proxy may drop its end of such a connection only as it goes on working.
-    others = streaming.with_setting(model)
+    others = streaming.with_manner(model)
     wait_until(end_of_answer.is_set, 300, "the provider's answer", on_wait=lambda: others.ask("Are you there?"))
     check_is_unknown(streaming, response_id)
     assert not redis_holds(redis, secret)

@@ -11,12 +11,13 @@ import pytest
 from redis import Redis
 
 from lab.answers import Answer, ToolCall
+from lab.asking import Asker, asking
+from lab.exchange import Exchange
+from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxy import Proxy
-from lab.replay import Setting
 from lab.wire import Call, Result
 
-from .asking import Asker, Exchange, asking
 from .upstream import HAS_CUSTOM_TOOLS
 
 TOOLS = [
@@ -39,9 +40,9 @@ class Turns:
 
 
 @pytest.fixture
-def turns(setting: Setting, two_proxies: list[Proxy], provider: Provider) -> Iterator[Turns]:
+def turns(manner: Manner, two_proxies: list[Proxy], provider: Provider) -> Iterator[Turns]:
     with ExitStack() as stack:
-        yield Turns([stack.enter_context(asking(proxy, provider, setting)) for proxy in two_proxies])
+        yield Turns([stack.enter_context(asking(proxy, provider, manner)) for proxy in two_proxies])
 
 
 def called(*arguments: str) -> Answer:
@@ -108,26 +109,26 @@ def check_is_as_told_whole(
     "between", [[], [{"role": "user", "content": "Still looking?"}]], ids=["at once", "after a word"]
 )
 def test_parallel_calls_answered_over_two_turns(
-    between: list[dict], turns: Turns, setting: Setting, asker: Asker
+    between: list[dict], turns: Turns, manner: Manner, asker: Asker
 ) -> None:
     first = turns.ask("Look both up.", called("a", "b"))
     one, other = first.reply.calls
     early = [result_of(one, "found a"), *between]
     second = turns.ask(early)
-    oracle = asker.with_setting(setting.model, setting.stream)
+    oracle = asker.with_manner(manner.model, manner.stream)
     told = [{"role": "user", "content": "Look both up."}, *first.reply.output, *early]
     check_is_as_told_whole(second, oracle, told)
     late = turns.ask([result_of(other, "found b")])
     check_is_as_told_whole(late, oracle, [*told, *second.reply.output, result_of(other, "found b")])
     if late.request is None:
         # Upstream's defect on older releases, whoever sends the conversation.
-        assert setting.model == "gemini-model"
+        assert manner.model == "gemini-model"
         assert "Missing corresponding tool call" in late.reply.body["error"]["message"]
         return
     check_calls(late, {one["call_id"]: ("a", "found a"), other["call_id"]: ("b", "found b")})
 
 
-def test_a_result_that_arrives_after_other_turns(turns: Turns, setting: Setting, asker: Asker) -> None:
+def test_a_result_that_arrives_after_other_turns(turns: Turns, manner: Manner, asker: Asker) -> None:
     first = turns.ask("Look it up.", called("a"))
     (call,) = first.reply.calls
     second = turns.ask("Meanwhile, talk.")
@@ -137,7 +138,7 @@ def test_a_result_that_arrives_after_other_turns(turns: Turns, setting: Setting,
     for said, exchange in (("Meanwhile, talk.", second), ("Go on.", third)):
         told += [{"role": "user", "content": said}, *exchange.reply.output]
     told.append(result_of(call, "found a"))
-    check_is_as_told_whole(late, asker.with_setting(setting.model, setting.stream), told)
+    check_is_as_told_whole(late, asker.with_manner(manner.model, manner.stream), told)
 
 
 def test_a_call_that_upstream_put_back_stays_in_the_conversation(asker: Asker, redis: Redis) -> None:
@@ -171,11 +172,11 @@ def test_a_custom_tool_s_call_and_its_result(turns: Turns) -> None:
 
 @pytest.mark.skipif(HAS_CUSTOM_TOOLS, reason="this release has custom tools on the bridge (custom_tools.py)")
 def test_without_custom_tools_on_the_bridge_their_results_are_lost_whoever_sends_them(
-    turns: Turns, setting: Setting, asker: Asker
+    turns: Turns, manner: Manner, asker: Asker
 ) -> None:
     """Upstream's defect: Claude's requests are refused, and others' calls are a function's, without their results."""
     first = turns.ask("Run it.", Answer("", (ToolCall("run", '{"content": "print(1)"}'),)), tools=CUSTOM_TOOLS)
-    if setting.model == "claude-model":
+    if manner.model == "claude-model":
         assert (first.status, first.request) == (500, None)
         return
     *_, call = first.reply.output
@@ -183,15 +184,15 @@ def test_without_custom_tools_on_the_bridge_their_results_are_lost_whoever_sends
     result = {"type": "custom_tool_call_output", "call_id": call["call_id"], "output": "1"}
     told = [{"role": "user", "content": "Run it."}, *first.reply.output, result]
     answered = turns.ask([result], tools=CUSTOM_TOOLS)
-    check_is_as_told_whole(answered, asker.with_setting(setting.model, setting.stream), told, CUSTOM_TOOLS)
+    check_is_as_told_whole(answered, asker.with_manner(manner.model, manner.stream), told, CUSTOM_TOOLS)
     assert answered.said == ["Run it."]
 
 
-def test_two_workers_share_their_tool_calls(setting: Setting, second_proxy: Proxy, provider: Provider) -> None:
+def test_two_workers_share_their_tool_calls(manner: Manner, second_proxy: Proxy, provider: Provider) -> None:
     assert second_proxy.options.num_workers == 2
     for _ in range(6):  # the system chooses the worker for each new connection
         with ExitStack() as stack:
-            askers = [stack.enter_context(asking(second_proxy, provider, setting)) for _ in range(3)]
+            askers = [stack.enter_context(asking(second_proxy, provider, manner)) for _ in range(3)]
             turns = Turns(askers)
             (call,) = turns.ask("Look it up.", called("a")).reply.calls
             answered = turns.ask([result_of(call, "found a")])

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
+from lab.asking import Asker, asking
 from lab.custom_auth import bearer
+from lab.exchange import Exchange
+from lab.lines import Manner
 from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
-from lab.replay import Setting
 from lab.stored import SESSIONS, TURNS
 
-from .asking import Asker, Exchange, asking, check_remembers, unknown_id
+from .checks import check_remembers, unknown_id
 from .sizes import IDENTITIES
 
 pytestmark = IDENTITIES
@@ -28,14 +30,14 @@ OPENAI_S_FIELDS = {
 
 
 @pytest.fixture
-def strict(setting: Setting, proxies: ProxyPool, strict_options: ProxyOptions, provider: Provider) -> Iterator[Asker]:
-    with asking(proxies.get(strict_options), provider, setting) as asker:
+def strict(manner: Manner, proxies: ProxyPool, strict_options: ProxyOptions, provider: Provider) -> Iterator[Asker]:
+    with asking(proxies.get(strict_options), provider, manner) as asker:
         yield asker
 
 
 @pytest.fixture
-def tolerant(setting: Setting, identity_proxy: Proxy, provider: Provider) -> Iterator[Asker]:
-    with asking(identity_proxy, provider, setting) as asker:
+def tolerant(manner: Manner, identity_proxy: Proxy, provider: Provider) -> Iterator[Asker]:
+    with asking(identity_proxy, provider, manner) as asker:
         yield asker
 
 

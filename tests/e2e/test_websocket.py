@@ -5,121 +5,61 @@ Upstream keeps a connection's history in its memory; each message must reach the
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 from redis import Redis
-from websockets.sync.client import ClientConnection, connect
 
 from lab.answers import Answer, ToolCall
+from lab.asking import Asker, asking_on_socket
 from lab.custom_auth import bearer
+from lab.exchange import Exchange
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import MODELS, Proxy, ProxyOptions
 from lab.stored import turns_of
-from lab.wire import Call, Conversation, Result
+from lab.wire import Call, Result
 
-from .asking import Asker, Exchange, texts_of, unknown_id
+from .checks import unknown_id
 from .sizes import IDENTITIES
 from .test_unknown_ids import OPENAI_S_FIELDS
 
-TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
-TIMEOUT_SECONDS = 60
 LOOK_UP = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
-
-
-@dataclass(frozen=True)
-class Turn:
-    """The last event, and what the provider was sent (``None``: nothing)."""
-
-    event: dict[str, Any]
-    conversation: Conversation | None
-
-    @property
-    def id(self) -> str:
-        return self.event["response"]["id"]
-
-    @property
-    def text(self) -> str:
-        output = self.event["response"]["output"]
-        return "".join(part["text"] for item in output if item["type"] == "message" for part in item["content"])
-
-    @property
-    def said(self) -> list[str]:
-        assert self.conversation is not None, f"the provider was not asked: {self.event}"
-        return texts_of(self.conversation)
-
-
-@dataclass(frozen=True)
-class Line:
-    """An open connection; one turn at a time."""
-
-    socket: ClientConnection
-    provider: Provider
-
-    def ask(self, said: Any, after: Turn | str | None = None, answer: Answer | None = None, **params: Any) -> Turn:
-        if answer is not None:
-            self.provider.script(answer)
-        before = max((each.sequence for each in self.provider.requests()), default=0)
-        previous = after.id if isinstance(after, Turn) else after
-        link = {"previous_response_id": previous} if previous else {}
-        # Without the model, which the address names: up to 1.99 the name in a message had to be the provider's own.
-        self.socket.send(json.dumps({"type": "response.create", "input": said, **link, **params}))
-        event: dict[str, Any] = {"type": ""}
-        while event["type"] not in TERMINAL:
-            event = json.loads(self.socket.recv(timeout=TIMEOUT_SECONDS))
-        requests = self.provider.requests(since=before)
-        assert len(requests) <= 1
-        return Turn(event, requests[0].conversation if requests else None)
-
-
-@contextmanager
-def line(proxy: Proxy, provider: Provider, model: str, key: str | None = None) -> Iterator[Line]:
-    url = f"{proxy.url.replace('http', 'ws', 1)}/v1/responses?model={model}"
-    headers = {"authorization": f"Bearer {key or proxy.key}"}
-    with connect(url, additional_headers=headers, proxy=None, max_size=None) as socket:
-        yield Line(socket, provider)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_on_one_connection_each_message_reaches_the_provider_once(model: str, proxy: Proxy, provider: Provider) -> None:
-    with line(proxy, provider, model) as ws:
+    with asking_on_socket(proxy, provider, model) as ws:
         first = ws.ask("one")
         second = ws.ask("two", first)
         third = ws.ask("three", second)
         branch = ws.ask("other", first)
-    assert third.said == ["one", first.text, "two", second.text, "three"]
-    assert branch.said == ["one", first.text, "other"]
+    assert third.said == ["one", first.reply.text, "two", second.reply.text, "three"]
+    assert branch.said == ["one", first.reply.text, "other"]
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_new_connection_goes_on_where_the_last_one_ended(model: str, proxy: Proxy, provider: Provider) -> None:
-    with line(proxy, provider, model) as ws:
+    with asking_on_socket(proxy, provider, model) as ws:
         first = ws.ask("one")
         second = ws.ask("two", first)
-    told = ["one", first.text, "two", second.text]
-    with line(proxy, provider, model) as ws:
+    told = ["one", first.reply.text, "two", second.reply.text]
+    with asking_on_socket(proxy, provider, model) as ws:
         third = ws.ask("three", second)
         fourth = ws.ask("four", third)
         fifth = ws.ask("five", fourth)
     assert third.said == [*told, "three"]
-    assert fourth.said == [*told, "three", third.text, "four"]
-    assert fifth.said == [*told, "three", third.text, "four", fourth.text, "five"]
-    with line(proxy, provider, model) as ws:
-        assert ws.ask("six", fifth).said == [*fifth.said, fifth.text, "six"]
+    assert fourth.said == [*told, "three", third.reply.text, "four"]
+    assert fifth.said == [*told, "three", third.reply.text, "four", fourth.reply.text, "five"]
+    with asking_on_socket(proxy, provider, model) as ws:
+        assert ws.ask("six", fifth).said == [*fifth.said, fifth.reply.text, "six"]
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_tool_calls_and_results_go_out_once_across_connections(model: str, proxy: Proxy, provider: Provider) -> None:
-    with line(proxy, provider, model) as ws:
+    with asking_on_socket(proxy, provider, model) as ws:
         called = ws.ask("Look it up.", answer=Answer("", (ToolCall("look_up", "{}", "call_ws1"),)), tools=[LOOK_UP])
-    (call_id,) = [item["call_id"] for item in called.event["response"]["output"] if item["type"] == "function_call"]
+    (call_id,) = [call["call_id"] for call in called.reply.calls]
     result = [{"type": "function_call_output", "call_id": call_id, "output": "found"}]
-    with line(proxy, provider, model) as ws:
+    with asking_on_socket(proxy, provider, model) as ws:
         answered = ws.ask(result, called, tools=[LOOK_UP])
         last = ws.ask("And?", answered, tools=[LOOK_UP])
     for turn in (answered, last):
@@ -128,37 +68,37 @@ def test_tool_calls_and_results_go_out_once_across_connections(model: str, proxy
         sent_id = None if model == "gemini-model" else call_id
         assert calls == [Call("look_up", "{}", sent_id)]
         assert results == [Result("found", sent_id)]
-    assert last.said == ["Look it up.", "found", answered.text, "And?"]
+    assert last.said == ["Look it up.", "found", answered.reply.text, "And?"]
 
 
 def test_what_was_said_over_a_websocket_goes_on_over_http(proxy: Proxy, provider: Provider, asker: Asker) -> None:
-    with line(proxy, provider, "chat-model") as ws:
+    with asking_on_socket(proxy, provider, "chat-model") as ws:
         first = ws.ask("one")
-    assert asker.ask("two", first.id).said == ["one", first.text, "two"]
+    assert asker.ask("two", first.id).said == ["one", first.reply.text, "two"]
 
 
 @IDENTITIES
 def test_over_a_websocket_too_a_response_is_its_owner_s_alone(identity_proxy: Proxy, provider: Provider) -> None:
-    with line(identity_proxy, provider, "chat-model", bearer(key="k1", user="alice")) as ws:
+    with asking_on_socket(identity_proxy, provider, "chat-model", bearer(key="k1", user="alice")) as ws:
         first = ws.ask("one")
-    with line(identity_proxy, provider, "chat-model", bearer(key="k2", user="bob")) as ws:
+    with asking_on_socket(identity_proxy, provider, "chat-model", bearer(key="k2", user="bob")) as ws:
         assert ws.ask("two", first).said == ["two"]
-    with line(identity_proxy, provider, "chat-model", bearer(key="k3", user="alice")) as ws:
-        assert ws.ask("two", first).said == ["one", first.text, "two"]
+    with asking_on_socket(identity_proxy, provider, "chat-model", bearer(key="k3", user="alice")) as ws:
+        assert ws.ask("two", first).said == ["one", first.reply.text, "two"]
 
 
 @IDENTITIES
 def test_an_unknown_id_is_refused_over_a_websocket_and_the_connection_lives_on(
     proxies: ProxyPool, strict_options: ProxyOptions, provider: Provider
 ) -> None:
-    with line(proxies.get(strict_options), provider, "chat-model") as ws:
+    with asking_on_socket(proxies.get(strict_options), provider, "chat-model") as ws:
         refused = ws.ask("hello", unknown_id())
         assert refused.conversation is None
-        assert refused.event["type"] == "error"
-        error = refused.event["error"]
+        assert refused.reply.events[-1]["type"] == "error"
+        error = refused.reply.events[-1]["error"]
         assert {name: error[name] for name in OPENAI_S_FIELDS} == OPENAI_S_FIELDS
         first = ws.ask("hello")
-        assert ws.ask("And?", first).said == ["hello", first.text, "And?"]
+        assert ws.ask("And?", first).said == ["hello", first.reply.text, "And?"]
 
 
 def test_a_turn_over_a_websocket_is_stored_once_as_over_http(
@@ -167,8 +107,8 @@ def test_a_turn_over_a_websocket_is_stored_once_as_over_http(
     said = [f"{number} {'word ' * 100}" for number in range(8)]
     before = set(redis.scan_iter("*litellm_patch:*"))
     named = [0, 0]  # characters of the ids that were followed: over HTTP the proxy encrypts them
-    with line(proxy, provider, "chat-model") as ws:
-        turn: Turn | None = None
+    with asking_on_socket(proxy, provider, "chat-model") as ws:
+        turn: Exchange | None = None
         for text in said:
             named[0] += len(turn.id) if turn else 0
             turn = ws.ask(text, turn)
@@ -176,7 +116,7 @@ def test_a_turn_over_a_websocket_is_stored_once_as_over_http(
     first: Exchange | None = None
     for text in said:
         named[1] += len(first.id) if first else 0
-        first = asker.with_setting(stream=True).ask(text, first)
+        first = asker.with_manner(stream=True).ask(text, first)
     over_http = set(redis.scan_iter("*litellm_patch:*")) - before - over_websocket
     kept = [sum(redis.strlen(key) for key in keys if b"session" in key) for keys in (over_websocket, over_http)]
     turns = [turns_of(redis, key) for keys in (over_websocket, over_http) for key in keys if key.endswith(b":turns")]

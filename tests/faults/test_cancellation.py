@@ -14,7 +14,8 @@ import pytest
 from redis import Redis
 
 from lab.client import AsyncResponsesClient
-from lab.load import FIRST, WHOLE, Load, Talk
+from lab.load import Load, Plan
+from lab.player import FIRST, WHOLE
 from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxy import Proxy
@@ -75,7 +76,7 @@ async def leave_often(client: AsyncResponsesClient, tags: Iterator[int], patienc
 
 async def latency_of(client: AsyncResponsesClient, provider: Provider, tags: Iterator[int]) -> float:
     """The seconds that a request takes here, under the load to come."""
-    async with Load(client, provider, tags, AT_ONCE, Talk(2, 0)) as load:
+    async with Load(client, provider, tags, AT_ONCE, Plan(2, 0)) as load:
         await asyncio.sleep(2)
     seconds = sorted(each.seconds for each in load.asked)
     return seconds[len(seconds) // 2]
@@ -97,7 +98,7 @@ async def test_clients_that_leave_leave_nothing_half_done(
         print(f"{counts}, {checked} records whole, {len(reserved)} ids reserved, for {max(lives, default=0)} s at most")
         assert all(0 <= life <= LONGEST_RESERVATION_SECONDS for life in lives)
         # Places and connections are all there: more than there are, at once, and none is lost.
-        async with Load(client, provider, next_tag, 2 * AT_ONCE, Talk(3, 0)) as load:
+        async with Load(client, provider, next_tag, 2 * AT_ONCE, Plan(3, 0)) as load:
             await asyncio.sleep(2)
     assert {each.verdict for each in load.asked} == {FIRST, WHOLE}, [each for each in load.asked if each.detail]
     assert len(redis.client_list()) <= CONNECTIONS_OF_ITS_OWN

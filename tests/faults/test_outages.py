@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.faults import Fault
-from lab.load import FAILED, LOST, WRONG
+from lab.player import FAILED, LOST, WRONG
 from lab.provider import Provider
 from lab.proxy import Proxy
 from lab.trial import try_fault

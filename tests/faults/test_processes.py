@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
@@ -18,7 +18,8 @@ from redis import Redis
 from lab.answers import Answer
 from lab.client import AsyncResponsesClient
 from lab.lines import HttpLine, Manner
-from lab.load import FAILED, FIRST, LOST, WHOLE, Teller, answered_by
+from lab.load import Teller
+from lab.player import FAILED, FIRST, LOST, WHOLE, Player, Turn
 from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
@@ -34,7 +35,7 @@ CONVERSATIONS = 60 if LONG else 16
 STREAMS = 100 if LONG else 20
 SHORT_SECONDS = 4
 RECORDS = "litellm_patch:session:*"
-PLAIN_AND_STREAM = (Manner(), Manner(form="stream"))
+PLAIN_AND_STREAM = (Manner(), Manner(stream=True))
 
 
 @pytest.fixture(scope="module")
@@ -69,20 +70,29 @@ def start(stack: ExitStack, *all_options: ProxyOptions, releases: tuple[str | No
     return [proxy.wait_until_ready() for proxy in proxies]
 
 
-async def begin(client: AsyncResponsesClient, provider: Provider, tags: Iterator[int], count: int) -> list[Teller]:
+def tellers_on(
+    client: AsyncResponsesClient, provider: Provider, tags: Iterator[int], manners: Sequence[Manner]
+) -> list[Teller]:
+    return [Teller(Player(HttpLine(client, manner), provider, tags, as_text=True)) for manner in manners]
+
+
+async def begin(client: AsyncResponsesClient, provider: Provider, tags: Iterator[int]) -> list[Teller]:
     """So many conversations with a first turn each."""
-    manners = [PLAIN_AND_STREAM[number % 2] for number in range(count)]
-    tellers = [Teller(HttpLine(client, manner), manner, provider) for manner in manners]
-    verdicts = await asyncio.gather(*(teller.ask(next(tags)) for teller in tellers))
-    assert {verdict for verdict, _ in verdicts} == {FIRST}, verdicts
+    tellers = tellers_on(client, provider, tags, [PLAIN_AND_STREAM[number % 2] for number in range(CONVERSATIONS)])
+    check(await asyncio.gather(*(teller.ask() for teller in tellers)), FIRST)
     return tellers
 
 
-async def follow(client: AsyncResponsesClient, tellers: list[Teller], tags: Iterator[int]) -> list[tuple[str, str]]:
+async def follow(client: AsyncResponsesClient, tellers: list[Teller]) -> list[Turn]:
     """A turn in each conversation, through this client."""
     for teller in tellers:
-        teller.line = HttpLine(client, teller.manner)
-    return await asyncio.gather(*(teller.ask(next(tags)) for teller in tellers))
+        teller.player = replace(teller.player, line=replace(teller.player.line, client=client))
+    return await asyncio.gather(*(teller.ask() for teller in tellers))
+
+
+def check(turns: Sequence[Turn], verdict: str) -> None:
+    others = [turn for turn in turns if turn.verdict != verdict]
+    assert not others, f"{len(others)} of {len(turns)} are not {verdict}; the first: {others[0].report}"
 
 
 async def test_what_a_killed_proxy_had_answered_its_successor_knows(
@@ -91,19 +101,18 @@ async def test_what_a_killed_proxy_had_answered_its_successor_knows(
     """Turns that it was killed in are asked again; they follow what was answered before."""
     (proxy,) = start(started, options)
     async with AsyncResponsesClient(proxy.url, proxy.key, CONVERSATIONS) as client:
-        tellers = await begin(client, provider, next_tag, CONVERSATIONS)
-        asking = asyncio.ensure_future(follow(client, tellers, next_tag))
+        tellers = await begin(client, provider, next_tag)
+        asking = asyncio.ensure_future(follow(client, tellers))
         answered = len(provider.requests())
         while len(provider.requests()) < answered + CONVERSATIONS // 3:  # under way, in every state
             await asyncio.sleep(0.001)
         proxy.kill()
-        verdicts = Counter(verdict for verdict, _ in await asking)
+        verdicts = Counter(turn.verdict for turn in await asking)
     assert verdicts[FAILED] and not verdicts.keys() - {WHOLE, FAILED}
     (successor,) = start(started, options)
     async with AsyncResponsesClient(successor.url, successor.key) as client:
         for _ in range(2):
-            later = await follow(client, tellers, next_tag)
-            assert {verdict for verdict, _ in later} == {WHOLE}, later
+            check(await follow(client, tellers), WHOLE)
 
 
 async def test_streams_that_a_proxy_ends_with_are_remembered(
@@ -114,19 +123,17 @@ async def test_streams_that_a_proxy_ends_with_are_remembered(
     gate = f"gate-{next(next_tag)}"
     provider.always(Answer("one two three", gate=gate))
     async with AsyncResponsesClient(ending.url, ending.key, STREAMS) as client:
-        streams = [Teller(HttpLine(client, manner), manner, provider) for manner in [Manner(form="stream")] * STREAMS]
-        asking = asyncio.gather(*(stream.ask(next(next_tag)) for stream in streams))
+        streams = tellers_on(client, provider, next_tag, [Manner(stream=True)] * STREAMS)
+        asking = asyncio.gather(*(stream.ask() for stream in streams))
         while len(provider.requests()) < STREAMS:
             await asyncio.sleep(0.01)
         ending.signal(signal.SIGTERM)
         while is_listening(ending):
             await asyncio.sleep(0.01)
         provider.release(gate)
-        verdicts = await asking
-    assert {verdict for verdict, _ in verdicts} == {FIRST}, verdicts
+        check(await asking, FIRST)
     async with AsyncResponsesClient(other.url, other.key) as client:
-        later = await follow(client, streams, next_tag)
-    assert {verdict for verdict, _ in later} == {WHOLE}, later
+        check(await follow(client, streams), WHOLE)
 
 
 def is_listening(proxy: Proxy) -> bool:
@@ -164,10 +171,9 @@ async def alternate(proxies: list[Proxy], provider: Provider, tags: Iterator[int
     """Conversations whose every turn goes to another proxy than the one before."""
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(AsyncResponsesClient(each.url, each.key)) for each in proxies]
-        tellers = await begin(clients[0], provider, tags, CONVERSATIONS)
+        tellers = await begin(clients[0], provider, tags)
         for number in range(1, turns):
-            verdicts = await follow(clients[number % len(clients)], tellers, tags)
-            assert {verdict for verdict, _ in verdicts} == {WHOLE}, verdicts
+            check(await follow(clients[number % len(clients)], tellers), WHOLE)
 
 
 async def test_a_shorter_time_to_live_never_shortens_what_another_proxy_gave(
@@ -178,22 +184,18 @@ async def test_a_shorter_time_to_live_never_shortens_what_another_proxy_gave(
         AsyncResponsesClient(long.url, long.key) as of_long,
         AsyncResponsesClient(short.url, short.key) as of_short,
     ):
-        kept = await begin(of_long, provider, next_tag, CONVERSATIONS)
-        firsts = [teller.reply for teller in kept]
+        kept = await begin(of_long, provider, next_tag)
+        firsts = [teller.last for teller in kept]
         before = set(redis.scan_iter(RECORDS))
-        brief = await begin(of_short, provider, next_tag, CONVERSATIONS)
+        brief = await begin(of_short, provider, next_tag)
         records = set(redis.scan_iter(RECORDS)) - before
-        prolonged = await begin(of_short, provider, next_tag, CONVERSATIONS)
-        assert verdicts_of(await follow(of_short, kept, next_tag)) == {WHOLE}
-        assert verdicts_of(await follow(of_long, prolonged, next_tag)) == {WHOLE}
+        prolonged = await begin(of_short, provider, next_tag)
+        check(await follow(of_short, kept), WHOLE)
+        check(await follow(of_long, prolonged), WHOLE)
         # What only the short one has touched ends by itself.
         await asyncio.to_thread(wait_until, lambda: not redis.exists(*records), 60, "their end of life")
-        assert verdicts_of(await follow(of_long, brief, next_tag)) == {LOST}
-        assert verdicts_of(await follow(of_long, prolonged, next_tag)) == {WHOLE}
+        check(await follow(of_long, brief), LOST)
+        check(await follow(of_long, prolonged), WHOLE)
         for teller, first in zip(kept, firsts, strict=True):
-            teller.reply, teller.seen = first, (*teller.seen[:1], answered_by(first))
-        assert verdicts_of(await follow(of_long, kept, next_tag)) == {WHOLE}
-
-
-def verdicts_of(verdicts: list[tuple[str, str]]) -> set[str]:
-    return {verdict for verdict, _ in verdicts}
+            teller.last = first
+        check(await follow(of_long, kept), WHOLE)

@@ -11,7 +11,9 @@ import pytest
 from redis import Redis
 
 from lab.answers import Answer, ToolCall
+from lab.asking import Asker
 from lab.client import ResponsesClient
+from lab.exchange import Exchange
 from lab.memory import resident_bytes
 from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
@@ -19,7 +21,6 @@ from lab.redis_server import RedisServer
 from lab.trees import tree
 from lab.trial import our_lines
 from lab.wire import Conversation
-from tests.e2e.asking import Asker, Exchange
 from tests.e2e.sizes import LONG, some_of
 
 from .changes import changes_of

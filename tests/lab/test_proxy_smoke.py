@@ -4,8 +4,9 @@ import pytest
 
 from lab.answers import Answer, ToolCall
 from lab.conversations import generated_dialogue, generated_trajectory
+from lab.lines import Manner
 from lab.proxy import FORMAT_OF_MODEL, MODELS
-from lab.replay import Setting, play_all
+from lab.replay import check_exact, play_all
 
 models = pytest.mark.parametrize("model", MODELS)
 streams = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
@@ -44,10 +45,10 @@ def test_parallel_calls_arrive_in_order(client, provider, next_tag, model, strea
 @pytest.mark.parametrize("generate", [generated_dialogue, generated_trajectory])
 async def test_a_client_that_sends_everything_itself_is_heard_exactly(proxy, provider, next_tag, model, generate):
     """The oracle of all replays: if this fails, the normal form or the stand-in is wrong."""
-    settings = [Setting(model, stream=stream, whole=True) for stream in (False, True)]
-    played = await play_all(proxy.url, proxy.key, provider, [generate(n) for n in (1, 2)], settings, next_tag)
-    for turn in played:
-        assert (turn.status, turn.received) == (200, turn.expected)
+    manners = [Manner(model, stream) for stream in (False, True)]
+    conversations = [generate(number) for number in (1, 2)]
+    played = await play_all(proxy.url, proxy.key, provider, conversations, manners, next_tag, whole=True)
+    check_exact(played, conversations)
 
 
 def test_a_failure_of_the_provider_is_a_failure_of_the_reply(client, provider, next_tag):

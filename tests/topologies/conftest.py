@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.asking import Asker
 from lab.client import ResponsesClient
 from lab.provider import Provider
 from lab.proxy import Proxy
 from lab.trees import tree
 from lab.ways import WAYS, Way
-from tests.e2e.asking import Asker
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
