@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +41,11 @@ class Node:
 
 @contextlib.contextmanager
 def running_node(
-    tls: ssl.SSLContext | None = None, path: Path | None = None, port: int | None = None, **options: str
+    certificate: Path | None = None, path: Path | None = None, port: int | None = None, **options: str
 ) -> Iterator[Node]:
     """`{door}` in an option's value is the door's port. The server starts first, the door ends first."""
     port = port or free_port()
-    door = Door(("127.0.0.1", port), tls, path)
+    door = Door(("127.0.0.1", port), certificate, path)
     server = RedisServer(port=port, **{name: value.format(door=door.port) for name, value in options.items()})
     with server, door:
         yield Node(server, door)

@@ -19,6 +19,8 @@ class Trouble:
     is_silent: packets are dropped. What is open hears nothing, who connects is not answered.
     answer: what a command (its name, in upper case) gets in the place of the server's reply; None: the server's.
     change: what becomes of a command's reply; None: the connection is reset instead of it.
+
+    Both go to the door's process, so they are objects and no closures.
     """
 
     delay_seconds: float = 0.0
@@ -31,30 +33,45 @@ class Trouble:
 NO_TROUBLE = Trouble()
 
 
+@dataclass(frozen=True)
+class Refusal:
+    reply: bytes
+    allowed: Collection[bytes]
+
+    def __call__(self, command: bytes) -> bytes | None:
+        return None if command in self.allowed else self.reply
+
+
 def refusing(error: str, allowed: Collection[bytes] = ALLOWED) -> Trouble:
     """Each command but these gets an error of Redis, given as it is on the wire without the minus."""
-    reply = f"-{error}\r\n".encode()
-    return Trouble(answer=lambda command: None if command in allowed else reply)
+    return Trouble(answer=Refusal(f"-{error}\r\n".encode(), allowed))
+
+
+@dataclass(frozen=True)
+class Loss:
+    share: float
+    chance: random.Random
+
+    def __call__(self, command: bytes, reply: bytes) -> bytes | None:
+        return None if command not in ALLOWED and self.chance.random() < self.share else reply
 
 
 def losing_replies(share: float, chance: random.Random) -> Trouble:
     """The server does what it was asked, but of some commands nobody hears: the connection is reset."""
+    return Trouble(change=Loss(share, chance))
 
-    def change(command: bytes, reply: bytes) -> bytes | None:
-        return None if command not in ALLOWED and chance.random() < share else reply
 
-    return Trouble(change=change)
+@dataclass(frozen=True)
+class Breakage:
+    chance: random.Random
+
+    def __call__(self, command: bytes, reply: bytes) -> bytes:
+        return reply if command in ALLOWED else self.chance.choice(BREAKS)(reply, self.chance)
 
 
 def breaking_replies(chance: random.Random) -> Trouble:
     """Replies come cut, with another type, with bytes changed, or are no replies at all."""
-
-    def change(command: bytes, reply: bytes) -> bytes:
-        if command in ALLOWED:
-            return reply
-        return chance.choice(BREAKS)(reply, chance)
-
-    return Trouble(change=change)
+    return Trouble(change=Breakage(chance))
 
 
 BREAKS: tuple[Callable[[bytes, random.Random], bytes], ...] = (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import ssl
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,10 +86,10 @@ def namespace() -> Iterator[Way]:
 def behind_tls() -> Iterator[tuple[Node, Path]]:
     """A node whose door speaks TLS, and the file of the authority that signed its certificate."""
     with tempfile.TemporaryDirectory(prefix="tls-") as folder:
-        authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("127.0.0.1").configure_cert(context)
+        authority, certificate = trustme.CA(), Path(folder) / "server.pem"
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
         authority.cert_pem.write_to_path(file := Path(folder) / "authority.pem")
-        with running_node(tls=context) as node:
+        with running_node(certificate) as node:
             yield node, file
 
 

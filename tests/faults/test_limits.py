@@ -10,11 +10,15 @@ import pytest
 from lab.answers import Answer
 from lab.client import AsyncResponsesClient
 from lab.lines import HttpLine, Manner
-from lab.load import FIRST, LOST, WHOLE, Load, Talk, Teller
+from lab.load import Load, Plan, Teller
 from lab.memory import resident_bytes
+from lab.player import FIRST, LOST, WHOLE, Player
 from lab.provider import Provider
-from lab.proxy import Proxy
+from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import RedisServer
+from lab.trees import tree
 from lab.trial import our_lines
+from lab.ways import OWN_URL
 from tests.e2e.sizes import LONG
 
 MEGABYTE = 1_000_000
@@ -24,17 +28,25 @@ STREAMS = 200 if LONG else 50
 LARGE_AT_ONCE, LARGE_TURNS = (6, 6) if LONG else (3, 3)
 ROUNDS = 12 if LONG else 5
 MOST_GROWTH_BYTES = 60 * MEGABYTE
-PLAIN, STREAM = Manner(), Manner(form="stream")
+PLAIN, STREAM = Manner(), Manner(stream=True)
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    marked = [pytest.param("url", marks=pytest.mark.xdist_group("limits"))]
-    metafunc.parametrize("way", marked, indirect=True, scope="session")
+pytestmark = pytest.mark.xdist_group("limits")
+
+
+@pytest.fixture(scope="module")
+def limited_proxy(running_provider: Provider) -> Iterator[Proxy]:
+    """On Redis itself: a door to it would be this process's, which is busy with a thousand clients."""
+    with (
+        RedisServer() as server,
+        Proxy(ProxyOptions(running_provider.url, tree("patched"), {OWN_URL: server.url})) as proxy,
+    ):
+        yield proxy
 
 
 @pytest.fixture
-async def client(way_proxy: Proxy) -> AsyncIterator[AsyncResponsesClient]:
-    async with AsyncResponsesClient(way_proxy.url, way_proxy.key, STREAMS) as client:
+async def client(limited_proxy: Proxy) -> AsyncIterator[AsyncResponsesClient]:
+    async with AsyncResponsesClient(limited_proxy.url, limited_proxy.key, STREAMS) as client:
         yield client
 
 
@@ -45,15 +57,12 @@ class Talker:
         self.client, self.provider, self.tags = client, provider, tags
 
     def begin(self, manner: Manner = PLAIN, padding: str = "") -> Teller:
-        return Teller(HttpLine(self.client, manner), manner, self.provider, padding)
+        return Teller(Player(HttpLine(self.client, manner), self.provider, self.tags, as_text=True), padding)
 
     async def ask(self, teller: Teller, answer: Answer | None = None) -> str:
-        tag = next(self.tags)
-        if answer is not None:
-            self.provider.script(answer, tag=tag)
-        verdict, detail = await teller.ask(tag)
-        assert verdict in (FIRST, WHOLE, LOST), detail[:2_000]
-        return verdict
+        turn = await teller.ask(answer)
+        assert not turn.is_bad, turn.report[:2_000]
+        return turn.verdict
 
 
 @pytest.fixture
@@ -78,15 +87,15 @@ async def test_a_large_message_comes_back_whole(manner: Manner, padding: str, ta
 
 
 async def test_a_reply_over_the_limit_is_counted_and_the_conversation_begins_anew(
-    talker: Talker, way_proxy: Proxy
+    talker: Talker, limited_proxy: Proxy
 ) -> None:
-    before, logged = await turns_counted(talker.client), len(our_lines(way_proxy))
+    before, logged = await turns_counted(talker.client), len(our_lines(limited_proxy))
     teller = talker.begin()
     await talker.ask(teller, Answer("x" * 20 * MEGABYTE))
     assert [await talker.ask(teller) for _ in range(2)] == [LOST, WHOLE]
     counted = await turns_counted(talker.client)
     assert counted["skipped"] == before["skipped"] + 1
-    assert len(our_lines(way_proxy)) == logged + 1
+    assert len(our_lines(limited_proxy)) == logged + 1
 
 
 async def test_a_long_conversation_is_whole_to_its_last_turn(talker: Talker) -> None:
@@ -100,11 +109,11 @@ async def test_many_branches_of_one_response_at_once(talker: Talker) -> None:
     await talker.ask(root)
     branches = [talker.begin() for _ in range(BRANCHES)]
     for branch in branches:
-        branch.reply, branch.seen = root.reply, root.seen
+        branch.last = root.last
     for _ in range(2):
         verdicts = await asyncio.gather(*map(talker.ask, branches))
         assert set(verdicts) == {WHOLE}
-    assert len({branch.reply.id for branch in branches}) == BRANCHES
+    assert len({branch.last.id for branch in branches}) == BRANCHES
 
 
 async def test_many_streams_at_once(talker: Talker) -> None:
@@ -120,16 +129,16 @@ async def test_many_streams_at_once(talker: Talker) -> None:
         assert set(await asking) == ({WHOLE} if number else {FIRST})
 
 
-async def test_small_conversations_beside_large_ones_are_always_whole(talker: Talker, way_proxy: Proxy) -> None:
+async def test_small_conversations_beside_large_ones_are_always_whole(talker: Talker, limited_proxy: Proxy) -> None:
     """The large ones are whole or skipped; in many rounds, memory is what it was after the first of them."""
     held: list[int] = []
     for _ in range(ROUNDS):
-        async with Load(talker.client, talker.provider, talker.tags, 3, Talk(3, 0.1)) as load:
+        async with Load(talker.client, talker.provider, talker.tags, 3, Plan(3, 0.1)) as load:
             large = [talker.begin(STREAM, "x" * 6 * MEGABYTE) for _ in range(LARGE_AT_ONCE)]
             for _ in range(LARGE_TURNS):
                 await asyncio.gather(*map(talker.ask, large))
         assert {each.verdict for each in load.asked} == {FIRST, WHOLE}, [each for each in load.asked if each.detail]
-        held.append(resident_bytes(way_proxy.pid))
+        held.append(resident_bytes(limited_proxy.pid))
     print("MB held after each round:", [number // MEGABYTE for number in held])
     if LONG:  # What a round leaves to the allocator differs by 100 MB: in a few rounds a loss would not stand out.
         assert min(held[ROUNDS // 2 :]) < max(held[: ROUNDS // 2]) + MOST_GROWTH_BYTES

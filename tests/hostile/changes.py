@@ -41,7 +41,7 @@ OTHERS = {
     "a deep list": "[" * DEEP + "]" * DEEP,
     "a deep object": '{"a":' * DEEP + "1" + "}" * DEEP,
 }
-TEXT_OR_LIST = ("input", "content")
+TEXT_OR_LIST = ("input", "content", "output")
 OPTIONAL = ("instructions", "maker", "tool_calls", "session")
 
 

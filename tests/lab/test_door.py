@@ -2,7 +2,6 @@
 
 import random
 import socket
-import ssl
 import time
 from pathlib import Path
 
@@ -137,10 +136,10 @@ def test_a_broken_reply_is_none_that_the_server_gave(client, door):
 
 
 def test_a_way_with_tls_and_one_over_a_unix_socket(server, tmp_path: Path):
-    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority, certificate = trustme.CA(), tmp_path / "server.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    with Door((server.host, server.port), tls=context) as door:
+    with Door((server.host, server.port), certificate=certificate) as door:
         client = redis.Redis.from_url(f"rediss://127.0.0.1:{door.port}/0?ssl_ca_certs={tmp_path / 'ca.pem'}")
         client.set("a", "x" * 1_000_000)
         door.reset_all()
