@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .breaker import Breaker
+from .free_time import TICK_SECONDS, FreeTime
 from .link import Link
 from .results import StoreError, StoreUnavailable
 from .store import SessionStore
@@ -19,12 +20,6 @@ BYTES_PER_SECOND = 16_000_000
 
 # An operation goes on when its request has given up, so that a slow connection gets made; but not for ever.
 _GO_ON_SECONDS = 6.0
-
-# When its time is up, a busy event loop may not yet have come to what Redis has answered long ago, so a request waits
-# for some more turns of the loop. An operation takes 10 to 20 of them, and 82 with a Cluster's first connections; the
-# last of 200 that came at once has waited 150 for a place. An idle loop takes no time for them.
-_TURNS_OF_AN_OPERATION = 120
-_TURNS_FOR_A_PLACE = 200
 
 _LITTLE = 0.01  # of the budget's bytes
 
@@ -44,18 +39,12 @@ class Budget:
         # Then a late answer says something about the value and the network, not about Redis.
         self.is_large = self.is_large or size_bytes > self._little_bytes
 
-    async def wait_for(self, task: "asyncio.Future[Any]") -> None:
+    async def wait_for(self, task: "asyncio.Future[Any]", clock: FreeTime) -> None:
         """Returns when ``task`` is done, or its time is up."""
-        started, turns = time.monotonic(), 0
-        while not task.done():
-            left_seconds = started + self.seconds - time.monotonic()
-            if left_seconds > 0:
-                await asyncio.wait({task}, timeout=left_seconds)
-            elif turns < (_TURNS_OF_AN_OPERATION if self.has_place else _TURNS_FOR_A_PLACE):
-                turns += 1
-                await asyncio.sleep(0)
-            else:
-                return
+        with clock.running():
+            started = clock.seconds
+            while not task.done() and (left_seconds := started + self.seconds - clock.seconds) > 0:
+                await asyncio.wait({task}, timeout=max(left_seconds, TICK_SECONDS))
 
 
 class Guard:
@@ -82,15 +71,15 @@ class Guard:
         is_probe = self.breaker.is_open
         budget = Budget(seconds)
         attempt = self._start(self._attempt(link, store, budget, operation))
-        end = self._end_of(attempt, budget)
+        end = self._end_of(attempt, budget, link.free_time)
         if is_probe:
             self._start(end)
             raise StoreUnavailable("Redis did not answer before; it is being asked again")
         return await end
 
-    async def _end_of(self, attempt: "asyncio.Task[T]", budget: Budget) -> T:
+    async def _end_of(self, attempt: "asyncio.Task[T]", budget: Budget, clock: FreeTime) -> T:
         try:
-            await budget.wait_for(attempt)
+            await budget.wait_for(attempt, clock)
         finally:  # Its request may have been left by the client.
             if not attempt.done():
                 asyncio.get_running_loop().call_later(_GO_ON_SECONDS, attempt.cancel)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from .free_time import FreeTime
 from .results import OddValue, StoreError, StoreUnavailable
 
 # The error codes of Redis that tell an operator what to do. redis-py takes some off the text and makes them a class.
@@ -35,6 +36,7 @@ class Link:
 
     def __init__(self, open_client: Callable[[], Any], places: int):
         self.places = asyncio.Semaphore(places)
+        self.free_time = FreeTime()
         self._open_client = open_client
         self._client: _Client | None = None
         self._closing: set[asyncio.Task[None]] = set()
