@@ -70,7 +70,7 @@ test-faults: $(RELEASES:%=.build/%/venv/ready) .build/$(UPSTREAM)/trees ## Redis
 
 # The ways to Redis on which something once was otherwise.
 WAYS_OF_SHORT = user or tls-cache or cluster or sentinel
-test-faults-short: $(RELEASES:%=.build/%/venv/ready) .build/$(UPSTREAM)/trees ## a part of test-faults: hostile values, limits, clients that leave, processes, four ways to Redis
+test-faults-short: $(RELEASES:%=.build/%/venv/ready) .build/$(UPSTREAM)/trees ## a part of test-faults: hostile values, limits, clients that leave, processes, most ways to Redis (4 minutes)
 	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) $(filter-out %/test_outages.py,$(wildcard tests/faults/test_*.py)) tests/hostile
 	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/topologies -k "$(WAYS_OF_SHORT)"
 

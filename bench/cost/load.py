@@ -1,4 +1,7 @@
-"""Requests under load: what is sent, how many at a time, and how long each took."""
+"""Requests under load: what is sent, how many at a time, and how long each took.
+
+Apart from `lab.player`, which judges each turn: who measures must cost less than what is measured.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from lab.faults import OUTAGES, TOPOLOGIES, Fault
 from lab.trial import Spans
 from tests.e2e.sizes import LONG
 
-SPANS = Spans(before=10, during=20, after=5) if LONG else Spans(before=2, during=4, after=0.5)
+SPANS = Spans(before=3, during=8, after=2) if LONG else Spans(before=2, during=4, after=0.5)
 
 # In CI every fault happens on one way; those that once went wrong on one way only happen on these too.
 EVERYTHING_ON = "url"
