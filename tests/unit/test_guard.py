@@ -142,22 +142,37 @@ async def test_while_the_loop_was_busy_nobody_has_waited_for_redis(case):
     assert await asyncio.gather(*(case.run(connect_and_ask, LITTLE) for _ in range(2))) == ["done"] * 2
 
 
-@pytest.mark.parametrize("places", [2, 0])
-async def test_a_busy_event_loop_waits_only_some_turns_longer_for_what_never_answers(places):
-    case, loop, turns = Case(places), asyncio.get_running_loop(), 0
+async def turns_waited(case: Case, seconds: float) -> int:
+    """How many turns a loop makes, each longer than ``seconds``, before a request gives up what never answers."""
+    loop, turns = asyncio.get_running_loop(), 0
     handle: asyncio.Handle
 
     def be_busy() -> None:
         nonlocal turns, handle
         turns += 1
-        time.sleep(LITTLE)
+        time.sleep(seconds)
         handle = loop.call_soon(be_busy)
 
     handle = loop.call_soon(be_busy)
     with pytest.raises(StoreUnavailable):
-        await case.run(case.wait, LITTLE)
+        await case.run(case.wait, seconds)
     handle.cancel()
-    assert 5 < turns < 40
+    return turns
+
+
+@pytest.mark.parametrize("places", [2, 0])
+async def test_a_busy_event_loop_waits_only_some_turns_longer_for_what_never_answers(places):
+    case = Case(places)
+    assert 5 < await turns_waited(case, LITTLE) < 40
+    case.let_go.set()
+
+
+async def test_what_others_have_found_out_ends_the_wait_in_a_busy_event_loop(case):
+    waiting = asyncio.ensure_future(turns_waited(case, LITTLE))
+    await until(lambda: case.begun == 1)
+    for _ in range(FAILURES_TO_OPEN):
+        case.guard.breaker.failed("no answer")
+    assert await waiting < 12
     case.let_go.set()
 
 

@@ -39,13 +39,6 @@ class Budget:
         # Then a late answer says something about the value and the network, not about Redis.
         self.is_large = self.is_large or size_bytes > self._little_bytes
 
-    async def wait_for(self, task: "asyncio.Future[Any]", clock: FreeTime) -> None:
-        """Returns when ``task`` is done, or its time is up."""
-        with clock.running():
-            started = clock.seconds
-            while not task.done() and (left_seconds := started + self.seconds - clock.seconds) > 0:
-                await asyncio.wait({task}, timeout=max(left_seconds, TICK_SECONDS))
-
 
 class Guard:
     """Reading or storing, as one: operations, their breaker, how long they took.
@@ -71,15 +64,15 @@ class Guard:
         is_probe = self.breaker.is_open
         budget = Budget(seconds)
         attempt = self._start(self._attempt(link, store, budget, operation))
-        end = self._end_of(attempt, budget, link.free_time)
+        end = self._end_of(attempt, budget, link.free_time, is_probe)
         if is_probe:
             self._start(end)
             raise StoreUnavailable("Redis did not answer before; it is being asked again")
         return await end
 
-    async def _end_of(self, attempt: "asyncio.Task[T]", budget: Budget, clock: FreeTime) -> T:
+    async def _end_of(self, attempt: "asyncio.Task[T]", budget: Budget, clock: FreeTime, is_probe: bool) -> T:
         try:
-            await budget.wait_for(attempt, clock)
+            await self._wait_for(attempt, budget, clock, is_probe)
         finally:  # Its request may have been left by the client.
             if not attempt.done():
                 asyncio.get_running_loop().call_later(_GO_ON_SECONDS, attempt.cancel)
@@ -92,6 +85,16 @@ class Guard:
         if not budget.is_large:
             self._judge(budget, reason)
         raise StoreUnavailable(reason)
+
+    async def _wait_for(self, attempt: "asyncio.Task[Any]", budget: Budget, clock: FreeTime, is_probe: bool) -> None:
+        """Returns when ``attempt`` is done, its time is up, or others have found out that Redis does not answer."""
+        with clock.running():
+            started = clock.seconds
+            while not attempt.done() and (is_probe or not self.breaker.is_open):
+                left_seconds = started + budget.seconds - clock.seconds
+                if left_seconds <= 0:
+                    return
+                await asyncio.wait({attempt}, timeout=max(left_seconds, TICK_SECONDS))
 
     async def _attempt(
         self, link: Link, store: SessionStore, budget: Budget, operation: Callable[[SessionStore, Budget], Awaitable[T]]
