@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -17,9 +18,10 @@ from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
 from lab.trees import tree
-from lab.trial import our_lines
+from lab.trial import back_at, our_lines
 from lab.ways import OWN_URL
 from tests.e2e.sizes import LONG
+from tests.unit.support.waiting import until
 
 MEGABYTE = 1_000_000
 TURNS = 400 if LONG else 40
@@ -28,6 +30,7 @@ STREAMS = 200 if LONG else 50
 LARGE_AT_ONCE, LARGE_TURNS = (6, 6) if LONG else (3, 3)
 ROUNDS = 12 if LONG else 5
 MOST_GROWTH_BYTES = 60 * MEGABYTE
+WAIT_SECONDS = 120.0
 PLAIN, STREAM = Manner(), Manner(stream=True)
 
 
@@ -35,12 +38,15 @@ pytestmark = pytest.mark.xdist_group("limits")
 
 
 @pytest.fixture(scope="module")
-def limited_proxy(running_provider: Provider) -> Iterator[Proxy]:
-    """On Redis itself: a door to it would be this process's, which is busy with a thousand clients."""
-    with (
-        RedisServer() as server,
-        Proxy(ProxyOptions(running_provider.url, tree("patched"), {OWN_URL: server.url})) as proxy,
-    ):
+def redis_server() -> Iterator[RedisServer]:
+    """One that may be stopped, and without a door, which would be one more process that is busy."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def limited_proxy(running_provider: Provider, redis_server: RedisServer) -> Iterator[Proxy]:
+    with Proxy(ProxyOptions(running_provider.url, tree("patched"), {OWN_URL: redis_server.url})) as proxy:
         yield proxy
 
 
@@ -127,6 +133,20 @@ async def test_many_streams_at_once(talker: Talker) -> None:
             await asyncio.sleep(0.01)
         talker.provider.release(gate)
         assert set(await asking) == ({WHOLE} if number else {FIRST})
+
+
+async def test_many_clients_of_a_redis_that_stops_answering(talker: Talker, redis_server: RedisServer) -> None:
+    """None fails and none gets a wrong history, and once it answers all is remembered again."""
+    async with Load(talker.client, talker.provider, talker.tags, STREAMS, Plan(3, 0)) as load:
+        await until(lambda: len(load.asked) > 2 * STREAMS, WAIT_SECONDS)
+        redis_server.pause()
+        try:
+            await until(lambda: sum(each.verdict == LOST for each in load.asked) > STREAMS, WAIT_SECONDS)
+        finally:
+            redis_server.resume()
+        resumed = time.monotonic()
+        await until(lambda: back_at(load.asked, resumed, 3) is not None, WAIT_SECONDS)
+    assert {each.verdict for each in load.asked} == {FIRST, WHOLE, LOST}, [each for each in load.asked if each.detail]
 
 
 async def test_small_conversations_beside_large_ones_are_always_whole(talker: Talker, limited_proxy: Proxy) -> None:

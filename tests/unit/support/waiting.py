@@ -10,11 +10,11 @@ from typing import Any
 LONGEST_SECONDS = 20.0
 
 
-async def until(condition: Callable[[], Any]) -> None:
+async def until(condition: Callable[[], Any], seconds: float = LONGEST_SECONDS) -> None:
     """Returns once ``condition``, a function or one that gives a coroutine, is true. Fails when it never is."""
 
     async def wait() -> None:
         while not (await found if inspect.isawaitable(found := condition()) else found):
             await asyncio.sleep(0.001)
 
-    await asyncio.wait_for(wait(), LONGEST_SECONDS)
+    await asyncio.wait_for(wait(), seconds)
