@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass, replace
 from lab.client import AsyncResponsesClient
 from lab.database.postgres import postgres
 from lab.database.proxy_env import with_database
-from lab.exchange import texts_of
 from lab.lines import HttpLine, Manner
 from lab.player import Player
 from lab.provider import Provider
@@ -65,8 +64,7 @@ async def remembers(bench: Bench, client: AsyncResponsesClient, stream: bool, de
     second = await player.ask("And then?", first.id)
     if second.status != 200 or not second.requests:
         return None
-    texts = texts_of(second.requests[-1].conversation_as(merge=False))
-    return texts.count(question) == texts.count(first.reply.text) == 1
+    return second.received.count(question) == second.received.count(first.reply.text) == 1
 
 
 async def measure_cell(bench: Bench, cell: Cell, client: AsyncResponsesClient) -> Cell:

@@ -13,7 +13,7 @@ from compatibility.scenes import LONG_CHARACTERS, TOOLS
 from lab.answers import Answer, ToolCall
 from lab.asking import Asker
 from lab.database.spend_logs import wait_for_spend_logs
-from lab.exchange import Exchange, texts_of
+from lab.exchange import Exchange
 from lab.sockets import socket_client
 
 SHOWN, NOT_SHOWN = "shown", "not shown"
@@ -57,15 +57,10 @@ class Watch:
         return replace(self, asker=self.asker.as_key(str(reply.json()["key"])))
 
 
-def received(turn: Exchange) -> list[str]:
-    """The texts that reached the provider; none where it was not asked."""
-    return texts_of(turn.requests[0].conversation_as(merge=False)) if turn.requests else []
-
-
 def forgets_at_once(watch: Watch) -> bool:
     for number in range(TRIES_AT_ONCE):
         first = watch.say(f"My number is {uuid.uuid4().hex} and {number}.")
-        if first.sent not in received(watch.say("What is it?", first)):
+        if first.sent not in watch.say("What is it?", first).received:
             return True
     return False
 
@@ -73,21 +68,21 @@ def forgets_at_once(watch: Watch) -> bool:
 def never_finds_streams(watch: Watch) -> bool:
     first = watch.say("Tell me a story.", stream=True)
     watch.wait_for_rows(first)
-    return first.sent not in received(watch.say("Go on.", first, stream=True))
+    return first.sent not in watch.say("Go on.", first, stream=True).received
 
 
 def loses_items(watch: Watch) -> bool:
     said, asked = ([{"role": "user", "content": text}] for text in ("My colour is blue.", "What is it?"))
     first = watch.say(said)
     watch.wait_for_rows(first)
-    return said[0]["content"] not in received(watch.say(asked, first))
+    return said[0]["content"] not in watch.say(asked, first).received
 
 
 def cuts_long_messages(watch: Watch) -> bool:
     text = "".join(f"{number} " for number in range(LONG_CHARACTERS // 4))[:LONG_CHARACTERS].rstrip()
     first = watch.say(text)
     watch.wait_for_rows(first)
-    texts = received(watch.say("And now?", first))
+    texts = watch.say("And now?", first).received
     return text not in texts and any(each.startswith(text[:200]) for each in texts)
 
 
@@ -96,7 +91,7 @@ def mixes_branches(watch: Watch) -> bool:
     watch.wait_for_rows(root)
     branches = [watch.say(f"Let it end in a {end}.", root) for end in ("wood", "town")]
     watch.wait_for_rows(*branches)
-    texts = received(watch.say("No end at all.", root))
+    texts = watch.say("No end at all.", root).received
     if root.sent not in texts:
         raise NotWatched("the history was not found")
     return any(branch.sent in texts for branch in branches)
@@ -116,7 +111,7 @@ def repeats_tool_calls(watch: Watch) -> bool:
 def remembers_what_is_not_to_be_stored(watch: Watch) -> bool:
     first = watch.say("This is between us.", store=False)
     watch.wait_for_rows(first)
-    return first.sent in received(watch.say("What was that?", first))
+    return first.sent in watch.say("What was that?", first).received
 
 
 def shares_what_keys_without_a_user_said(watch: Watch) -> bool:
@@ -124,11 +119,11 @@ def shares_what_keys_without_a_user_said(watch: Watch) -> bool:
     first = one.say("This is mine alone.")
     watch.wait_for_rows(first)
     try:
-        if first.sent in received(other.say("What was that?", first)):
+        if first.sent in other.say("What was that?", first).received:
             return True
     except NotWatched:
         return False  # it is refused
-    if first.sent not in received(one.say("What was it?", first)):
+    if first.sent not in one.say("What was it?", first).received:
         raise NotWatched("the history was not found")
     return False
 
@@ -158,7 +153,7 @@ def begins_anew_on_a_websocket(watch: Watch) -> bool:
         second = replace(watch.asker, client=socket).ask("What is it?", first)
     if not second.requests:
         raise NotWatched(f"the provider was not asked: {second.reply.events[-1]['type']}")
-    return first.sent not in received(second)
+    return first.sent not in second.received
 
 
 def shares_what_is_cached(watch: Watch) -> bool:
@@ -171,7 +166,7 @@ def shares_what_is_cached(watch: Watch) -> bool:
     later = one.say("And this is mine alone.", first)
     watch.wait_for_rows(first, later)
     try:
-        texts = received(other.say("And tomorrow?", cached))
+        texts = other.say("And tomorrow?", cached).received
     except NotWatched:
         return True  # the id that it got is refused
     if first.sent not in texts:

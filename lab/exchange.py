@@ -43,6 +43,11 @@ class Exchange:
         assert self.request is not None, f"the provider got no request; the client got {self.reply}"
         return texts_of(self.request.conversation)
 
+    @property
+    def received(self) -> tuple[str, ...]:
+        """The same, message by message as the provider got them; () where it was not asked."""
+        return tuple(texts_of(self.request.conversation_as(merge=False))) if self.request else ()
+
 
 def texts_of(conversation: Conversation) -> list[str]:
     return [text for message in conversation for text in (*message.texts, *(each.text for each in message.results))]

@@ -10,7 +10,7 @@ from lab.asking import Asker
 from lab.client import ResponsesClient
 from lab.lines import Manner
 from lab.processes import wait_until
-from lab.recording import ProviderState, Recorded
+from lab.recording import ProviderState
 
 from .rows import Row, wait_for_rows
 
@@ -39,18 +39,21 @@ class Talk:
     said: tuple[str, ...] = ()
     tags: tuple[int, ...] = ()
 
+    @property
+    def asker(self) -> Asker:
+        return Asker(self.client, self.provider, Manner(self.model, self.stream), self.key, self.numbers)
+
     def say(self, text: str | None = None, as_item: bool = False, **params: object) -> tuple[str, ...]:
         """Fails unless the answer is a 200. Without `text`, a text of its own."""
         text = text or f"What about {next(self.numbers)}?"
         sent = [{"role": "user", "content": text}] if as_item else text
-        asker = Asker(self.client, self.provider, Manner(self.model, self.stream), self.key, self.numbers)
-        exchange = asker.ask(sent, self.previous, **params)
+        exchange = self.asker.ask(sent, self.previous, **params)
         reply = exchange.reply
-        assert reply.status == 200 and not reply.broken, reply.body
+        assert reply.status == 200 and not reply.broken and exchange.request, reply.body
         self.previous = reply.id
         self.said += (text, reply.text)
         self.tags += (exchange.tag,)
-        return received(exchange.request)
+        return exchange.received
 
     def remembers(self, **params: object) -> bool:
         """Whether one more turn goes out with the whole history."""
@@ -64,17 +67,6 @@ class Talk:
     def rows(self) -> list[Row]:
         """The row of every turn, in order, once upstream's writer has written them all."""
         return wait_for_rows(self.url, self.tags)
-
-
-def texts_received(provider: ProviderState, tag: int) -> tuple[str, ...]:
-    """What the provider was sent for the request with this tag: every text, in order."""
-    (request,) = provider.requests(tag=tag)
-    return received(request)
-
-
-def received(request: Recorded) -> tuple[str, ...]:
-    """Every text, in order, message by message."""
-    return tuple(text for message in request.conversation_as(merge=False) for text in message.texts)
 
 
 def wait_until_redis_serves(client: ResponsesClient, provider: ProviderState) -> None:

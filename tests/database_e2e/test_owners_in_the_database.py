@@ -14,7 +14,7 @@ from lab.stored import SESSIONS
 from .identities import Management
 from .redis_state import keys as redis_keys
 from .redis_state import only_new_key
-from .talks import Talk, texts_received
+from .talks import Talk
 
 
 @pytest.fixture
@@ -57,13 +57,10 @@ def played_by(conversation: Talk, mortal_redis: RedisServer) -> Callable[[str], 
 
 def learns_nothing(stranger: Talk) -> bool:
     """A follow-up of somebody else's response is refused, or goes out with its own text alone."""
-    tag, text = next(stranger.numbers), "What did they say?"
-    reply = stranger.client.responses(
-        stranger.model, text, stranger.stream, stranger.key, tag, previous_response_id=stranger.previous
-    )
-    if reply.status != 200:
-        return reply.status in (400, 403, 404) and not stranger.provider.requests(tag=tag)
-    return texts_received(stranger.provider, tag) == (text,)
+    asked = stranger.asker.ask("What did they say?", stranger.previous)
+    if asked.status != 200:
+        return asked.status in (400, 403, 404) and not asked.requests
+    return asked.received == (asked.sent,)
 
 
 def test_a_user_s_keys_continue_each_other_and_no_other_user_s_does(

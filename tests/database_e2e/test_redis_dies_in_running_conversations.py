@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import pytest
 
 from lab.client import AsyncResponsesClient, ResponsesClient
-from lab.exchange import texts_of
 from lab.lines import HttpLine, Manner
 from lab.player import FAILED, Player, Turn
 from lab.provider import Provider
@@ -60,10 +59,9 @@ async def play(player: Player, outage: Outage) -> list[PlayedTurn]:
     played: list[PlayedTurn] = []
     for _ in range(TURNS):
         turn = await player.say({"role": "user", "content": f"What about {next(player.tags)}?"}, after=turn)
-        assert turn.verdict != FAILED and turn.reply.text, turn.report
+        assert turn.verdict != FAILED and turn.reply.text and turn.exchange.request, turn.report
         said = tuple(message["content"] for message in turn.messages[:-1])
-        received = texts_of(turn.exchange.request.conversation_as(merge=False))
-        played.append(PlayedTurn(turn.exchange.tag, said, tuple(received)))
+        played.append(PlayedTurn(turn.exchange.tag, said, turn.exchange.received))
         await outage.count_answer()
     return played
 
