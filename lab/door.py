@@ -28,9 +28,9 @@ class Door:
         self.path = path
         self._trouble = NO_TROUBLE
         spawning = multiprocessing.get_context("spawn")
-        self._orders, theirs = spawning.Pipe()
+        self._orders, self._theirs = spawning.Pipe()
         self._one_at_a_time = threading.Lock()
-        arguments = (theirs, target, self.address, certificate, path)
+        arguments = (self._theirs, target, self.address, certificate, path)
         self._process = spawning.Process(target=serve, args=arguments, name="door", daemon=True)
 
     @property
@@ -62,11 +62,21 @@ class Door:
 
     def start(self) -> Door:
         self._process.start()
-        self._order("start")
+        self._theirs.close()  # so that the end of the process is seen here
+        try:
+            self._order("start")
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def stop(self) -> None:
-        self._order("stop")
+        try:
+            self._order("stop")
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         self._orders.close()
         self._process.terminate()
         self._process.join(SERVING_SECONDS)
@@ -76,7 +86,10 @@ class Door:
             self._orders.send((method, arguments))
             if not self._orders.poll(2 * SERVING_SECONDS):
                 raise ProcessFailed(f"the door at {self.port} does not answer")
-            result = self._orders.recv()
+            try:
+                result = self._orders.recv()
+            except EOFError:
+                raise ProcessFailed(f"the door at {self.port} has ended") from None
         if isinstance(result, Exception):
             raise result
         return result

@@ -35,7 +35,7 @@ class DoorServer:
     def __init__(self, target: tuple[str, int], address: tuple[str, int], certificate: Path | None, path: Path | None):
         self.address = address
         self.path = path
-        self.commands: Counter[bytes] = Counter()
+        self._commands: Counter[bytes] = Counter()
         self._target, self._tls = target, None
         if certificate is not None:
             self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -51,7 +51,8 @@ class DoorServer:
         self._run(self._change(trouble))
 
     def count_commands(self) -> Counter[bytes]:
-        return self.commands
+        """As they are now: the loop goes on counting while they are sent."""
+        return Counter(dict(self._commands))
 
     def reset_all(self) -> int:
         return self._run(self._end_all(reset))
@@ -145,7 +146,7 @@ class DoorServer:
             while (request := await requests.get()) is not None:
                 await self._hear()
                 came, command, raw = request
-                self.commands[command] += 1
+                self._commands[command] += 1
                 trouble = self._trouble
                 reply = trouble.answer(command) if trouble.answer else None
                 if reply is None:
