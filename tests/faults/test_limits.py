@@ -38,15 +38,15 @@ pytestmark = pytest.mark.xdist_group("limits")
 
 
 @pytest.fixture(scope="module")
-def redis_server() -> Iterator[RedisServer]:
+def mortal_redis() -> Iterator[RedisServer]:
     """One that may be stopped, and without a door, which would be one more process that is busy."""
     with RedisServer() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def limited_proxy(running_provider: Provider, redis_server: RedisServer) -> Iterator[Proxy]:
-    with Proxy(ProxyOptions(running_provider.url, tree("patched"), {OWN_URL: redis_server.url})) as proxy:
+def limited_proxy(running_provider: Provider, mortal_redis: RedisServer) -> Iterator[Proxy]:
+    with Proxy(ProxyOptions(running_provider.url, tree("patched"), {OWN_URL: mortal_redis.url})) as proxy:
         yield proxy
 
 
@@ -135,15 +135,15 @@ async def test_many_streams_at_once(talker: Talker) -> None:
         assert set(await asking) == ({WHOLE} if number else {FIRST})
 
 
-async def test_many_clients_of_a_redis_that_stops_answering(talker: Talker, redis_server: RedisServer) -> None:
+async def test_many_clients_of_a_redis_that_stops_answering(talker: Talker, mortal_redis: RedisServer) -> None:
     """None fails and none gets a wrong history, and once it answers all is remembered again."""
     async with Load(talker.client, talker.provider, talker.tags, STREAMS, Plan(3, 0)) as load:
         await until(lambda: len(load.asked) > 2 * STREAMS, WAIT_SECONDS)
-        redis_server.pause()
+        mortal_redis.pause()
         try:
             await until(lambda: sum(each.verdict == LOST for each in load.asked) > STREAMS, WAIT_SECONDS)
         finally:
-            redis_server.resume()
+            mortal_redis.resume()
         resumed = time.monotonic()
         await until(lambda: back_at(load.asked, resumed, 3) is not None, WAIT_SECONDS)
     assert {each.verdict for each in load.asked} == {FIRST, WHOLE, LOST}, [each for each in load.asked if each.detail]
