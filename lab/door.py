@@ -82,14 +82,14 @@ class Door:
         self._process.join(SERVING_SECONDS)
 
     def _order(self, method: str, *arguments: Any) -> Any:
-        with self._one_at_a_time:
-            self._orders.send((method, arguments))
-            if not self._orders.poll(2 * SERVING_SECONDS):
-                raise ProcessFailed(f"the door at {self.port} does not answer")
-            try:
+        try:
+            with self._one_at_a_time:
+                self._orders.send((method, arguments))
+                if not self._orders.poll(2 * SERVING_SECONDS):
+                    raise ProcessFailed(f"the door at {self.port} does not answer")
                 result = self._orders.recv()
-            except EOFError:
-                raise ProcessFailed(f"the door at {self.port} has ended") from None
+        except (EOFError, ConnectionError):
+            raise ProcessFailed(f"the door at {self.port} has ended") from None
         if isinstance(result, Exception):
             raise result
         return result

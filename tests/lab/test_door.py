@@ -10,6 +10,7 @@ import redis
 import trustme
 
 from lab.door import Door
+from lab.processes import ProcessFailed
 from lab.redis_server import RedisServer
 from lab.troubles import ALLOWED, BREAKS, NO_TROUBLE, Trouble, breaking_replies, losing_replies, refusing
 
@@ -151,3 +152,10 @@ def test_a_way_with_tls_and_one_over_a_unix_socket(server, tmp_path: Path):
         client.connection_pool.disconnect()
         with pytest.raises(redis.TimeoutError):
             client.ping()
+
+
+def test_a_door_that_cannot_open_says_so_and_leaves_no_process(server, tmp_path: Path):
+    door = Door((server.host, server.port), certificate=tmp_path / "nowhere.pem")
+    with pytest.raises(ProcessFailed, match="has ended"):
+        door.start()
+    assert not door._process.is_alive()

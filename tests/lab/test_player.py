@@ -23,11 +23,15 @@ RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "found"}
 
 @dataclass
 class ProxyWith:
-    """Of each follow-up the provider gets `history` of all that was said, and what is new."""
+    """Of each follow-up the provider gets `history` of all that was said, and what is new.
+
+    shown: what the client gets in the place of the model's text.
+    """
 
     url: str
     history: History = list
     times: int = 1
+    shown: str | None = None
     manner: Manner = field(default_factory=Manner)
     said: list[dict] = field(default_factory=list)
 
@@ -46,7 +50,10 @@ class ProxyWith:
             {"type": "function_call", "call_id": each["id"], **each["function"]}
             for each in message.get("tool_calls") or ()
         ]
-        text = {"type": "message", "content": [{"type": "output_text", "text": message.get("content") or ""}]}
+        text = {
+            "type": "message",
+            "content": [{"type": "output_text", "text": self.shown or message.get("content") or ""}],
+        }
         return Reply(200, {"id": f"resp_{tag}", "status": "completed", "output": [text, *calls]})
 
 
@@ -101,13 +108,15 @@ async def test_a_result_may_be_lost_with_its_call_or_without(
     assert (second.verdict, second.lost) == (verdict, 2 - kept)
 
 
-async def test_what_the_model_said_is_what_it_was_told_to_say_and_not_what_the_reply_makes_of_it(
-    player_on: Callable[..., Player],
+@pytest.mark.parametrize("remembered, verdict", [("Good day.", WHOLE), ("Good night.", WRONG)])
+async def test_what_the_model_said_is_what_it_was_told_to_say_and_not_what_the_client_was_shown(
+    remembered: str, verdict: str, player_on: Callable[..., Player]
 ) -> None:
-    player = player_on()
+    player = player_on(shown="Good night.")
     first = await player.say(HELLO, answer=Answer("Good day."))
-    player.line.said[-1] = {"role": "assistant", "content": "Good night."}
-    assert (await player.say(NEXT, after=first)).verdict == WRONG
+    assert first.reply.text == "Good night."
+    player.line.said[-1] = {"role": "assistant", "content": remembered}
+    assert (await player.say(NEXT, after=first)).verdict == verdict
 
 
 async def test_a_request_that_reaches_the_provider_twice_is_wrong(player_on: Callable[..., Player]) -> None:
