@@ -6,8 +6,8 @@
 To read it: patch.py says what a patch is, catalogue.py and catalogue_edges.py hold them, with names from places.py.
 edits.py makes new texts of them, by anchors.py (where), blocks.py (the marked lines) and source.py. manifest.py is
 what is known of an earlier run, own.py what this one brings; tree.py reads a target, survey.py judges it, plan.py
-lists the steps, apply.py carries them out and proves them. purge.py and erase.py go to Redis by reach.py, ask.py to a
-proxy. commands.py and cli.py are what people type.
+lists the steps, apply.py carries them out and proves them; rights.py and bytecode.py say what would be in its way.
+purge.py and erase.py go to Redis by reach.py, ask.py to a proxy. commands.py and cli.py are what people type.
 """
 
 import sys

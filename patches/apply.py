@@ -1,31 +1,34 @@
-"""Carries a plan out: all files written aside first, then renamed in order; and proves what was done."""
+"""Carries a plan out: all files written aside first, then renamed in order, or put back; and proves what was done."""
 
 from __future__ import annotations
 
-import errno
 import os
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from patches.bytecode import cache_of, compiled_files, is_checked, recorded_times
 from patches.disk import Disk
 from patches.errors import HALF_WAY, PatchError
 from patches.locate import Target
 from patches.lock import WAIT_SECONDS, locked
 from patches.manifest import FOLDER, MANIFEST
-from patches.plan import Plan, plan_apply, plan_revert
+from patches.plan import Plan, Step, plan_apply, plan_revert
 from patches.record import matches, parse_record
+from patches.rights import not_writable, obstacle_to, way_out
 from patches.survey import Survey, look_at
 
 
 @dataclass(frozen=True)
 class Done:
     """What was written and removed. `unproved`: restored files of which nothing but the fork's own note says what
-    upstream's were; `proved` counts those that RECORD vouches for."""
+    upstream's were; `proved` counts those that RECORD vouches for. `kept`: folders with bytecode that this user could
+    not remove; Python does not use it."""
 
     plan: Plan
     survey: Survey
+    kept: tuple[str, ...]
     proved: int = 0
     unproved: tuple[str, ...] = ()
 
@@ -45,8 +48,7 @@ def apply_patches(
     with locked(target, wait_seconds):
         survey = look_at(target, own, fork)
         plan = plan_apply(survey)
-        carry_out(plan, target, disk or Disk())
-        return Done(plan, survey)
+        return Done(plan, survey, carry_out(plan, target, disk or Disk()))
 
 
 def revert_patches(
@@ -56,51 +58,99 @@ def revert_patches(
     with locked(target, wait_seconds):
         survey = look_at(target, own)
         plan = plan_revert(survey)
-        carry_out(plan, target, disk or Disk())
-        return prove_reverted(plan, survey)
+        return prove_reverted(Done(plan, survey, carry_out(plan, target, disk or Disk())))
 
 
-def carry_out(plan: Plan, target: Target, disk: Disk) -> None:
-    """Raises PatchError; the sentence says whether the tree is as before or half changed."""
+def carry_out(plan: Plan, target: Target, disk: Disk) -> tuple[str, ...]:
+    """Returns the folders where stale bytecode stays, which Python does not use. Raises PatchError: then all that was
+    written is put back, or, where that fails too, the exit code is HALF_WAY."""
     root = target.root
     if plan.is_empty:
-        return
+        return ()
     require_writable(plan, root)
-    staged = _stage(plan, root, disk)
+    done: list[Step] = []
     try:
-        for step, temporary in zip(plan.steps, staged, strict=True):
+        for path in [*_leftover_files(plan, root), *_unchecked_bytecode(plan, root)]:
+            disk.remove(path)
+        return _take(plan.steps, root, disk, done)
+    except OSError as error:
+        path = Path(error.filename2 or error.filename or root)
+        reason = error.strerror or "failed"
+        try:
+            _take([*reversed(done)], root, disk, [])
+        except OSError:
+            raise PatchError(
+                f"{path}: stopped half-way ({reason})",
+                f"once it can be written: python -m patches revert --target {root}, or apply: both finish it",
+                exit_code=HALF_WAY,
+            ) from error
+        raise not_writable(path, reason, error.errno) from error
+
+
+def require_writable(plan: Plan, root: Path) -> None:
+    """Raises PatchError for the first path that the plan changes and this user may not."""
+    for path in [root / step.path for step in plan.steps] + _leftover_files(plan, root):
+        if obstacle := obstacle_to(path):
+            raise obstacle
+    for compiled in _unchecked_bytecode(plan, root):
+        if obstacle := obstacle_to(compiled):
+            sentence = f"{compiled}: cannot be removed, and Python may go on using it; the tree is as it was"
+            raise PatchError(sentence, obstacle.next_step)
+
+
+def _leftover_files(plan: Plan, root: Path) -> list[Path]:
+    return [root / path for path in plan.leftovers if not (root / path).is_dir()]
+
+
+def _unchecked_bytecode(plan: Plan, root: Path) -> list[Path]:
+    """What Python would go on using when its source is another one. Raises PatchError where nobody can know."""
+    found: list[Path] = []
+    for source in dict.fromkeys(root / step.path for step in plan.steps if step.data is not None):
+        try:
+            found += [compiled for compiled in compiled_files(source) if not is_checked(compiled)]
+        except OSError as error:
+            cache = cache_of(source)
+            sentence = f"{cache}: cannot be read, and Python may go on using what is in it; the tree is as it was"
+            raise PatchError(sentence, way_out(cache, error.errno)) from error
+    return found
+
+
+def _take(steps: Sequence[Step], root: Path, disk: Disk, done: list[Step]) -> tuple[str, ...]:
+    """Writes all new contents aside, then takes the steps; `done` gets the way back, in the same order. Returns the
+    folders with bytecode that cannot be removed."""
+    staged: list[Path | None] = []
+    kept = []
+    try:
+        for step in steps:
+            staged.append(_stage(step, root, disk))
+        for step, temporary in zip(steps, staged, strict=True):
             path = root / step.path
-            for compiled in _compiled_files(path):
-                disk.remove(compiled)
+            before = path.read_bytes() if path.exists() else None
+            try:
+                for compiled in compiled_files(path):
+                    disk.remove(compiled)
+            except OSError:
+                kept.append(cache_of(path).relative_to(root).as_posix())
             if temporary is not None:
                 disk.replace(temporary, path)
             else:
                 disk.remove(path)
+            done.append(Step(step.path, before))
+    finally:
+        for temporary in staged[len(done) :]:
+            with suppress(OSError):
+                if temporary is not None:
+                    disk.remove(temporary)
         _remove_empty(root / FOLDER, disk)
-        for parent in {(root / step.path).parent for step in plan.steps}:
-            disk.sync_folder(parent)
-    except OSError as error:
-        raise PatchError(
-            f"{error.filename}: stopped half-way ({error.strerror})",
-            f"python -m patches apply --target {root}, or revert: both mend it",
-            exit_code=HALF_WAY,
-        ) from error
+    for folder in {(root / step.path).parent for step in steps}:
+        with suppress(OSError):
+            disk.sync_folder(folder)
+    return tuple(dict.fromkeys(kept))
 
 
-def require_writable(plan: Plan, root: Path) -> None:
-    """Raises PatchError for the first folder that the plan changes and this user may not."""
-    for folder in dict.fromkeys(
-        (root / path).parent for path in [*(step.path for step in plan.steps), *plan.leftovers]
-    ):
-        while not folder.exists():
-            folder = folder.parent
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise _not_writable(folder, "no permission, or a read-only file system")
-
-
-def prove_reverted(plan: Plan, survey: Survey) -> Done:
+def prove_reverted(done: Done) -> Done:
     """Reads everything again: restored files are upstream's, what was removed is gone. Raises PatchError."""
-    tree, root = survey.tree, survey.tree.target.root
+    survey, tree, root = done.survey, done.survey.tree, done.survey.tree.target.root
     entries = parse_record((root / tree.record).read_bytes()) if tree.record else {}
     proved, unproved = 0, []
     for report in survey.files:
@@ -118,53 +168,24 @@ def prove_reverted(plan: Plan, survey: Survey) -> Done:
     left = [path for path in gone if path in entries or os.path.lexists(root / path)]
     if left:
         raise PatchError(f"{left[0]}: is still there, or in RECORD, after the revert", "python -m patches revert")
-    return Done(plan, survey, proved, tuple(unproved))
-
-
-def _compiled_files(source: Path) -> tuple[Path, ...]:
-    """Every compiled form of one module, of all Python versions: Python does not notice all that are stale."""
-    if source.suffix != ".py":
-        return ()
-    pattern = re.compile(re.escape(source.stem) + r"\.[^.]+(\.opt-[^.]+)?\.pyc")
-    return tuple(sorted(path for path in (source.parent / "__pycache__").glob("*.pyc") if pattern.fullmatch(path.name)))
+    return replace(done, proved=proved, unproved=tuple(unproved))
 
 
 def _remove_empty(folder: Path, disk: Disk) -> None:
     """The fork's folder and those in it, as far as they are empty."""
-    for inner in sorted((each for each in folder.rglob("*") if each.is_dir()), reverse=True):
-        disk.remove_folder(inner)
-    if folder.is_dir():
-        disk.remove_folder(folder)
+    for each, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):
+            disk.remove_folder(Path(each))
 
 
-def _stage(plan: Plan, root: Path, disk: Disk) -> list[Path | None]:
-    """Writes every new content to a temporary file; on failure takes all of them away again."""
-    staged: list[Path | None] = []
-    made: list[Path] = []
-    try:
-        for leftover in plan.leftovers:
-            if not (root / leftover).is_dir():
-                disk.remove(root / leftover)
-        for step in plan.steps:
-            if step.data is None:
-                staged.append(None)
-                continue
-            path = root / step.path
-            missing = [folder for folder in path.parents if not folder.exists()]
-            for folder in reversed(missing):
-                disk.make_folder(folder)
-                made.append(folder)
-            staged.append(disk.write_beside(path, step.data, _model_for(path)))
-    except (OSError, KeyboardInterrupt) as error:
-        for temporary in staged:
-            if temporary is not None:
-                disk.remove(temporary)
-        for folder in reversed(made):
-            disk.remove_folder(folder)
-        if isinstance(error, OSError):
-            raise _not_writable(Path(error.filename or root), error.strerror or "failed", error.errno) from error
-        raise
-    return staged
+def _stage(step: Step, root: Path, disk: Disk) -> Path | None:
+    """The temporary file with the new content, where the step has one."""
+    if step.data is None:
+        return None
+    path = root / step.path
+    for folder in reversed([folder for folder in path.parents if not folder.exists()]):
+        disk.make_folder(folder)
+    return disk.write_beside(path, step.data, _model_for(path), recorded_times(path))
 
 
 def _model_for(path: Path) -> Path:
@@ -176,11 +197,3 @@ def _model_for(path: Path) -> Path:
             if (folder / name).is_file():
                 return folder / name
     return path.parent
-
-
-def _not_writable(path: Path, reason: str, number: int | None = None) -> PatchError:
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        way_out = "make room on that disk, then run the command again"
-    else:
-        way_out = "run the command as the owner of that folder, on a writable file system"
-    return PatchError(f"{path}: cannot be written ({reason}); the tree is as it was", way_out)

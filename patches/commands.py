@@ -68,7 +68,7 @@ def _revert(options: argparse.Namespace) -> Answer:
         said = "no RECORD, only the fork's own note of it says that it is upstream's"
         lines += [f"not proved {path}: {said}" for path in done.unproved]
     elif not done.is_empty:
-        lines.append(f"proved    {done.proved} files by RECORD, and that nothing of the fork is left")
+        lines.append(f"proved    {done.proved} files by RECORD, and that no module of the fork is left")
     result = "nothing to do: it is pristine" if done.is_empty else "reverted: restart LiteLLM"
     body = {**_body(done, "pristine"), "proved": done.proved, "unproved": list(done.unproved)}
     return Answer(body, (*lines, f"result    {result}"))
@@ -94,12 +94,17 @@ def _body(done: Done, state: str) -> dict[str, Any]:
     strangers = list(done.survey.tree.strangers)
     applied = done.survey.tree.fork if state == "patched" else None
     told = {**describe_target(done.survey), "applied_fork": applied}
-    return {"state": state, **told, "changes": changes, "strangers": strangers}
+    return {"state": state, **told, "changes": changes, "strangers": strangers, "bytecode_kept": list(done.kept)}
 
 
 def _change_lines(done: Done, words: dict[str, str]) -> list[str]:
     changes = describe_plan(done.survey, done.plan)
-    return [target_line(done.survey), *(f"{words[each['action']]:9} {each['path']}" for each in changes)]
+    kept = "keeps stale bytecode that this user cannot remove; Python does not use it"
+    return [
+        target_line(done.survey),
+        *(f"{words[each['action']]:9} {each['path']}" for each in changes),
+        *(f"note      {path} {kept}" for path in done.kept),
+    ]
 
 
 def _other_copies(options: argparse.Namespace, target: Target) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
-"""The few things that are done to a disk. A test passes its own layer to fail or die at any of
-them."""
+"""The few things that are done to a disk, each of which may raise OSError. A test passes its own layer to fail or die
+at any of them."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import stat
+import time
+from collections.abc import Collection
 from pathlib import Path
 
 from patches.tree import TEMPORARY_PREFIX
@@ -14,9 +16,9 @@ from patches.tree import TEMPORARY_PREFIX
 class Disk:
     """Every change goes through one of these methods. All paths are absolute."""
 
-    def write_beside(self, path: Path, data: bytes, like: Path) -> Path:
-        """Writes a temporary file next to `path`, with the mode and owner of `like`, and returns
-        it.
+    def write_beside(self, path: Path, data: bytes, like: Path, not_at: Collection[int] = ()) -> Path:
+        """Writes a temporary file next to `path`, with the mode and owner of `like`, and returns it. Its time is none
+        of `not_at`, in seconds.
 
         Never the file itself: installers hard-link it from a cache that other environments share.
         """
@@ -28,6 +30,10 @@ class Disk:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            seconds = int(time.time())
+            while seconds in not_at:
+                seconds -= 1
+            os.utime(temporary, (seconds, seconds))
             _give_to(temporary, status)
             os.chmod(temporary, stat.S_IMODE(status.st_mode))
         except OSError:
@@ -48,24 +54,15 @@ class Disk:
         _give_to(path, status)
         os.chmod(path, stat.S_IMODE(status.st_mode))
 
-    def remove_folder(self, path: Path) -> bool:
-        """Only if it is empty; says whether it went."""
-        try:
-            path.rmdir()
-        except OSError:
-            return False
-        return True
+    def remove_folder(self, path: Path) -> None:
+        """Only if it is empty."""
+        path.rmdir()
 
     def sync_folder(self, path: Path) -> None:
-        """Makes renames in it durable, where the system can."""
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except OSError:
-            return
+        """Makes renames in it durable."""
+        descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
-        except OSError:
-            return
         finally:
             os.close(descriptor)
 

@@ -12,6 +12,7 @@ from patches.locate import Target
 from patches.manifest import FOLDER, MANIFEST, Manifest, decode_manifest
 from patches.own import read_fork_version, read_own_files, strangers_in
 from patches.record import parse_record
+from patches.rights import way_out
 
 TEMPORARY_PREFIX = ".redis-session-patch-"
 
@@ -50,7 +51,8 @@ def read_tree(target: Target, own: Mapping[str, bytes] | None = None, fork: str 
     try:
         return _read_tree(target, own, fork)
     except OSError as error:
-        raise PatchError(f"{error.filename}: cannot be read ({error.strerror})") from error
+        path = Path(error.filename or target.root)
+        raise PatchError(f"{path}: cannot be read ({error.strerror})", way_out(path, error.errno)) from error
 
 
 def _read_tree(target: Target, own: Mapping[str, bytes], fork: str) -> Tree:
@@ -85,9 +87,16 @@ def _leftovers(root: Path, paths: Iterable[str]) -> Iterator[str]:
     for parent in sorted({PurePosixPath(path).parent for path in paths}):
         yield from (f"{parent}/{path.name}" for path in (root / parent).glob(f"{TEMPORARY_PREFIX}*"))
     for folder in ((root / FOLDER), *(root / FOLDER).rglob("*")):
-        is_cache = folder.name == "__pycache__"
-        if folder.is_dir() and not is_cache and all(each.is_dir() for each in folder.rglob("*")):
+        if folder.name != "__pycache__" and _is_bare(folder):
             yield folder.relative_to(root).as_posix()
+
+
+def _is_bare(folder: Path) -> bool:
+    """Whether it is a folder without a file; what cannot be listed may hold one, and nobody can remove it."""
+    try:
+        return folder.is_dir() and all(_is_bare(each) for each in folder.iterdir())
+    except PermissionError:
+        return False
 
 
 def _read_record(target: Target) -> tuple[str | None, bytes]:
