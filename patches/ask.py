@@ -12,6 +12,7 @@ import os
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 from patches.answer import Answer
 from patches.errors import UNEXPECTED, PatchError
@@ -42,9 +43,11 @@ def run_ask(options: argparse.Namespace) -> Answer:
 
 def ask_proxy(url: str, key: str) -> dict[str, Any] | None:
     """What the fork says of itself, `fork` and `release` at least; None where the proxy knows no such route."""
+    if not key.isprintable():  # the library's own error would show it
+        raise PatchError("the key has a line break in it, or the like", "give an administrator's key with --key")
     try:
         request = urllib.request.Request(url.rstrip("/") + ROUTE, headers={"Authorization": f"Bearer {key}"})
-        with urllib.request.urlopen(request, timeout=_SECONDS) as reply:
+        with urllib.request.build_opener(_WithinOrigin).open(request, timeout=_SECONDS) as reply:
             body = json.loads(reply.read())
         return {**body, "fork": str(body["fork"]), "release": str(body["release"])}
     except urllib.error.HTTPError as error:
@@ -59,3 +62,20 @@ def ask_proxy(url: str, key: str) -> dict[str, Any] | None:
         ) from error
     except (KeyError, TypeError) as error:
         raise PatchError(f"{url}: {ROUTE} does not name fork and release", "is it a LiteLLM proxy?") from error
+
+
+class _WithinOrigin(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect to another scheme, host or port: the library would send the key there, too."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if _origin(newurl) != _origin(req.full_url):
+            raise PatchError(
+                f"{req.full_url}: sends on to {newurl}, which is another server: it was not asked, and got no key",
+                "give --proxy the address of the proxy itself",
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
