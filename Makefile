@@ -2,8 +2,10 @@
 PYTHON ?= python3
 UPSTREAM := $(shell sed -n 's/^upstream = "\([^"]*\)".*/\1/p' pyproject.toml)
 ALSO_TESTED := $(shell sed -n 's/^also-tested = \[\(.*\)\]/\1/p' pyproject.toml | tr -d '",')
+NEWEST := $(shell sed -n 's/^newest = "\([^"]*\)".*/\1/p' pyproject.toml)
 ENTERPRISE := $(shell sed -n 's/^enterprise-lookup = "\([^"]*\)".*/\1/p' pyproject.toml)
 RELEASES := $(UPSTREAM) $(ALSO_TESTED)
+PLAYED := $(RELEASES) $(NEWEST)
 MEASURED := $(ENTERPRISE) $(ALSO_TESTED) $(UPSTREAM)
 FORK := $(shell sed -n 's/^FORK_VERSION = "\([^"]*\)".*/\1/p' litellm/*/*/redis_session_patch/version.py)
 ENGINE ?= docker
@@ -15,7 +17,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(RELEASES:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-newest test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(PLAYED:%=test-%) $(RELEASES:%=core-%)
 
 ##@ First minutes
 
@@ -36,6 +38,7 @@ ask: ## the two requests, by curl, to a running proxy: PORT or BASE_URL, API_KEY
 
 test: test-$(UPSTREAM) $(ALSO_TESTED:%=core-%) ## all tests on the base release, and on the other what the fork is for
 test-others: $(ALSO_TESTED:%=test-%) ## all that a proxy can show, on the other release
+test-newest: test-$(NEWEST) ## the same on the newest release
 
 PYTEST = -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 CORE = tests/bridge tests/e2e/test_remembers.py tests/e2e/test_stays_out_of_the_way.py
@@ -43,7 +46,7 @@ WHOLE = tests/bridge tests/e2e
 ON_BASE = tests/unit tests/lab tests/patches tests/compatibility $(filter-out %/test_wheel.py,$(wildcard tests/release/test_*.py)) tests/docs $(filter-out %/test_rehearsal.py,$(wildcard tests/deploy/test_*.py))
 
 test-$(UPSTREAM): .build/deploy/ready $(ALSO_TESTED:%=.build/%/venv/ready)
-$(RELEASES:%=test-%): test-%: .build/%/venv/ready .build/%/trees ## the tests on one release
+$(PLAYED:%=test-%): test-%: .build/%/venv/ready .build/%/trees ## the tests on one release
 	@.build/$*/venv/bin/python $(PYTEST) $(if $(filter $*,$(UPSTREAM)),$(ON_BASE)) $(WHOLE)
 
 $(ALSO_TESTED:%=core-%): core-%: .build/%/venv/ready .build/%/trees
@@ -167,9 +170,10 @@ lint: .build/lint/venv/ready .build/$(UPSTREAM)/venv/ready ## style, format and 
 	@.build/lint/venv/bin/$(MYPY) --python-executable .build/$(UPSTREAM)/venv/bin/python $(TYPED)
 
 lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
-	@for name in $(MEASURED) demo image lint picture uv deploy deploy-binaries fuzz profile; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
+	@for name in $(MEASURED) $(NEWEST) demo image lint picture uv deploy deploy-binaries fuzz profile; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
 	  --python-version 3.10 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  $$(case $$name in deploy-binaries) echo --no-deps;; esac) \
+	  $$(test ! -f requirements/$$name.overrides || echo --override requirements/$$name.overrides) \
 	  requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## remove the environments and trees
@@ -190,7 +194,7 @@ clean: ## remove the environments and trees
 	@echo "== once: the environment for $*"
 	@mkdir -p $(@D) && rm -f $@
 	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
-	@$(SYNC) --python $(@D)/bin/python -r $<
+	@$(SYNC) $(if $(wildcard requirements/$*.overrides),--no-deps) --python $(@D)/bin/python -r $<
 	@touch $@
 
 # From Debian's packages, unpacked and not installed, where they are not on the PATH already.
