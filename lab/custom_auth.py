@@ -1,8 +1,8 @@
 """Virtual identities for a proxy without a database: the bearer token says who is calling.
 
 `bearer(user="alice", team="red", key="k1")` makes `sk-key=k1,team=red,user=alice`; a field that is
-left out is absent in the proxy too. The proxy loads this file by `general_settings.custom_auth:
-custom_auth.user_api_key_auth`.
+left out is absent in the proxy too, and of `bearer(key=None)` the proxy knows nothing at all. The proxy
+loads this file by `general_settings.custom_auth: custom_auth.user_api_key_auth`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import os
 
 
 def bearer(
-    key: str = "k1",
+    key: str | None = "k1",
     user: str | None = None,
     team: str | None = None,
     end_user: str | None = None,
+    organization: str | None = None,
     metadata: dict | None = None,
 ) -> str:
-    fields = {"key": key, "user": user, "team": team, "end_user": end_user}
+    fields = {"key": key, "user": user, "team": team, "end_user": end_user, "organization": organization}
+    fields["nobody"] = "yes" if key is None else None
     if metadata is not None:
         fields["metadata"] = base64.urlsafe_b64encode(json.dumps(metadata).encode()).decode().rstrip("=")
     return "sk-" + ",".join(f"{name}={value}" for name, value in sorted(fields.items()) if value is not None)
@@ -36,20 +38,21 @@ def metadata_of(fields: dict[str, str]) -> dict:
 
 
 async def user_api_key_auth(request: object, api_key: str) -> object:
-    """What the proxy calls for every request; raises for a token that names no key."""
+    """What the proxy calls for every request; raises for a token that `bearer` did not make."""
     from litellm.proxy._types import LitellmUserRoles, UserAPIKeyAuth
 
     if api_key == os.environ.get("LITELLM_MASTER_KEY"):
         return UserAPIKeyAuth(api_key=api_key, user_role=LitellmUserRoles.PROXY_ADMIN)
     fields = fields_of(api_key)
-    if "key" not in fields:
+    if not {"key", "nobody"} & fields.keys():
         raise ValueError("the token names no key")
     return UserAPIKeyAuth(
-        api_key=f"sk-{fields['key']}",  # the proxy hashes it
-        key_alias=fields["key"],
+        api_key=f"sk-{fields['key']}" if "key" in fields else None,  # the proxy hashes it
+        key_alias=fields.get("key"),
         user_id=fields.get("user"),
         team_id=fields.get("team"),
         end_user_id=fields.get("end_user"),
+        org_id=fields.get("organization"),
         metadata=metadata_of(fields),
         user_role=LitellmUserRoles.INTERNAL_USER,
     )

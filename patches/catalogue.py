@@ -36,7 +36,6 @@ _NAMES = {
     "history_is_whole": "whether the running request has its history from Redis",
     "without_known_calls": "upstream's cache of tool calls, silent while Redis returns them already",
     "count_with_redis": "around the counting of tokens, from 1.109: counts the history that Redis has",
-    "remember_caller": "before the counting of tokens, from 1.109: who asks",
 }
 
 
@@ -126,14 +125,6 @@ _CORE: tuple[Patch, ...] = (
                 DecoratorOn("chat_count_request"),
                 "count the history that Redis has",
                 helper=f"{at.HELPERS}:count_with_redis",
-                when=at.FROM_1_109_COUNT,
-            ),
-            Edit(
-                at.ENDPOINTS,
-                TopOfBody("responses_input_tokens", needs=("user_api_key_dict",), only_async=True),
-                "who asks must be known to the lookup for counting",
-                ("_patch_remember_caller(user_api_key_dict)",),
-                helper=f"{at.HELPERS}:remember_caller",
                 when=at.FROM_1_109_COUNT,
             ),
         ),

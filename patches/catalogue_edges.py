@@ -69,9 +69,9 @@ EDGES: tuple[Patch, ...] = (
             ),
             Edit(
                 at.WEBSOCKET,
-                TopOfBody(f"{at.WEBSOCKET_HANDLER}._send_error", only_async=True),
+                TopOfBody(f"{at.WEBSOCKET_HANDLER}._send_error", needs=("self",), only_async=True),
                 "an unknown response has OpenAI's error event",
-                ("if await _patch_refused_over_websocket(self.websocket):", "    return"),
+                ("if await _patch_refused_over_websocket(self):", "    return"),
                 helper=f"{at.BRIDGE}:refused_over_websocket",
                 when=at.from_1_82_2("_send_error"),
             ),
@@ -95,9 +95,9 @@ EDGES: tuple[Patch, ...] = (
         edits=(
             Edit(
                 at.RESPONSE_CACHE,
-                TopOfBody(at.CACHE_SUPPORTS, needs=("original_function",)),
+                TopOfBody(at.CACHE_SUPPORTS, needs=("self", "original_function")),
                 "bridged answers are cached as chat completions only",
-                ("if _patch_is_cached_as_chat(original_function, self.request_kwargs):", "    return False"),
+                ("if _patch_is_cached_as_chat(self, original_function):", "    return False"),
                 helper=f"{at.BRIDGE}:is_cached_as_chat",
             ),
         ),

@@ -31,7 +31,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.set
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import SessionStore
 
 SESSION_ID = "2f1d6c0e-8f4e-4b0c-9d43-5f4f3f0c7a11"
-OWNER = Owner(digest_of("a-user"), digest_of("a-team"), digest_of("a-key"), None)
+OWNER = Owner(digest_of("a-user"), digest_of("a-team"), digest_of("a-key"))
 
 
 class NoLimit:

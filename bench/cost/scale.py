@@ -159,7 +159,7 @@ def purge(url: str) -> None:
 
 def main(count: int = 1_000_000) -> None:
     keep_on(os.getpid(), OTHER_CORES)
-    user = Owner(digest_of(ERASED_USER), OWNER.team, OWNER.key, None)
+    user = Owner(digest_of(ERASED_USER), OWNER.team, OWNER.key)
     with RedisServer() as server, Redis.from_url(server.url, socket_timeout=LOAD_SECONDS) as redis:
         keep_on(server.pid, PROXIES_CORES)
         sets = templates(server.url, redis, user, TEMPLATES, 1), templates(server.url, redis, OWNER, TEMPLATES, 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -16,10 +15,16 @@ from lab.provider import Provider
 from lab.proxy import gemini_base
 from lab.recording import Recorded
 from lab.trees import installed_release
+from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.caller import CALLER
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import owner_of
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
 
 FORMATS = ("chat", "anthropic", "gemini")
+
+# What the proxy says of the caller, here and in the request's own metadata.
+CALLER_KNOWN = {"user_api_key_user_id": "alice", "user_api_key_team_id": "red", "user_api_key_hash": "k1"}
 
 
 def model_of(format: str, provider_url: str) -> dict[str, str]:
@@ -37,7 +42,9 @@ class Refused(Exception):
 
 
 class Bridge:
-    """`ask` sends one request through `litellm.aresponses`; `sent` is what the provider got for it."""
+    """`ask` sends one request through `litellm.aresponses`, as a route of the proxy does for a caller; `sent` is what
+    the provider got for it.
+    """
 
     def __init__(self, provider: Provider, redis_url: str, settings: Settings | None = None) -> None:
         self.provider = provider
@@ -54,7 +61,6 @@ class Bridge:
         previous: str | None = None,
         stream: bool = False,
         remembered: bool = True,
-        owner: Mapping[str, str] | None = None,
         **params: Any,
     ) -> dict[str, Any]:
         """The response object as a client gets it. Without `remembered` the patch is out of the way.
@@ -64,14 +70,14 @@ class Bridge:
         runtimes.use(self.runtime if remembered else None)
         self.provider.clear()
         self.provider.responder = lambda _request: answer
-        metadata = {"litellm_metadata": {f"user_api_key_{name}": value for name, value in (owner or {}).items()}}
+        before, known_defects = CALLER.set(owner_of(CALLER_KNOWN)), defects.counted()
         try:
             reply = await litellm.aresponses(
                 input=client_input,
                 previous_response_id=previous,
                 stream=stream,
                 **model_of(format, self.provider.url),
-                **metadata,
+                litellm_metadata=dict(CALLER_KNOWN),
                 **params,
             )
             body = await self._last_response(reply) if stream else reply
@@ -79,6 +85,8 @@ class Bridge:
             raise Refused(str(error)) from error
         finally:
             runtimes.use(None)
+            CALLER.reset(before)
+        assert defects.counted() == known_defects, "something of the fork failed"
         (self.sent,) = self.provider.requests()
         return body.model_dump(exclude_none=True, mode="json")
 

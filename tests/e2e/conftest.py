@@ -19,7 +19,7 @@ from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import GivenRedis, RedisServer
 
-from . import masking, mcp_tools, native_models
+from . import hooks, masking, mcp_tools, native_models
 from .sizes import MANNERS
 
 OLD_KEY, NEW_KEY = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
@@ -87,6 +87,24 @@ def identity_proxy(proxies: ProxyPool, identity_options: ProxyOptions) -> Proxy:
 def old_key_options(identity_options: ProxyOptions) -> ProxyOptions:
     """Values are encrypted with the one key that it knows."""
     return with_environment(identity_options, REDIS_SESSION_PATCH_ENCRYPTION_KEY=OLD_KEY)
+
+
+@pytest.fixture(scope="session")
+def hooked_options(identity_options: ProxyOptions) -> ProxyOptions:
+    """The bearer token says who asks; a guardrail refuses, and calls the bridge itself; two models that LiteLLM reaches
+    by the bridge from elsewhere.
+    """
+    config = Proxy(identity_options).config()
+    (chat,) = [entry["litellm_params"] for entry in config["model_list"] if entry["model_name"] == "chat-model"]
+    # A model of its own: LiteLLM keeps the mode by the provider's name of a model.
+    params = {**chat, "model": "deepseek/deepseek-health"}
+    health = {"model_name": "health-model", "litellm_params": params, "model_info": {"mode": "responses"}}
+    params = {**chat, "model": "deepseek/responses/deepseek-chat"}
+    over_responses = {"model_name": "chat-over-responses", "litellm_params": params}
+    config["model_list"] += [health, over_responses]
+    config["litellm_settings"] |= {"callbacks": ["hooks.hooks"]}
+    files = {"config.yaml": json.dumps(config), "hooks.py": Path(hooks.__file__).read_text()}
+    return replace(identity_options, extra_files=files)
 
 
 @pytest.fixture(scope="session")

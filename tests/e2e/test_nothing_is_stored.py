@@ -1,4 +1,4 @@
-"""What must not be kept is not: `store: false`, and message logging that is turned off."""
+"""What must not be kept is not: `store: false`, message logging that is turned off, a reply that was refused."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
+from lab.answers import Answer
 from lab.asking import Asker, asking
 from lab.custom_auth import bearer
 from lab.exchange import Exchange
 from lab.lines import Manner
+from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
 
-from .checks import check_is_unknown, check_remembers, marker, redis_holds
+from .checks import check_is_unknown, check_remembers, marker, outcome, redis_holds
+from .hooks import REFUSE_THE_REPLY, REFUSE_WHILE_ANSWERED
 from .sizes import IDENTITIES
 
 pytestmark = IDENTITIES
@@ -91,3 +94,48 @@ def test_the_operator_may_store_without_message_logging(
     with asking(proxy, provider, manner) as asker:
         check_remembers(asker, asker.ask("I am here."), ["I am here."])
     assert "nothing is stored" not in proxy.log_text()
+
+
+def test_a_request_that_is_not_to_be_logged_is_not_stored(identified: Asker, redis: Redis) -> None:
+    secret = marker()
+    check_is_not_stored(identified, secret, identified.ask(secret, **{"no-log": True}), redis)
+
+
+def test_where_the_operator_logs_all_the_same_it_is_stored(
+    manner: Manner, proxies: ProxyPool, plain_options: ProxyOptions, provider: Provider, redis: Redis
+) -> None:
+    options = replace(plain_options, litellm_settings={"global_disable_no_log_param": True})
+    with asking(proxies.get(options), provider, manner) as asker:
+        check_remembers(asker, asker.ask("I am here.", **{"no-log": True}), ["I am here."])
+
+
+@pytest.fixture
+def hooked(proxies: ProxyPool, hooked_options: ProxyOptions, provider: Provider, manner: Manner) -> Iterator[Asker]:
+    with asking(proxies.get(hooked_options), provider, manner, bearer(user="alice")) as asker:
+        yield asker
+
+
+def test_a_reply_that_a_guardrail_refused_is_not_stored(hooked: Asker, redis: Redis) -> None:
+    first, secret = hooked.ask("I am here."), marker()
+    refused = hooked.ask(secret, first, answer=Answer(f"{REFUSE_THE_REPLY} {secret}"))
+    # A stream ends with an error, or breaks off.
+    assert refused.status == 400 or "response.completed" not in [each["type"] for each in refused.reply.events]
+    assert not redis_holds(redis, secret)
+    for response_id in set(refused.reply.ids.values()):
+        assert outcome(hooked, response_id)[:2] == (400, None)
+    check_remembers(hooked, first, ["I am here."])
+
+
+def test_a_request_that_is_refused_while_the_model_answers_is_not_stored(
+    hooked: Asker, provider: Provider, redis: Redis
+) -> None:
+    """A hook that runs beside the model ends the request; the model's answer still comes."""
+    secret = marker()
+    refused = hooked.ask(f"{REFUSE_WHILE_ANSWERED} {secret}", answer=Answer("too late", gate=secret))
+    assert refused.status == 400
+    if not hooked.manner.stream:  # Of a stream the model may be asked later, and is not.
+        wait_until(lambda: provider.requests(when=secret), 20, "the model's request")
+    provider.release(secret)
+    # The next request of the same proxy is answered after it.
+    check_remembers(hooked, hooked.ask("I am here."), ["I am here."])
+    assert not redis_holds(redis, secret)

@@ -11,7 +11,6 @@ from pathlib import Path
 from patches import Survey, Target, look_at, open_target
 from patches.manifest import FOLDER as RUNTIME
 from patches.places import (
-    ENDPOINTS,
     HANDLER,
     PROXY_SERVER,
     RESPONSE_CACHE,
@@ -132,10 +131,6 @@ NEWEST = {
 async def chat_count_request(model, responses_request):
     return LiteLLMCompletionResponsesConfig()
 """,
-    ENDPOINTS: '''async def responses_input_tokens(request, user_api_key_dict=None):
-    """Counts."""
-    return request
-''',
 }
 
 # What some older releases have: a connection that breaks looks like the end of the reply.

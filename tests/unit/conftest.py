@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from lab.redis_server import RedisServer
-from litellm.responses.litellm_completion_transformation.redis_session_patch import metrics, startup
+from litellm.responses.litellm_completion_transformation.redis_session_patch import defects, metrics, startup
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.cipher import Cipher
 from litellm.responses.litellm_completion_transformation.redis_session_patch.link import Link
+from litellm.responses.litellm_completion_transformation.redis_session_patch.rare_log import RareLog
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import SessionStore
 
@@ -59,6 +61,14 @@ def runtime(redis_client: Any) -> runtimes.Runtime:
     return runtime_on(redis_client)
 
 
+@pytest.fixture(autouse=True)
+def no_defects_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defects are counted, and logged, from none on."""
+    monkeypatch.setattr(defects, "_count", 0)
+    monkeypatch.setattr(defects, "_also_count", None)
+    monkeypatch.setattr(defects, "_rare_log", RareLog(defects.logger, time.monotonic))
+
+
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """No variable of ours and none that names a Redis."""
@@ -99,4 +109,5 @@ def log_lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     logger.addHandler(handler)
     for module in (runtimes, startup, metrics):
         monkeypatch.setattr(module, "logger", logger)
+    monkeypatch.setattr(defects, "_rare_log", RareLog(logger, time.monotonic))
     return lines

@@ -14,13 +14,15 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.bri
     remember_client_request,
     remember_request,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner, digest_of
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import (
     CURRENT,
     History,
     Request,
     Source,
 )
+
+from .support.bridge import asked_by
+from .support.stores import ALICE, OF_ALICE, OF_BOB
 
 SENT = [{"type": "tool_search_output", "call_id": "c1", "tools": [{"type": "function", "name": "found"}]}]
 
@@ -58,7 +60,8 @@ def outer_handler(input: Any, *, in_a_coroutine: bool = True, **call: Any) -> Co
 
 
 async def handled(**call: Any) -> tuple[Request | None, Reply]:
-    return await outer_handler(input=SENT, litellm_metadata={"user_api_key_user_id": "alice"}, **call)
+    with asked_by(ALICE):
+        return await outer_handler(input=SENT, **{"litellm_metadata": OF_ALICE, **call})
 
 
 async def test_what_is_stored_is_what_the_client_sent():
@@ -68,7 +71,7 @@ async def test_what_is_stored_is_what_the_client_sent():
 
 async def test_a_lookup_before_the_call_knows_who_asks_and_its_outcome_stays():
     early, reply = await handled()
-    assert early.owner == Owner(user=digest_of("alice")) and early.input is SENT
+    assert early.owner is ALICE and early.input is SENT
     assert reply.request.history == History(Source.REDIS) and reply.was_whole
     assert CURRENT.get() is None and not history_is_whole()
 
@@ -76,9 +79,13 @@ async def test_a_lookup_before_the_call_knows_who_asks_and_its_outcome_stays():
 async def test_a_request_inside_another_that_is_not_early_has_its_own_input():
     before = CURRENT.set((await handled())[1].request)
     try:
-        reply = await inner_handler(
-            request_input="inner", responses_api_request={}, litellm_completion_request={}, litellm_metadata={}
-        )
+        with asked_by(ALICE):
+            reply = await inner_handler(
+                request_input="inner",
+                responses_api_request={},
+                litellm_completion_request={},
+                litellm_metadata=OF_ALICE,
+            )
         assert reply.request.input == "inner" and reply.request.history is None
     finally:
         CURRENT.reset(before)
@@ -91,4 +98,10 @@ def test_a_call_that_is_not_awaited_is_as_it_was():
 async def test_without_redis_nothing_is_remembered():
     runtimes.use(None)
     early, reply = await handled()
+    assert early is None and reply.request is None and not hasattr(reply, "_hidden_params")
+
+
+@pytest.mark.parametrize("metadata", [OF_BOB, {}, None])
+async def test_a_call_that_is_not_the_caller_s_is_passed_through(metadata):
+    early, reply = await handled(litellm_metadata=metadata)
     assert early is None and reply.request is None and not hasattr(reply, "_hidden_params")

@@ -8,7 +8,7 @@ import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch import conversation as conv
 from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Record, Turn
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import ANYBODY, NOBODY, Owner
 
 from .support.stores import ALICE
 
@@ -271,12 +271,33 @@ def test_new_ids_differ_and_can_be_read_again():
 @pytest.mark.parametrize(
     "owner, kept",
     [
-        (Owner("u", "t", "k", "e"), Owner("u", "t")),
+        (Owner("u", "t", "k", "e", "o"), Owner("u", "t")),
         (Owner("u", None, "k"), Owner("u")),
         (Owner(None, "t", "k"), Owner(None, "t")),
-        (Owner(None, None, "k", "e"), Owner(None, None, "k")),
-        (Owner(), Owner()),
+        (Owner(None, None, "k", "e", "o"), Owner(None, None, "k")),
+        (Owner(end_user="e"), Owner(end_user="e")),
+        (Owner(organization="o"), Owner(organization="o")),
+        (Owner(end_user="e", organization="o"), Owner(end_user="e", organization="o")),
+        (Owner(organization="o", claimed_end_user="c"), Owner(organization="o")),
+        (Owner(claimed_end_user="c"), NOBODY),
+        (ANYBODY, ANYBODY),
+        (NOBODY, NOBODY),
     ],
 )
 def test_a_record_keeps_of_its_owner_what_decides_who_may_continue(owner, kept):
-    assert conv.decode_record(conv.encode_record(Record("c", "1", 1, 1, 1, 0, 0, owner))).owner == kept
+    found = conv.decode_record(conv.encode_record(Record("c", "1", 1, 1, 1, 0, 0, owner))).owner
+    assert found == kept and found.identity == owner.identity
+
+
+def test_an_owner_may_have_parts_that_only_a_later_version_knows():
+    assert conv.decode_record(altered(RECORD, o=[None, None, None, "e", "o", "new"])).owner == Owner(
+        end_user="e", organization="o"
+    )
+
+
+@pytest.mark.parametrize(
+    "owner", [None, {}, "u", [], ["u"], [7, None], [None, None, None, "e", 7], ["u", ""], ["a.b", "t"]]
+)
+def test_a_record_of_no_owner_that_could_be_is_unreadable(owner):
+    with pytest.raises(conv.Unreadable):
+        conv.decode_record(altered(RECORD, o=owner))

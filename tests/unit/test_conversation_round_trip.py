@@ -49,9 +49,15 @@ NUMBERS = st.integers(1, 2**48 - 1)
 DIGESTS = st.none() | st.text("abc-_", min_size=11, max_size=11)
 
 
-@given(turns=NUMBERS, numbers=st.lists(NUMBERS, min_size=4, max_size=4), user=DIGESTS, team=DIGESTS, key=DIGESTS)
-def test_a_record_comes_back_exactly_on_one_line(turns, numbers, user, team, key):
-    owner = Owner(user, team) if user or team else Owner(key=key)
+OWNERS = (
+    st.builds(Owner, DIGESTS, DIGESTS)
+    | st.builds(Owner, key=DIGESTS)
+    | st.builds(Owner, end_user=DIGESTS, organization=DIGESTS)
+)
+
+
+@given(turns=NUMBERS, numbers=st.lists(NUMBERS, min_size=4, max_size=4), owner=OWNERS)
+def test_a_record_comes_back_exactly_on_one_line(turns, numbers, owner):
     record = Record("conversation_-9", "17", turns, *numbers, owner)
     data = conv.encode_record(record)
     assert b"\n" not in data and conv.decode_record(data) == record

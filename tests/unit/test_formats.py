@@ -40,6 +40,8 @@ def test_a_record_is_written_as_it_was():
     assert conv.encode_record(record) == RECORD
     assert conv.decode_record(RECORD) == record
     assert conv.encode_record(replace(record, owner=Owner(key="k"))).endswith(b',"o":[null,null,"k"]}')
+    of_an_end_user = replace(record, owner=Owner(end_user="e", organization="o"))
+    assert conv.encode_record(of_an_end_user).endswith(b',"o":[null,null,null,"e","o"]}')
 
 
 def test_a_turn_is_written_as_it_was():
@@ -58,7 +60,7 @@ async def test_a_conversation_knows_everybody_who_took_part_in_it(redis_client, 
     await say(store, "b", await chain_of(store, await say(store, "a")), owner=other)
     (turns,) = await redis_client.keys("*:turns")
     tags = {name.decode() for name in await redis_client.hkeys(turns) if name.startswith(b"o")}
-    assert tags == {f"o{ALICE.tag}", f"o{ALICE.user}.{ALICE.team}.another key.an end user"}
+    assert tags == {f"o{ALICE.tag}", f"o{ALICE.user}.{ALICE.team}.another key.an end user."}
 
 
 def test_pieces_are_unpacked_as_they_were():

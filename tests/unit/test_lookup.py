@@ -9,6 +9,7 @@ import pytest
 import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import NO_TURNS, Turn
 from litellm.responses.litellm_completion_transformation.redis_session_patch.lookup import look_ahead, read_session
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import NOBODY, Owner
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import Source
 from litellm.responses.litellm_completion_transformation.redis_session_patch.saving import store_answer
 
@@ -184,3 +185,13 @@ async def test_an_error_of_upstream_s_lookup_is_upstream_s(runtime):
 
     with pytest.raises(ZeroDivisionError):
         await read_session(runtime, request_of(), "unknown", broken)
+
+
+@pytest.mark.parametrize("owner", [NOBODY, Owner(claimed_end_user="eve")])
+@pytest.mark.parametrize("given", [NOTHING, FROM_DATABASE], ids=["nothing", "rows"])
+async def test_for_one_of_whom_nothing_is_known_no_response_is_anywhere(redis_client, owner, given):
+    """The database shows what nobody owns to everybody."""
+    last, trips, upstream = await stored(redis_client, "a"), RoundTrips(redis_client), Upstream(given)
+    runtime = runtime_on(trips)
+    assert await read_session(runtime, request_of(owner=owner), last, upstream) == NOTHING
+    assert (trips.names, upstream.asked, counted(runtime)) == ([], 0, {"lookups denied": 1})

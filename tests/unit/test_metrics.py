@@ -40,7 +40,7 @@ def test_every_series_is_there_before_anything_has_happened() -> None:
     for operation in OPERATIONS:
         assert sample("redis_seconds_count", operation=operation) is not None
         assert sample("breaker_open", operation=operation) is not None
-    assert sample("turn_bytes_count") is not None
+    assert sample("turn_bytes_count") is not None and sample("defects_total") is not None
 
 
 def test_what_is_counted_is_exported() -> None:
@@ -53,6 +53,9 @@ def test_what_is_counted_is_exported() -> None:
     counted.count_request("deleted")
     counted.count_turn("skipped")
     counted.count_turn("skipped")
+    defects = sample("defects_total")
+    counted.count_defect()
+    assert sample("defects_total") == defects + 1
     assert sample("lookups_total", result="denied") == before["lookups_total"] + 1
     assert sample("requests_total", result="deleted") == before["requests_total"] + 1
     assert sample("turns_total", result="skipped") == before["turns_total"] + 2

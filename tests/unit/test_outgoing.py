@@ -1,8 +1,12 @@
-"""A reply is looked at where it leaves: stored anew where it is another one by then, and left alone where it is not."""
+"""A reply is looked at where it leaves: one that was changed is stored anew, one that was refused is taken out."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,14 +18,21 @@ REPLY = {"status": "completed", "output": [{"type": "message"}], "model": "m", "
 CHANGED = {**REPLY, "output": []}
 
 
-class StoredAgain(dict[str, list[dict[str, Any]]]):
-    """Replies by the id under which they were stored again."""
+@dataclass
+class Turn:
+    """A stored turn, and what came of it."""
 
-    def under(self, response_id: str) -> Any:
-        async def store_again(reply: dict[str, Any]) -> None:
-            self.setdefault(response_id, []).append(reply)
+    again: list[dict[str, Any]] = field(default_factory=list)
+    times_taken_out: int = 0
 
-        return store_again
+    async def store_again(self, reply: dict[str, Any]) -> None:
+        self.again.append(reply)
+
+    async def take_out(self) -> None:
+        self.times_taken_out += 1
+
+
+UNTOUCHED, TAKEN_OUT = Turn(), Turn(times_taken_out=1)
 
 
 @pytest.fixture(autouse=True)
@@ -29,38 +40,94 @@ def nothing_seen_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_is_renamed", {False: False, True: False})
 
 
-def outgoing_with(*response_ids: str) -> tuple[Outgoing, StoredAgain]:
-    outgoing, again = Outgoing(lambda client_id: client_id.removeprefix("wrapped-")), StoredAgain()
-    for response_id in response_ids:
-        outgoing.keep(response_id, dict(REPLY), again.under(response_id))
-    return outgoing, again
+def outgoing_with(*response_ids: str) -> tuple[Outgoing, dict[str, Turn]]:
+    """And the turns that are stored, by id."""
+    outgoing = Outgoing(lambda client_id: client_id.removeprefix("wrapped-"))
+    turns = {response_id: Turn() for response_id in response_ids}
+    for response_id, turn in turns.items():
+        outgoing.keep(response_id, dict(REPLY), turn)
+    return outgoing, turns
 
 
 async def test_a_reply_that_leaves_as_it_was_stored_costs_nothing():
-    outgoing, again = outgoing_with("x")
+    outgoing, turns = outgoing_with("x")
     await outgoing.look_at({"id": "wrapped-x", **REPLY})
-    assert again == {}
+    assert turns == {"x": UNTOUCHED}
 
 
 async def test_a_reply_that_was_changed_is_stored_again_once():
-    outgoing, again = outgoing_with("x")
+    outgoing, turns = outgoing_with("x")
     for _ in range(2):
         await outgoing.look_at({"id": "wrapped-x", **CHANGED})
-    assert again == {"x": [CHANGED]}
+    assert turns == {"x": Turn([CHANGED])}
 
 
 async def test_of_several_responses_the_one_that_leaves_is_looked_at():
-    outgoing, again = outgoing_with("x", "y")
+    outgoing, turns = outgoing_with("x", "y")
     await outgoing.look_at({"id": "x", **CHANGED})
-    assert again == {"x": [CHANGED]}
+    assert turns == {"x": Turn([CHANGED]), "y": UNTOUCHED}
 
 
 async def test_a_reply_of_which_nothing_is_stored_is_none_of_ours():
-    outgoing, again = outgoing_with("y")
+    outgoing, turns = outgoing_with("y")
     await outgoing.look_at({"id": "x", **CHANGED})
-    await outgoing.look_at_reply("a text")
     await outgoing.look_at({})
-    assert again == {}
+    assert turns == {"y": UNTOUCHED} and outgoing.is_waiting()
+    outgoing, _ = outgoing_with()
+    await outgoing.look_at_reply({"id": "x", **CHANGED})
+    await outgoing.look_at_reply("a text")
+
+
+async def test_a_reply_without_a_form_that_could_be_stored_is_not_stored_as_it_leaves():
+    outgoing, turn = Outgoing(lambda client_id: client_id), Turn()
+    outgoing.keep("x", None, turn)
+    await outgoing.look_at_reply({"id": "x", **CHANGED})
+    assert turn == UNTOUCHED
+
+
+class Model(SimpleNamespace):
+    def model_dump(self, mode: str) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+def starlettes(body: dict[str, Any]) -> Any:
+    return SimpleNamespace(body=json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("form", [dict, lambda body: Model(**body), starlettes], ids=["dict", "model", "Starlette"])
+async def test_a_plain_reply_is_looked_at_in_whatever_form_it_leaves(form):
+    outgoing, turns = outgoing_with("x")
+    await outgoing.look_at_reply(form({"id": "wrapped-x", **CHANGED}))
+    assert turns == {"x": Turn([CHANGED])}
+
+
+LEAVES_NOT = [{"error": {"message": "refused"}}, {"id": "another", **REPLY}, "a text", None, SimpleNamespace(body=b"{")]
+
+
+@pytest.mark.parametrize("reply", LEAVES_NOT, ids=str)
+async def test_what_is_stored_is_taken_out_where_another_reply_leaves(reply):
+    outgoing, turns = outgoing_with("x", "y")
+    await outgoing.look_at_reply(reply)
+    assert turns == {"x": TAKEN_OUT, "y": TAKEN_OUT}
+
+
+async def test_of_several_responses_the_others_stay_where_one_leaves():
+    """An MCP round trip makes several, and the client follows the last."""
+    outgoing, turns = outgoing_with("x", "y")
+    await outgoing.look_at_reply({"id": "y", **REPLY})
+    assert turns == {"x": UNTOUCHED, "y": UNTOUCHED}
+
+
+async def test_an_error_in_the_place_of_a_reply_takes_out_what_is_stored():
+    outgoing, turns = outgoing_with("x")
+    await outgoing.refuse()
+    assert turns == {"x": TAKEN_OUT} and outgoing.is_refused
+
+
+async def test_where_nothing_was_refused_nothing_is_said_to_be():
+    outgoing, _ = outgoing_with("x")
+    await outgoing.look_at_reply({"id": "x", **REPLY})
+    assert not outgoing.is_refused
 
 
 @pytest.mark.parametrize("is_stream", [False, True])
@@ -77,50 +144,98 @@ def event(kind: str, response: dict[str, Any]) -> str:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, 'response': response})}\n\n"
 
 
+def watched(outgoing: Outgoing, chunks: list[Any], look: Any = None) -> AsyncIterator[Any]:
+    """The chunks on their way out. A chunk that is a function is called instead, one that is an error is raised."""
+
+    async def stream() -> AsyncIterator[Any]:
+        for chunk in chunks:
+            if isinstance(chunk, BaseException):
+                raise chunk
+            if callable(chunk):
+                chunk()
+            else:
+                yield chunk
+
+    return watch_stream(stream(), look or outgoing.look_at_event, outgoing.is_waiting, outgoing.end)
+
+
 @pytest.mark.parametrize("kind", ["response.completed", "response.incomplete"])
 @pytest.mark.parametrize("encode", [str, str.encode], ids=["text", "bytes"])
 async def test_of_a_stream_the_terminal_event_is_looked_at_before_it_leaves(kind, encode):
     changed = {"id": "x", **CHANGED}
     chunks = [encode(event("response.created", changed)), encode(event(kind, changed)), encode("data: [DONE]\n\n")]
     seen = []
-    outgoing, again = outgoing_with("x")
-
-    async def stream():
-        for chunk in chunks:
-            yield chunk
-
-    async for chunk in watch_stream(stream(), outgoing.look_at_event, outgoing.is_waiting):
-        seen.append((chunk, len(again)))
-    assert seen == list(zip(chunks, [0, 1, 1], strict=True))
+    outgoing, turns = outgoing_with("x")
+    async for chunk in watched(outgoing, chunks):
+        seen.append((chunk, len(turns["x"].again)))
+    assert seen == list(zip(chunks, [0, 1, 1], strict=True)) and turns == {"x": Turn([CHANGED])}
 
 
 async def test_a_text_that_names_a_terminal_event_is_none():
-    outgoing, again = outgoing_with("x")
+    outgoing, turns = outgoing_with("x")
     delta = {"type": "response.output_text.delta", "delta": '"response.completed"', "response": REPLY}
     await outgoing.look_at_event(f"data: {json.dumps(delta)}\n\n")
     await outgoing.look_at_event('data: not JSON "response.completed"\n\n')
+    assert outgoing.is_waiting()
     await outgoing.look_at({"id": "x", **CHANGED})
-    assert again == {"x": [CHANGED]}
+    assert turns == {"x": Turn([CHANGED])}
+
+
+CREATED, COMPLETED = (event(kind, {"id": "x", **REPLY}) for kind in ("response.created", "response.completed"))
+FAILED = event("response.failed", {"id": "x", "status": "failed"})
+DONE = "data: [DONE]\n\n"
 
 
 async def test_nothing_is_looked_at_before_a_reply_is_stored_or_after_it_has_left():
-    outgoing, looked = Outgoing(lambda response_id: response_id), []
-
-    async def store_again(reply):
-        raise AssertionError("The reply is what was stored.")
-
-    async def stream():
-        yield event("response.created", {"id": "x", **REPLY})
-        outgoing.keep("x", REPLY, store_again)
-        yield event("response.completed", {"id": "x", **REPLY})
-        yield "data: [DONE]\n\n"
+    outgoing, looked, turn = Outgoing(lambda response_id: response_id), [], Turn()
 
     async def look(chunk):
         looked.append(chunk)
         await outgoing.look_at_event(chunk)
 
-    chunks = [chunk async for chunk in watch_stream(stream(), look, outgoing.is_waiting)]
-    assert len(chunks) == 3 and looked == chunks[1:2]
+    chunks = [CREATED, lambda: outgoing.keep("x", REPLY, turn), COMPLETED, DONE]
+    assert [chunk async for chunk in watched(outgoing, chunks, look)] == [CREATED, COMPLETED, DONE]
+    assert looked == [COMPLETED] and turn == UNTOUCHED
+
+
+@pytest.mark.parametrize("end", [[], [DONE], [FAILED, DONE], ['data: {"error": {"code": 400}}\n\n']], ids=str)
+async def test_a_stream_whose_terminal_event_was_refused_takes_out_what_is_stored(end):
+    outgoing, turn = Outgoing(lambda response_id: response_id), Turn()
+    chunks = [CREATED, lambda: outgoing.keep("x", REPLY, turn), *end]
+    assert [chunk async for chunk in watched(outgoing, chunks)] == [CREATED, *end]
+    assert turn == TAKEN_OUT
+
+
+async def test_a_stream_that_ends_with_an_error_takes_out_what_is_stored_and_the_error_goes_on():
+    outgoing, turn = Outgoing(lambda response_id: response_id), Turn()
+    error = RuntimeError("refused by a guardrail")
+    seen = []
+    with pytest.raises(RuntimeError) as caught:
+        async for chunk in watched(outgoing, [CREATED, lambda: outgoing.keep("x", REPLY, turn), error]):
+            seen.append(chunk)
+    assert caught.value is error and seen == [CREATED] and turn == TAKEN_OUT
+
+
+async def test_an_error_after_the_terminal_event_takes_nothing_out():
+    outgoing, turns = outgoing_with("x")
+    with pytest.raises(RuntimeError):
+        async for _ in watched(outgoing, [CREATED, COMPLETED, RuntimeError()]):
+            pass
+    assert turns == {"x": UNTOUCHED}
+
+
+@pytest.mark.parametrize("way", ["its generator is closed", "its task is cancelled"])
+async def test_what_a_client_that_leaves_could_have_got_stays(way):
+    """It may ask for its response: nobody refused that."""
+    outgoing, turns = outgoing_with("x")
+    chunks = watched(outgoing, [CREATED, asyncio.CancelledError(), COMPLETED])
+    assert await anext(chunks) == CREATED
+    if way == "its generator is closed":
+        await chunks.aclose()
+    else:
+        with pytest.raises(asyncio.CancelledError):
+            await anext(chunks)
+    assert turns == {"x": UNTOUCHED}
 
 
 async def test_a_stream_that_is_left_is_closed():
@@ -133,12 +248,10 @@ async def test_a_stream_that_is_left_is_closed():
         finally:
             ended.append(True)
 
-    async def look(chunk):
-        pass
-
-    watched = watch_stream(stream(), look)
-    assert await anext(watched) == "one"
-    await watched.aclose()
+    outgoing, _ = outgoing_with()
+    left = watch_stream(stream(), outgoing.look_at_event, outgoing.is_waiting, outgoing.end)
+    assert await anext(left) == "one"
+    await left.aclose()
     assert ended == [True]
 
 

@@ -8,6 +8,8 @@ from base64 import urlsafe_b64encode
 import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import (
+    ANYBODY,
+    NOBODY,
     Owner,
     digest_of,
     may_continue,
@@ -34,28 +36,61 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.own
         (Owner(None, None, "k1"), Owner(None, None, None), False),
         (Owner(None, None, "k1"), Owner("alice", None, "k1"), False),
         (Owner(None, None, "k1"), Owner(None, "red", "k1"), False),
-        (Owner(None, None, None), Owner(None, None, None), True),
-        (Owner(None, None, None), Owner(None, None, "k1"), False),
-        (Owner(None, None, None), Owner("alice", "red", "k1"), False),
+        (Owner(None, None, "k1"), Owner(None, None, "k1", "eve", "acme"), True),
+        (Owner(end_user="eve"), Owner(end_user="eve"), True),
+        (Owner(end_user="eve"), Owner(end_user="mallory"), False),
+        (Owner(end_user="eve"), Owner(organization="eve"), False),
+        (Owner(end_user="eve"), Owner(end_user="eve", organization="acme"), False),
+        (Owner(end_user="eve", organization="acme"), Owner(end_user="eve"), False),
+        (Owner(end_user="eve", organization="acme"), Owner(organization="acme"), False),
+        (Owner(end_user="eve", organization="acme"), Owner(end_user="eve", organization="acme"), True),
+        (Owner(organization="acme"), Owner(organization="acme"), True),
+        (Owner(organization="acme"), Owner(organization="acme", claimed_end_user="eve"), True),
+        (Owner(organization="acme"), Owner(organization="umbrella"), False),
+        (Owner(end_user="eve"), Owner(claimed_end_user="eve"), False),
+        (Owner(end_user="eve"), Owner(None, None, "k1", "eve"), False),
+        (Owner(end_user="eve"), Owner("alice", None, None, "eve"), False),
+        (Owner(None, None, "eve"), Owner(end_user="eve"), False),
+        (ANYBODY, ANYBODY, True),
+        (ANYBODY, Owner(key=ANYBODY.key, claimed_end_user="eve"), True),
+        (ANYBODY, Owner(None, None, "k1"), False),
+        (ANYBODY, NOBODY, False),
+        *((owner, NOBODY, False) for owner in (Owner("alice"), Owner(end_user="eve"), Owner(organization="acme"))),
+        *((NOBODY, reader, False) for reader in (NOBODY, ANYBODY, Owner("alice", "red", "k1"), Owner(end_user="eve"))),
+        *((owner, owner, False) for owner in (NOBODY, Owner(claimed_end_user="eve"))),
     ],
 )
-def test_same_user_and_team_or_for_a_key_with_neither_the_same_key(owner, reader, allowed):
+def test_same_user_and_team_else_the_same_key_else_the_same_end_user_and_organization(owner, reader, allowed):
     assert may_continue(reader, owner) is allowed
 
 
-A, B, C, D = (digest_of(name) for name in ("a", "b", "c", "d"))
+def test_one_of_whom_nothing_is_known_has_no_identity():
+    assert NOBODY.identity is None and Owner(claimed_end_user="eve").identity is None
+
+
+def test_identities_of_different_kinds_are_different_although_the_words_are_one():
+    kinds = [Owner("x"), Owner(None, "x"), Owner(key="x"), Owner(end_user="x"), Owner(organization="x")]
+    assert len({each.identity for each in kinds}) == len(kinds)
+
+
+def test_no_name_s_digest_is_the_word_for_everybody():
+    assert len(str(ANYBODY.key)) != len(digest_of("any name"))
+
+
+A, B, C, D, E = (digest_of(name) for name in ("a", "b", "c", "d", "e"))
 
 
 @pytest.mark.parametrize(
     "metadata, owner",
     [
-        (None, Owner()),
         ({}, Owner()),
         ({"user_api_key_user_id": "a", "user_api_key_team_id": "b"}, Owner(A, B)),
         ({"user_api_key_hash": "c", "user_api_key": "other"}, Owner(key=C)),
         ({"user_api_key": "c"}, Owner(key=C)),
         ({"user_api_key_user_id": "", "user_api_key_team_id": None, "user_api_key_hash": "c"}, Owner(key=C)),
         ({"user_api_key_user_id": "a", "user_api_key_end_user_id": "d"}, Owner(A, end_user=D)),
+        ({"user_api_key_end_user_id": "d", "user_api_key_org_id": "e"}, Owner(end_user=D, organization=E)),
+        ({"user_id": "a", "session_id": "c", "user_api_key_alias": "d"}, Owner()),
         ({"user_api_key_user_id": 7}, Owner(digest_of("7"))),
     ],
 )
@@ -81,7 +116,16 @@ def test_a_recorded_digest_is_still_found():
 
 
 @pytest.mark.parametrize(
-    "owner, tag", [(Owner("u", "t", "k", "e"), "u.t.k.e"), (Owner(key="k"), "..k."), (Owner(), "...")]
+    "owner, tag",
+    [
+        (Owner("u", "t", "k", "e", "o"), "u.t.k.e.o"),
+        (Owner(key="k"), "..k.."),
+        (Owner(organization="o"), "....o"),
+        (Owner(), "...."),
+        (Owner("u", claimed_end_user="c"), "u...c."),
+        (Owner("u", end_user="e", claimed_end_user="c"), "u...e."),
+        (ANYBODY, "..anybody.."),
+    ],
 )
-def test_the_tag_tells_the_four_parts_apart(owner, tag):
+def test_the_tag_tells_the_five_parts_apart(owner, tag):
     assert owner.tag == tag

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner, digest_of
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import (
     History,
     Source,
@@ -24,22 +24,17 @@ def call_of(request_input: Any = "hello", **fields: Any) -> dict[str, Any]:
         "request_input": request_input,
         "responses_api_request": {"instructions": "be kind", "store": False},
         "litellm_completion_request": {"model": "claude-4", "custom_llm_provider": "bedrock", "messages": []},
-        "litellm_metadata": {"user_api_key_user_id": "alice", "user_api_key_hash": "h"},
+        "litellm_metadata": {},
     }
     return {**defaults, **fields}
 
 
 def test_it_knows_owner_input_instructions_and_whose_model_it_is():
-    request = request_from_call(call_of())
-    assert request.owner == Owner(user=digest_of("alice"), key=digest_of("h")) and request.input == "hello"
+    request = request_from_call(call_of(), ALICE)
+    assert request.owner is ALICE and request.input == "hello" and request.is_whole
     assert request.instructions == "be kind" and request.params["store"] is False
     assert (request.maker, request.provider) == ("claude", "bedrock")
     assert request.history is None and request.connection_turns == ()
-
-
-@pytest.mark.parametrize("metadata", [None, {}])
-def test_a_request_that_nobody_authenticated_has_no_owner(metadata):
-    assert request_from_call(call_of(litellm_metadata=metadata)).owner == Owner()
 
 
 @pytest.mark.parametrize(
@@ -52,12 +47,12 @@ def test_a_request_that_nobody_authenticated_has_no_owner(metadata):
     ],
 )
 def test_its_session_is_the_one_of_its_row_in_the_spend_logs(fields, session_id):
-    assert request_from_call(call_of(**fields)).session_id == session_id
+    assert request_from_call(call_of(**fields), ALICE).session_id == session_id
 
 
 def test_what_providers_change_in_the_input_later_is_not_stored():
     sent = [{"role": "user", "content": [{"type": "input_text", "text": "hello"}]}]
-    request = request_from_call(call_of(sent))
+    request = request_from_call(call_of(sent), ALICE)
     sent[0]["content"][0]["text"] = "changed"
     assert json.loads(request.snapshot.text)[0]["content"][0]["text"] == "hello"
 
@@ -71,13 +66,13 @@ def deeply_nested() -> Any:
 
 @pytest.mark.parametrize("unusual", [{1, 2}, deeply_nested(), [object()]], ids=["a set", "deeply nested", "an object"])
 def test_an_input_that_has_no_json_is_left_to_upstream_and_has_no_snapshot(unusual):
-    request = request_from_call(call_of(unusual))
+    request = request_from_call(call_of(unusual), ALICE)
     assert request.snapshot is None and request.input is unusual
 
 
 def test_messages_of_the_completion_can_still_be_changed_for_the_provider():
     call = call_of()
-    request_from_call(call).completion["messages"] = ["new"]
+    request_from_call(call, ALICE).completion["messages"] = ["new"]
     assert call["litellm_completion_request"]["messages"] == ["new"]
 
 

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.breaker import (
     FAILURES_TO_OPEN,
     PROBE_AFTER_SECONDS,
 )
+from litellm.responses.litellm_completion_transformation.redis_session_patch.metrics import Metrics
 from litellm.responses.litellm_completion_transformation.redis_session_patch.results import NotStored, StoreUnavailable
 from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
@@ -89,6 +91,14 @@ def test_another_cache_of_the_proxy_is_taken_up_with_a_line_and_goes_on_counting
     assert new.metrics.counts()["turns"]["stored"] == 1
     (line,) = log_lines
     assert "another cache" in line and "new:6379" in line and "s3cret" not in line
+
+
+def test_what_fails_of_ours_is_counted_in_its_metrics(in_a_proxy):
+    exported = []
+    in_a_proxy.setattr(Metrics, "count_defect", lambda self: exported.append(self))
+    runtime = runtimes.current()
+    defects.safely(lambda: 1 / 0, otherwise=None)
+    assert exported == [runtime.metrics]
 
 
 def test_the_same_redis_in_a_new_cache_object_changes_nothing(in_a_proxy, log_lines):

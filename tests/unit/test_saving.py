@@ -12,6 +12,7 @@ import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch.breaker import FAILURES_TO_OPEN
 from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import NO_TURNS, Chain, Turn
 from litellm.responses.litellm_completion_transformation.redis_session_patch.outgoing import Outgoing
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import ANYBODY, NOBODY, Owner
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import History, Source
 from litellm.responses.litellm_completion_transformation.redis_session_patch.saving import store_answer
 
@@ -73,6 +74,52 @@ async def test_a_response_that_is_gone_does_not_come_back_with_a_changed_reply(s
     assert (await load(store, "x")).value == "deleted"
 
 
+async def test_a_reply_that_is_refused_takes_its_turn_out(store, runtime):
+    outgoing = Outgoing(lambda client_id: client_id)
+    await store_answer(runtime, request_of("b", outgoing=outgoing), "x", answer_of(), lambda: {"output": []})
+    assert await inputs_of(store, "x") == ["b"]
+    await outgoing.refuse()
+    assert (await load(store, "x")).value == "deleted"
+    assert counted(runtime) == {"turns stored": 1, "turns refused": 1}
+
+
+async def test_a_reply_without_a_form_that_could_be_stored_may_be_refused_too(store, runtime):
+    outgoing = Outgoing(lambda client_id: client_id)
+    await store_answer(runtime, request_of("b", outgoing=outgoing), "x", answer_of())
+    await outgoing.look_at_reply({"error": {}})
+    assert (await load(store, "x")).value == "deleted"
+
+
+async def test_what_a_refused_reply_followed_stays(store, runtime):
+    first = await say(store, "a")
+    outgoing = Outgoing(lambda client_id: client_id)
+    request = request_of("b", history=History(Source.REDIS, await chain_of(store, first)), outgoing=outgoing)
+    await store_answer(runtime, request, "x", answer_of())
+    await outgoing.refuse()
+    assert await inputs_of(store, first) == ["a"] and (await load(store, "x")).value == "deleted"
+
+
+async def test_a_model_that_answers_after_its_reply_was_refused_has_nothing_stored(redis_client, runtime):
+    """A guardrail may run beside the model, and be faster."""
+    outgoing = Outgoing(lambda client_id: client_id)
+    await outgoing.refuse()
+    assert await store_answer(runtime, request_of("b", outgoing=outgoing), "x", answer_of())
+    assert await redis_client.keys("*") == [] and counted(runtime) == {"turns refused": 1}
+
+
+async def test_a_reply_that_is_refused_while_it_is_stored_is_taken_out(redis_client, store):
+    outgoing = Outgoing(lambda client_id: client_id)
+
+    async def refuse(name: str) -> None:
+        if name == "append":
+            await outgoing.refuse()
+
+    runtime = runtime_on(Interposed(redis_client, after=refuse))
+    assert await store_answer(runtime, request_of("b", outgoing=outgoing), "x", answer_of()) == "x"
+    assert (await load(store, "x")).value == "deleted"
+    assert counted(runtime) == {"turns stored": 1, "turns refused": 1}
+
+
 @pytest.mark.parametrize("source", [Source.DATABASE, Source.CONNECTION])
 async def test_a_history_that_is_not_in_redis_is_stored_with_the_turn(store, runtime, source):
     given = Turn([], ({"role": "user", "content": "before"}, {"role": "assistant", "content": "Yes."}))
@@ -127,6 +174,28 @@ async def test_what_the_client_wants_not_stored_leaves_nothing_behind(redis_clie
     assert await redis_client.keys("*") == [] and counted(runtime) == {"turns store_false": 1}
 
 
+@pytest.mark.parametrize("owner", [NOBODY, Owner(claimed_end_user="eve")])
+async def test_what_nobody_owns_is_not_stored(redis_client, runtime, owner):
+    await store_answer(runtime, request_of(owner=owner), "x", answer_of())
+    assert await redis_client.keys("*") == [] and counted(runtime) == {"turns unidentified": 1}
+
+
+OWNERS = [Owner("u"), Owner(None, "t"), Owner(key="k"), Owner(end_user="e"), Owner(organization="o"), ANYBODY]
+
+
+@pytest.mark.parametrize("owner", OWNERS, ids=str)
+async def test_what_is_stored_is_its_owner_s_alone(store, runtime, owner):
+    await store_answer(runtime, request_of(owner=owner), "x", answer_of())
+    for reader in (*OWNERS, NOBODY, Owner(claimed_end_user="e")):
+        found = await load(store, "x", reader)
+        assert isinstance(found, Chain) if reader is owner else found.value == "denied"
+
+
+async def test_a_turn_whose_history_nobody_knows_is_not_stored_as_a_first_one(redis_client, runtime):
+    await store_answer(runtime, request_of(is_whole=False), "x", answer_of())
+    assert await redis_client.keys("*") == [] and counted(runtime) == {"turns skipped": 1}
+
+
 def logging_off(**details: Any) -> dict[str, Any]:
     """The handler's arguments for a request or key that turned message logging off."""
     return {"litellm_logging_obj": SimpleNamespace(model_call_details=details)}
@@ -139,6 +208,8 @@ UNLOGGED = {
     "by a header": logging_off(
         litellm_params={"metadata": {"headers": {"x-litellm-enable-message-redaction": "true"}}}
     ),
+    "by no-log": {"no-log": True},
+    "by no-log in what the client sent": {"proxy_server_request": {"body": {"no-log": True}}},
 }
 
 
@@ -152,6 +223,28 @@ async def test_where_message_logging_is_off_only_the_operator_can_have_it_stored
     await store_answer(runtime, request_of(call=UNLOGGED[where]), "x", answer_of())
     assert await redis_client.exists(SESSION + "x") == opted_in
     assert counted(runtime) == {"turns stored" if opted_in else "turns unlogged": 1}
+
+
+NO_LOG = [UNLOGGED[where] for where in UNLOGGED if "no-log" in where]
+MAY_BE_LOGGED = [
+    {"no-log": False},
+    {"no-log": None},
+    *({"proxy_server_request": request} for request in (None, {}, {"body": None}, {"body": "no-log"})),
+    {"proxy_server_request": {"body": {"no-log": False, "input": "no-log"}}},
+]
+
+
+@pytest.mark.parametrize("call", NO_LOG)
+async def test_an_operator_who_disables_no_log_has_the_turn_stored(redis_client, runtime, monkeypatch, call):
+    monkeypatch.setattr(litellm, "global_disable_no_log_param", True)
+    await store_answer(runtime, request_of(call=call), "x", answer_of())
+    assert await redis_client.exists(SESSION + "x")
+
+
+@pytest.mark.parametrize("call", MAY_BE_LOGGED, ids=str)
+async def test_a_request_that_does_not_say_no_log_is_stored(redis_client, runtime, call):
+    await store_answer(runtime, request_of(call=call), "x", answer_of())
+    assert await redis_client.exists(SESSION + "x")
 
 
 async def test_a_redis_that_fails_costs_nothing_but_the_memory(log_lines):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import litellm
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import NOBODY
 from litellm.responses.litellm_completion_transformation.redis_session_patch.saving import store_answer
 
 from .support.bridge import answer_of, counted, request_of, runtime_on
@@ -20,6 +21,8 @@ def message_logging_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
 NOT_STORED = {
     "store false": ({"params": {"store": False}}, {}),
     "unlogged": ({"call": {"turn_off_message_logging": True}}, {}),
+    "of nobody": ({"owner": NOBODY}, {}),
+    "history unknown": ({"is_whole": False}, {}),
     "too large": ({"text": "long" * 100}, {"max_turn_bytes": 100}),
 }
 every_reason = pytest.mark.parametrize("fields, settings", NOT_STORED.values(), ids=list(NOT_STORED))

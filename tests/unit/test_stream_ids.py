@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 import litellm
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import NOBODY
 from litellm.responses.litellm_completion_transformation.redis_session_patch.response_id import inner_id
 
 from .support.bridge import all_events, counted, event, events_of, ids_of, kept, request_of, runtime_on, wrapped
@@ -158,7 +159,7 @@ def test_an_iterator_that_outlives_its_event_loop_does_no_harm(redis_server, wit
     assert unraisable == []
 
 
-NOT_STORED = [{"params": {"store": False}}, {"call": {"turn_off_message_logging": "true"}}]
+NOT_STORED = [{"params": {"store": False}}, {"call": {"turn_off_message_logging": "true"}}, {"owner": NOBODY}]
 
 
 @pytest.mark.parametrize("fields", NOT_STORED)

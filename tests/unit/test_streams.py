@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +11,13 @@ import pytest
 from aiohttp import ClientConnectionError, ClientPayloadError
 
 import litellm
+from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
 from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import note_provider_reply
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT
 from litellm.responses.litellm_completion_transformation.redis_session_patch.response_id import inner_id
 from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
+from litellm.responses.litellm_completion_transformation.redis_session_patch.streams import StreamKeeper
 
 from .support.bridge import (
     Stream,
@@ -180,3 +183,63 @@ async def test_an_iterator_that_keeps_only_its_chunks_has_its_answer_made_of_the
     async for _ in stream:
         pass
     assert (await chain_of(store, INVENTED)).turns[0].answer[0]["content"] == "of ['chunks']"
+
+
+def without_an_answer(runtime: Any, response_id: str) -> Stream:
+    """A stream that keeps its answer under a name of tomorrow, so that storing it fails."""
+    stream = kept(runtime, request_of("a private text"), events_of(response_id))
+    stream.answer_of_tomorrow = stream.__dict__.pop("litellm_model_response")
+    return stream
+
+
+async def test_where_keeping_a_stream_fails_all_its_events_leave_and_nothing_is_stored(
+    redis_client, runtime, log_lines
+):
+    events = [each async for each in without_an_answer(runtime, INVENTED)]
+    assert [each.type for each in events] == [each.type for each in events_of(INVENTED)]
+    assert ids_of(events) == [INVENTED] * 3
+    assert await redis_client.keys("*") == [] and counted(runtime) == {}
+    (line,) = log_lines
+    assert defects.counted() == 1 and "private" not in line
+
+
+async def test_where_keeping_a_stream_fails_its_reserved_id_is_freed(redis_client, runtime, with_database):
+    stream = without_an_answer(runtime, wrapped("x"))
+    assert ids_of([each async for each in stream]) == [wrapped("x")] * 3
+    del stream
+    gc.collect()
+    await until(lambda: is_empty(redis_client))
+
+
+async def test_where_keeping_a_stream_fails_its_id_is_still_one_in_all_events(runtime, without_database):
+    """The provider's own, which it may repeat, can be another response's."""
+    first, *others = ids_of([each async for each in without_an_answer(runtime, wrapped("x"))])
+    assert others == [first] * 2 and inner_id(first) != "x"
+
+
+async def test_an_event_of_another_form_leaves_and_what_comes_after_it_is_not_kept(redis_client, runtime):
+    events = ["an event of tomorrow", *events_of(INVENTED), 7]
+    assert await all_events(runtime, request_of(), events) == events
+    assert await redis_client.keys("*") == [] and defects.counted() == 2
+
+
+async def test_after_a_first_failure_a_stream_is_passed_through(redis_client, runtime):
+    """An event is not looked at again and again in vain, and half of a stream's ids are not changed."""
+
+    class Unchangeable:
+        id = INVENTED
+        __slots__ = ()
+
+    events = [event("created"), *events_of(INVENTED)[1:]]
+    events[0].response = Unchangeable()
+    assert await all_events(runtime, request_of(), events) == events
+    assert await redis_client.keys("*") == [] and defects.counted() == 1
+
+
+async def test_a_keeper_s_step_passes_on_what_it_is_given(runtime):
+    async def anext_(*args: Any, **options: Any) -> Any:
+        return event(f"{args[1:]} {options}")
+
+    stream = kept(runtime, request_of(), [])
+    keeper = StreamKeeper.of(stream)
+    assert (await keeper.next_event(anext_, stream, 1, more=2)).type == "response.(1,) {'more': 2}"

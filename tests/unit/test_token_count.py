@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import history_is_whole
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner, digest_of
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import NOBODY, Owner
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT
-from litellm.responses.litellm_completion_transformation.redis_session_patch.token_count import (
-    _CALLER,
-    count_with_redis,
-    remember_caller,
-)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.token_count import count_with_redis
 
+from .support.bridge import asked_by
 from .support.bridge import counted as counts
 from .support.stores import ALICE, BOB, say
 
@@ -37,15 +34,12 @@ async def counted(model: str, custom_llm_provider: str, api_base: None, response
 
 
 async def count(caller: Owner | None, previous_response_id: str | None = "x") -> Any:
-    token = _CALLER.set(caller)
-    try:
-        params = {"input": "How long?", "previous_response_id": previous_response_id}
+    params = {"input": "How long?", "previous_response_id": previous_response_id}
+    with asked_by(caller):
         return await counted("m", custom_llm_provider="groq", api_base=None, responses_request=params)
-    finally:
-        _CALLER.reset(token)
 
 
-@pytest.mark.parametrize("caller, is_whole", [(ALICE, True), (BOB, False)])
+@pytest.mark.parametrize("caller, is_whole", [(ALICE, True), (BOB, False), (NOBODY, False)])
 async def test_the_history_is_looked_for_as_the_caller(store, runtime, caller, is_whole):
     await say(store, "mine", as_id="x")
     assert await count(caller) == (caller, is_whole, "How long?", "m")
@@ -63,13 +57,15 @@ async def test_without_redis_upstream_counts_alone(store):
     assert await count(ALICE) is None
 
 
-def test_the_caller_is_who_the_proxy_says(monkeypatch):
-    token = _CALLER.set(None)
-    try:
-        setup = pytest.importorskip("litellm.proxy.litellm_pre_call_utils").LiteLLMProxyRequestSetup
-        known = {"user_api_key_user_id": "u", "user_api_key_team_id": "t", "user_api_key_hash": "k"}
-        monkeypatch.setattr(setup, "get_sanitized_user_information_from_key", lambda key: known if key.is_ours else {})
-        remember_caller(SimpleNamespace(is_ours=True))
-        assert _CALLER.get() == Owner(*map(digest_of, "utk"))
-    finally:
-        _CALLER.reset(token)
+async def test_a_step_whose_parameters_have_other_names_counts_alone(store):
+    @count_with_redis
+    async def renamed(model: str, request: dict[str, Any]) -> Any:
+        return model, request, CURRENT.get()
+
+    await say(store, "mine", as_id="x")
+    request = {"input": "How long?", "previous_response_id": "x"}
+    with asked_by(ALICE):
+        assert await renamed("m", request=request) == ("m", request, None)
+        with pytest.raises(TypeError, match="model"):
+            await renamed()
+    assert defects.counted() == 2

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
 from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import with_one_trace_id
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT, Request
 
-from .support.bridge import runtime_on
+from .support.bridge import request_of
 
 
 @with_one_trace_id
@@ -18,24 +21,41 @@ async def handler(litellm_completion_request: dict[str, Any], **call: Any) -> di
     return dict(**litellm_completion_request, **call)
 
 
-@pytest.fixture(autouse=True)
-def is_used(redis_client):
-    runtimes.use(runtime_on(redis_client))
-    yield
-    runtimes.use(None)
+@contextmanager
+def running(request: Request | None) -> Iterator[None]:
+    before = CURRENT.set(request)
+    try:
+        yield
+    finally:
+        CURRENT.reset(before)
 
 
 async def test_the_conversation_s_trace_id_wins():
-    both = await handler(litellm_completion_request={"litellm_trace_id": "conversation"}, litellm_trace_id="call", a=1)
+    with running(request_of()):
+        both = await handler(
+            litellm_completion_request={"litellm_trace_id": "conversation"}, litellm_trace_id="call", a=1
+        )
     assert both == {"litellm_trace_id": "conversation", "a": 1}
 
 
-async def test_else_the_call_s_own_stays():
-    assert await handler(litellm_completion_request={}, litellm_trace_id="call") == {"litellm_trace_id": "call"}
-    assert await handler(litellm_completion_request={"b": 2}, a=1) == {"a": 1, "b": 2}
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_else_the_call_s_own_stays(is_ours):
+    with running(request_of() if is_ours else None):
+        assert await handler(litellm_completion_request={}, litellm_trace_id="call") == {"litellm_trace_id": "call"}
+        assert await handler(litellm_completion_request={"b": 2}, a=1) == {"a": 1, "b": 2}
 
 
-async def test_without_redis_it_is_as_upstream_has_it():
-    runtimes.use(None)
-    with pytest.raises(TypeError, match="multiple values"):
+async def test_of_a_request_that_is_not_ours_it_is_as_upstream_has_it():
+    with running(None), pytest.raises(TypeError, match="multiple values"):
         await handler(litellm_completion_request={"litellm_trace_id": "conversation"}, litellm_trace_id="call")
+
+
+async def test_a_call_that_names_its_completion_otherwise_goes_through():
+    @with_one_trace_id
+    async def renamed(**call: Any) -> dict[str, Any]:
+        return call
+
+    with running(request_of()):
+        call = {"completion_request": {}, "litellm_trace_id": "call"}
+        assert await renamed(**call) == call
+    assert defects.counted() == 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from litellm.responses.utils import ResponsesAPIRequestUtils
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import store_stream_in_redis
+from litellm.responses.litellm_completion_transformation.redis_session_patch.caller import CALLER
 from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import Request
 from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
@@ -35,6 +37,16 @@ def counted(runtime: Runtime) -> dict[str, int]:
         for result, number in results.items()
         if number
     }
+
+
+@contextmanager
+def asked_by(caller: Owner | None) -> Iterator[None]:
+    """Within a request that came by one of the proxy's own routes; ``None``: by none of them."""
+    before = CALLER.set(caller)
+    try:
+        yield
+    finally:
+        CALLER.reset(before)
 
 
 def request_of(text: Any = "hello", *, owner: Owner = ALICE, params: dict | None = None, **fields: Any) -> Request:

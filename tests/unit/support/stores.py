@@ -20,8 +20,10 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.res
 from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import Reservation, SessionStore
 
-ALICE = owner_of({"user_api_key_user_id": "alice", "user_api_key_team_id": "red", "user_api_key_hash": "k1"})
-BOB = owner_of({"user_api_key_user_id": "bob", "user_api_key_team_id": "red", "user_api_key_hash": "k2"})
+# What the proxy puts into the `litellm_metadata` of a request of hers, and of his.
+OF_ALICE = {"user_api_key_user_id": "alice", "user_api_key_team_id": "red", "user_api_key_hash": "k1"}
+OF_BOB = {"user_api_key_user_id": "bob", "user_api_key_team_id": "red", "user_api_key_hash": "k2"}
+ALICE, BOB = owner_of(OF_ALICE), owner_of(OF_BOB)
 TTL_SECONDS = 1_000
 PREFIX = "litellm_patch:"
 SESSION = f"{PREFIX}session:"

@@ -167,7 +167,7 @@ def encode_record(record: Record) -> bytes:
             "s": record.size,
             "k": record.crc,
             "a": record.started,
-            "o": [owner.user, owner.team] if owner.user or owner.team else [None, None, owner.key],
+            "o": _owner_to_json(owner),
         }
     ).encode()
 
@@ -184,7 +184,14 @@ def decode_record(data: bytes) -> Record:
     numbers: list[Any] = [fields.get(name) for name in "nbska"]
     _check(all(type(number) is int and 0 <= number < 1 << 48 for number in numbers) and numbers[0] > 0, "a number")
     turns, stored_bytes, size, crc, started = numbers
-    return Record(conversation, turn, turns, stored_bytes, size, crc, started, Owner(*owner[:3]))
+    return Record(conversation, turn, turns, stored_bytes, size, crc, started, Owner(*owner[:5]))
+
+
+def _owner_to_json(owner: Owner) -> list[str | None]:
+    """What identifies the owner, in the order of its fields, and nothing else."""
+    if owner.user or owner.team:
+        return [owner.user, owner.team]
+    return [None, None, owner.key] if owner.key else [None, None, None, owner.end_user, owner.organization]
 
 
 def dump_json(value: object) -> str:

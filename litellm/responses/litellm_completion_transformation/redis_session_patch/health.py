@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
+from . import defects
 from . import runtime as runtimes
 from .version import FORK_VERSION, litellm_release
 
@@ -42,6 +43,7 @@ async def describe_store() -> dict[str, Any]:
         "breaker_open": {name: guard.breaker.is_open for name, guard in guards.items()},
         "last_error": {name: guard.breaker.last_reason or None for name, guard in guards.items()},
         "counts": runtime.metrics.counts(),
+        "defects": defects.counted(),
         "ttl_seconds": runtime.settings.ttl_seconds,
         "max_age_seconds": runtime.settings.max_age_seconds,
         "encrypted": bool(runtime.settings.encryption_keys),

@@ -117,6 +117,8 @@ async def _find(runtime: Runtime, request: Request, response_id: str) -> tuple[s
     """What Redis says, in the words of the metrics, and the history if it has one."""
     if request.history is not None:
         return "found", request.history
+    if request.owner.identity is None:
+        return Miss.DENIED.value, None
     try:
         found = await runtime.read(
             lambda store, budget: store.load(inner_id(response_id), request.may_continue, budget)

@@ -22,7 +22,7 @@ LOOKUP_RESULTS = (
     "too_large",
     "failed",
 )
-TURN_RESULTS = ("stored", "failed", "skipped", "store_false", "unlogged", "stream_cut")
+TURN_RESULTS = ("stored", "failed", "skipped", "store_false", "unlogged", "stream_cut", "unidentified", "refused")
 OPERATIONS = ("read", "write")
 
 _PREFIX = "litellm_responses_session"
@@ -57,6 +57,11 @@ class Metrics:
         self._turns[result] += 1
         if self._exported:
             self._exported.turns[result].inc()
+
+    def count_defect(self) -> None:
+        """The fork itself failed."""
+        if self._exported:
+            self._exported.defects.inc()
 
     def observe_redis(self, operation: str, seconds: float) -> None:
         """How long one operation took, all of its round trips together. ``operation``: one of OPERATIONS."""
@@ -103,6 +108,7 @@ class _Exported:
         self.turns = of_each(
             client.Counter(f"{_PREFIX}_turns", "Answered turns, by what became of them.", ["result"]), TURN_RESULTS
         )
+        self.defects = client.Counter(f"{_PREFIX}_defects", "Failures of the fork itself; LiteLLM went on without it.")
         self.redis_seconds = of_each(
             client.Histogram(
                 f"{_PREFIX}_redis_seconds", "Seconds of a Redis operation.", ["operation"], buckets=_SECONDS

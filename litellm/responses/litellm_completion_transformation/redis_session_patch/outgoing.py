@@ -1,8 +1,8 @@
 """The reply on its way out: what is stored of it is what its client got.
 
 A response is stored before hooks, guardrails and LiteLLM's own MCP round trip may change the reply. So the reply is
-looked at where it leaves the proxy, and if it is another one by then, it is stored again: what a guardrail took out of
-a reply must not be had by asking for the response.
+looked at where it leaves the proxy. If it is another one by then, it is stored again: what a guardrail took out of a
+reply must not be had by asking for the response. If it does not leave at all, its turn is taken out.
 """
 
 import contextlib
@@ -11,10 +11,20 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 Reply = dict[str, Any]
-StoreAgain = Callable[[Reply], Awaitable[None]]
+
+
+class Stored(Protocol):
+    """A turn that is stored while its reply is still in the proxy. Both raise StoreError."""
+
+    async def store_again(self, reply: Reply) -> None:
+        """Puts ``reply``, without its id, in the place of the one that is stored."""
+
+    async def take_out(self) -> None:
+        """Ends the response: its reply was refused."""
+
 
 # Whether the proxy puts the client's name of the model into replies, plain ones and streams (``True``): as at the last
 # one, so that the next is stored as it will be.
@@ -32,13 +42,15 @@ class Outgoing:
     def __init__(self, inner_id: Callable[[str], str], body: bytes = b"") -> None:
         self._inner_id = inner_id
         self._body = body
-        self._kept: dict[str, tuple[Reply, StoreAgain]] = {}  # by id: an MCP round trip makes several
+        self._kept: dict[str, tuple[Reply | None, Stored]] = {}  # by id: an MCP round trip makes several
+        self._has_left = False
+        self.is_refused = False
         self._asked_model: str | None = None
         self._is_stream = False
 
-    def keep(self, response_id: str, reply: Reply, store_again: StoreAgain) -> None:
-        """``reply``, without its id, is stored; ``store_again`` puts another one in its place."""
-        self._kept[response_id] = reply, store_again
+    def keep(self, response_id: str, reply: Reply | None, stored: Stored) -> None:
+        """``reply``, without its id, is stored; ``None``: it has no form that could be."""
+        self._kept[response_id] = reply, stored
 
     def as_sent(self, previous_response_id: str) -> str:
         """The id of the same response as the client sent it, which releases from 1.99 to 1.101 forget."""
@@ -62,17 +74,31 @@ class Outgoing:
 
     async def look_at(self, response: Mapping[str, Any]) -> None:
         """``response``, as JSON has it, leaves; where it is not what was stored, it is stored again."""
-        reply, store_again = self._kept.pop(self._inner_id(str(response.get("id"))), (None, None))
-        if store_again is None:
+        reply, stored = self._kept.pop(self._inner_id(str(response.get("id"))), (None, None))
+        if stored is None:
             return
+        self._has_left = True
         _is_renamed[self._is_stream] = response.get("model") == self._asked_model
         leaving = {name: value for name, value in response.items() if name != "id"}
-        if leaving != reply:
-            await store_again(leaving)
+        if reply is not None and leaving != reply:
+            await stored.store_again(leaving)
 
     async def look_at_reply(self, reply: Any) -> None:
-        if self._kept and hasattr(reply, "model_dump"):
-            await self.look_at(reply.model_dump(mode="json"))
+        """``reply``: what the proxy's route returns for a plain request."""
+        if self._kept and (response := _plain_response(reply)) is not None:
+            await self.look_at(response)
+        await self.end()
+
+    async def end(self) -> None:
+        """All of the reply has left; what is stored and has not was refused by a hook, say a guardrail."""
+        if not self._has_left:
+            for _, stored in self._kept.values():
+                await stored.take_out()
+
+    async def refuse(self) -> None:
+        """The client gets an error: nothing stays stored, also of a model that is still answering."""
+        self.is_refused = True
+        await self.end()
 
     async def look_at_event(self, chunk: str | bytes) -> None:
         """As ``look_at``, if ``chunk`` is a stream's terminal event."""
@@ -84,14 +110,32 @@ OUTGOING: ContextVar[Outgoing | None] = ContextVar("redis_session_patch_outgoing
 
 
 async def watch_stream(
-    chunks: Any, look: Callable[[Any], Awaitable[None]], is_waiting: Callable[[], bool] = lambda: True
+    chunks: Any,
+    look: Callable[[Any], Awaitable[None]],
+    is_waiting: Callable[[], bool],
+    end: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[Any]:
-    """``chunks``, each looked at before it leaves, if then something ``is_waiting`` for it."""
+    """``chunks``, each looked at before it leaves, if then something ``is_waiting`` for it; then ``end``, unless the
+    client has left.
+    """
     async with contextlib.aclosing(chunks) if hasattr(chunks, "aclose") else contextlib.nullcontext():
-        async for chunk in chunks:
-            if is_waiting():
-                await look(chunk)
-            yield chunk
+        try:
+            async for chunk in chunks:
+                if is_waiting():
+                    await look(chunk)
+                yield chunk
+        except Exception:
+            await end()
+            raise
+        await end()
+
+
+def _plain_response(reply: Any) -> dict[str, Any] | None:
+    dump = reply.model_dump(mode="json") if hasattr(reply, "model_dump") else reply
+    if hasattr(reply, "body"):  # Starlette's response
+        with contextlib.suppress(ValueError):
+            dump = json.loads(reply.body)
+    return dump if isinstance(dump, dict) else None
 
 
 def _terminal_response(chunk: str | bytes) -> dict[str, Any] | None:

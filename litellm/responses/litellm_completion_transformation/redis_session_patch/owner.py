@@ -12,40 +12,63 @@ _DIGEST_BYTES = 8
 class Owner:
     """The identity that the proxy's authentication gave a request, as digests; ``None`` where it gave none.
 
-    Digests compare as well as names do, and Redis need not hold the names.
+    Digests compare as well as names do, and Redis need not hold the names. ``claimed_end_user``: an end user that only
+    the request itself names; it may be anybody's, so it identifies nobody.
     """
 
     user: str | None = None
     team: str | None = None
     key: str | None = None
     end_user: str | None = None
+    organization: str | None = None
+    claimed_end_user: str | None = None
+
+    @property
+    def identity(self) -> tuple[str | None, ...] | None:
+        """What two requests of one owner have in common; ``None``: nothing is known of the owner.
+
+        User and team; else the key; else end user and organization.
+        """
+        if self.user or self.team:
+            return "user", self.user, self.team
+        if self.key:
+            return "key", self.key
+        if self.end_user or self.organization:
+            return "end_user", self.end_user, self.organization
+        return None
 
     @property
     def tag(self) -> str:
-        """All four in one text, by which an administrator's erasure finds what is this owner's."""
-        return ".".join(part or "" for part in (self.user, self.team, self.key, self.end_user))
+        """All five in one text, by which an administrator's erasure finds what is this owner's."""
+        end_user = self.end_user or self.claimed_end_user
+        return ".".join(part or "" for part in (self.user, self.team, self.key, end_user, self.organization))
 
 
-def owner_of(litellm_metadata: Mapping[str, object] | None) -> Owner:
-    """The owner from the ``litellm_metadata`` that the proxy adds to every request."""
-    metadata = litellm_metadata or {}
+# Nothing is known: owns nothing, and may read nothing.
+NOBODY = Owner()
+
+# Everybody who sends no key to a proxy that does not authenticate: one tenant. No digest is this word.
+ANYBODY = Owner(key="anybody")
+
+
+def owner_of(metadata: Mapping[str, object]) -> Owner:
+    """The owner from what the proxy says of a key: the ``user_api_key_…`` entries of ``litellm_metadata``."""
     return Owner(
         user=digest_of(metadata.get("user_api_key_user_id")),
         team=digest_of(metadata.get("user_api_key_team_id")),
         key=digest_of(metadata.get("user_api_key_hash") or metadata.get("user_api_key")),
         end_user=digest_of(metadata.get("user_api_key_end_user_id")),
+        organization=digest_of(metadata.get("user_api_key_org_id")),
     )
 
 
 def may_continue(reader: Owner, owner: Owner) -> bool:
-    """Upstream's newest rule: the same user and team; a key with neither, the same key."""
-    if owner.user is None and owner.team is None:
-        return (reader.user, reader.team, reader.key) == (None, None, owner.key)
-    return (reader.user, reader.team) == (owner.user, owner.team)
+    """Whether both are the same owner; one of whom nothing is known is nobody's, not even its own."""
+    return owner.identity is not None and reader.identity == owner.identity
 
 
 def digest_of(name: object) -> str | None:
-    """The first 8 bytes of the SHA-256 of a user, team, key hash or end user, in URL-safe base64 (11 characters)."""
+    """The first 8 bytes of the SHA-256 of a name or a key's hash, in URL-safe base64 (11 characters)."""
     if name is None or name == "":
         return None
     digest = hashlib.sha256(str(name).encode("utf-8", "surrogatepass")).digest()[:_DIGEST_BYTES]

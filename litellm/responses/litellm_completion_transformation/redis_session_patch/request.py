@@ -9,7 +9,7 @@ from typing import Any
 from .conversation import NO_TURNS, Chain, JsonText, Turn, take_down
 from .history import calls_put_back, maker_of
 from .outgoing import OUTGOING, Outgoing
-from .owner import Owner, may_continue, owner_of
+from .owner import Owner, may_continue
 
 
 class Source(Enum):
@@ -43,7 +43,8 @@ class Request:
     the input as JSON before anybody could change it; ``None``: it has a form that is not stored. ``history``: ``None``
     before it was looked up, and for a first turn. ``connection_turns``: Responses items that a WebSocket connection
     remembers of the conversation. ``put_back``: calls, as items, that upstream put before their results from a memory
-    of its own. ``outgoing``: the reply to the client. ``followed_id``: the previous response's id as the client sent
+    of its own. ``is_whole``: ``False`` where the lookup failed, so that nobody knows the history. ``outgoing``: the
+    reply to the client. ``followed_id``: the previous response's id as the client sent
     it, where only the connection knows it. ``provider_stream``: aiohttp's side of the provider's answer, where upstream
     hides that it broke off.
     """
@@ -58,6 +59,7 @@ class Request:
     connection_turns: tuple[Any, ...] = ()
     put_back: tuple[Any, ...] = ()
     is_early: bool = False
+    is_whole: bool = True
     outgoing: Outgoing | None = None
     followed_id: str | None = None
     provider_stream: Any = None
@@ -138,6 +140,7 @@ CURRENT: ContextVar[Request | None] = ContextVar("redis_session_patch_request", 
 
 def request_from_call(
     call: Mapping[str, Any],
+    caller: Owner,
     around: Request | None = None,
     connection_turns: tuple[Any, ...] = (),
     followed_id: str | None = None,
@@ -147,7 +150,7 @@ def request_from_call(
     ``around``: an early one has the client's own input, and what was looked up before this call.
     """
     request = Request(
-        owner=owner_of(call.get("litellm_metadata")),
+        owner=caller,
         input=None,
         params=call["responses_api_request"],
         completion=call["litellm_completion_request"],
@@ -164,11 +167,11 @@ def request_from_call(
     return request
 
 
-def early_request_from_call(call: Mapping[str, Any], connection_turns: tuple[Any, ...] = ()) -> Request:
+def early_request_from_call(call: Mapping[str, Any], caller: Owner, connection_turns: tuple[Any, ...] = ()) -> Request:
     """The request from the keyword arguments of ``response_api_handler``, before there is a completion request."""
     completion = {"model": call.get("model"), "custom_llm_provider": call.get("custom_llm_provider")}
     request = Request(
-        owner=owner_of(call.get("litellm_metadata")),
+        owner=caller,
         input=None,
         params=call.get("responses_api_request") or {},
         completion=completion,
@@ -186,7 +189,16 @@ def is_unlogged(call: Mapping[str, Any]) -> bool:
     from litellm.litellm_core_utils.redact_messages import should_redact_message_logging
 
     # A key's own setting comes this way; older releases do not ask for it below.
-    if str(call.get("turn_off_message_logging")).lower() == "true":
+    if str(call.get("turn_off_message_logging")).lower() == "true" or _says_no_log(call):
         return True
     details = getattr(call.get("litellm_logging_obj"), "model_call_details", None)
     return bool(should_redact_message_logging(details if isinstance(details, dict) else {}))
+
+
+def _says_no_log(call: Mapping[str, Any]) -> bool:
+    """Whether the request has LiteLLM's parameter ``no-log``, which an operator may disable."""
+    import litellm
+
+    body = (call.get("proxy_server_request") or {}).get("body")
+    asked = call.get("no-log") or (body.get("no-log") if isinstance(body, Mapping) else None)
+    return bool(asked) and not getattr(litellm, "global_disable_no_log_param", False)

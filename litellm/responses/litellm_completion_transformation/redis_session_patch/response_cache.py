@@ -9,12 +9,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import runtime as runtimes
+from .defects import safely
 
 
-def is_cached_as_chat(function: Callable[..., Any], call: Mapping[str, Any]) -> bool:
-    """Whether ``function`` is the Responses API, called for a model that LiteLLM bridges to chat completions."""
+def is_cached_as_chat(caching_handler: Any, function: Callable[..., Any]) -> bool:
+    """Whether ``function`` is the Responses API, called for a model that LiteLLM bridges to chat completions.
+
+    ``caching_handler``: LiteLLM's ``LLMCachingHandler``.
+    """
+    return safely(_is_bridged, caching_handler, function, otherwise=False)
+
+
+def _is_bridged(caching_handler: Any, function: Callable[..., Any]) -> bool:
     if function.__name__ not in ("aresponses", "responses") or runtimes.current() is None:
         return False
+    call: Mapping[str, Any] = caching_handler.request_kwargs
     from litellm.types.utils import LlmProviders
     from litellm.utils import ProviderConfigManager
 

@@ -5,6 +5,7 @@ endpoint of their own (their ids name the provider), and answers that upstream i
 """
 
 import functools
+import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import runtime as runtimes
+from .caller import CALLER, caller_at_route
 from .conversation import Chain
+from .defects import report, safely_await
 from .input_items import BadParameter, Query, check_include, items_of, page, page_request
 from .lookup import log_miss
 from .outgoing import OUTGOING, Outgoing, watch_stream
-from .owner import Owner, may_continue, owner_of
+from .owner import Owner, may_continue
 from .refusals import RETRY_AFTER_SECONDS, invalid_request_body, unavailable_body
 from .response_id import decrypted, inner_id, provider_of
 from .results import Miss, StoreError
@@ -24,7 +27,7 @@ from .runtime import Runtime
 
 Endpoint = Callable[..., Awaitable[Any]]
 
-_PATH = re.compile(r".*/responses(?:/\{response_id\}(?:/input_items|/cancel)?)?")
+_PATH = re.compile(r".*/responses(?:/input_tokens|/\{response_id\}(?:/input_items|/cancel)?)?")
 _POLLING = "litellm_poll_"
 
 
@@ -93,11 +96,13 @@ def add_response_routes(app: Any) -> None:
         from litellm.proxy.response_api_endpoints.endpoints import router
     except ImportError:  # a release without them
         return
-    from fastapi.routing import APIRoute
+    from fastapi.routing import APIRoute, APIWebSocketRoute
 
-    ours = []
+    ours: list[Any] = []
     for route in router.routes:
         path = getattr(route, "path", "")
+        if isinstance(route, APIWebSocketRoute) and path.endswith("/responses"):
+            ours.append(APIWebSocketRoute(path, _entered(route.endpoint), dependencies=route.dependencies))
         if not isinstance(route, APIRoute) or not _PATH.fullmatch(path):
             continue
         for method in route.methods or ():
@@ -107,6 +112,8 @@ def add_response_routes(app: Any) -> None:
                 endpoint = _stored_or_upstreams(route.endpoint, serve)
             elif (method, last) == ("POST", "responses"):
                 endpoint = _watched(route.endpoint)
+            elif (method, last) == ("POST", "input_tokens") and _knows_who_asks(route.endpoint):
+                endpoint = _entered(route.endpoint)
             else:
                 continue
             ours.append(
@@ -124,23 +131,27 @@ def add_response_routes(app: Any) -> None:
     app.router.routes[:0] = ours
 
 
+def _knows_who_asks(endpoint: Endpoint) -> bool:
+    return "user_api_key_dict" in inspect.signature(endpoint).parameters  # until 1.109: not where tokens are counted
+
+
 def _stored_or_upstreams(upstreams: Endpoint, serve: Serve) -> Endpoint:
     @functools.wraps(upstreams)
     async def endpoint(**given: Any) -> Any:
-        runtime = runtimes.current()
-        if runtime is not None and not given["response_id"].startswith(_POLLING):
-            reply = await _reply(runtime, serve, given["response_id"], given["request"], given["user_api_key_dict"])
-            if reply is not None:
-                return reply
-        return await upstreams(**given)
+        reply = await safely_await(_reply, serve, given, otherwise=None)
+        return await upstreams(**given) if reply is None else reply
 
     return endpoint
 
 
-async def _reply(runtime: Runtime, serve: Serve, client_id: str, request: Any, user_api_key: Any) -> Any:
+async def _reply(serve: Serve, given: dict[str, Any]) -> Any:
     """``None``: upstream is to answer."""
+    runtime, client_id, request = runtimes.current(), given["response_id"], given["request"]
+    if runtime is None or client_id.startswith(_POLLING):
+        return None
     response_id = decrypted(client_id)
-    asked = Asked(client_id, inner_id(response_id), request.query_params, _owner(user_api_key))
+    caller = await caller_at_route(given["user_api_key_dict"], request)
+    asked = Asked(client_id, inner_id(response_id), request.query_params, caller)
     try:
         found = await serve(runtime, asked)
     except BadParameter as error:
@@ -163,36 +174,59 @@ async def _reply(runtime: Runtime, serve: Serve, client_id: str, request: Any, u
 def _watched(upstreams: Endpoint) -> Endpoint:
     @functools.wraps(upstreams)
     async def endpoint(**given: Any) -> Any:
-        runtime = runtimes.current()
-        if runtime is None:
+        outgoing = await safely_await(_enter, given, otherwise=None)
+        if outgoing is None:
             return await upstreams(**given)
-        outgoing = Outgoing(lambda client_id: inner_id(decrypted(client_id)), await given["request"].body())
-        OUTGOING.set(outgoing)  # for this request's task, which ends with the reply
-        reply = await upstreams(**given)
+        try:
+            reply = await upstreams(**given)
+        except Exception:
+            await _look(outgoing.refuse)
+            raise
         if hasattr(reply, "body_iterator"):
-            look = functools.partial(_safely, runtime, outgoing.look_at_event)
-            reply.body_iterator = watch_stream(reply.body_iterator, look, outgoing.is_waiting)
+            look = functools.partial(_look, outgoing.look_at_event)
+            end = functools.partial(_look, outgoing.end)
+            reply.body_iterator = watch_stream(reply.body_iterator, look, outgoing.is_waiting, end)
         else:
-            await _safely(runtime, outgoing.look_at_reply, reply)
+            await _look(outgoing.look_at_reply, reply)
         return reply
 
     return endpoint
 
 
-async def _safely(runtime: Runtime, look: Callable[[Any], Awaitable[None]], leaving: Any) -> None:
+def _entered(upstreams: Endpoint) -> Endpoint:
+    """Of the routes whose replies are not stored responses themselves: a WebSocket, and the counting of tokens."""
+
+    @functools.wraps(upstreams)
+    async def endpoint(**given: Any) -> Any:
+        await safely_await(_enter, given, otherwise=None)
+        return await upstreams(**given)
+
+    return endpoint
+
+
+async def _enter(given: dict[str, Any]) -> Outgoing | None:
+    """Makes the caller known, for the task of this request or connection, and of a request its reply."""
+    if runtimes.current() is None:
+        return None
+    connection = given["request"] if "request" in given else given["websocket"]
+    CALLER.set(await caller_at_route(given["user_api_key_dict"], connection))
+    if "request" not in given:
+        return None
+    outgoing = Outgoing(lambda client_id: inner_id(decrypted(client_id)), await connection.body())
+    OUTGOING.set(outgoing)
+    return outgoing
+
+
+async def _look(look: Callable[..., Awaitable[None]], *leaving: Any) -> None:
     """Nothing that fails here reaches the client."""
     try:
-        await look(leaving)
+        await look(*leaving)
     except StoreError as error:
-        runtime.rare_log.warn("not stored again", f"A response is not stored as its client got it. {error}")
+        message = f"What is stored of a response is not what its client got. {error}"
+        if (runtime := runtimes.current()) is not None:
+            runtime.rare_log.warn("not as it left", message)
     except Exception as error:
-        runtime.rare_log.warn("defect", f"A defect of the fork ({type(error).__name__}): a reply was not looked at.")
-
-
-def _owner(user_api_key: Any) -> Owner:
-    from litellm.proxy.litellm_pre_call_utils import LiteLLMProxyRequestSetup
-
-    return owner_of(LiteLLMProxyRequestSetup.get_sanitized_user_information_from_key(user_api_key))
+        report(error)
 
 
 async def _is_upstreams(provider: str | None, request: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from .breaker import Breaker
 from .cipher import Cipher
 from .connection import Connection, find_connection, proxy_module
+from .defects import count_with
 from .guard import Budget, Guard
 from .link import Link
 from .metrics import Metrics
@@ -162,3 +163,4 @@ def _decide(cache: Any) -> None:
         metrics=metrics,
     )
     _runtime.metrics.set_info(FORK_VERSION, litellm_release(), bool(settings.encryption_keys))
+    count_with(_runtime.metrics.count_defect)

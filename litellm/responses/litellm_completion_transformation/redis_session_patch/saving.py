@@ -1,7 +1,7 @@
 """Storing an answer before the client can use its id."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 from .connection import has_database
@@ -43,8 +43,11 @@ async def store_answer(
             result = "skipped"
         else:
             runtime.metrics.count_turn("stored")
-            if request.outgoing is not None and reply is not None:
-                request.outgoing.keep(stored_id, reply, partial(_store_again, runtime, request, stored_id, completion))
+            if request.outgoing is not None:
+                stored = _Stored(runtime, request, stored_id, completion)
+                request.outgoing.keep(stored_id, reply, stored)
+                if request.outgoing.is_refused:
+                    await stored.take_out()
             return stored_id
     runtime.metrics.count_turn(result)
     return response_id if id_is_out else await unused_id(runtime, response_id)
@@ -52,6 +55,12 @@ async def store_answer(
 
 def why_not(runtime: Runtime, request: Request) -> str | None:
     """Why a turn must not be stored, in the words of the metrics; ``None`` where it is to be."""
+    if request.owner.identity is None:
+        return "unidentified"
+    if not request.is_whole:
+        return "skipped"
+    if request.outgoing is not None and request.outgoing.is_refused:
+        return "refused"
     if request.params.get("store") is False:
         return "store_false"
     if not runtime.settings.store_unlogged and is_unlogged(request.call):
@@ -73,16 +82,30 @@ async def unused_id(runtime: Runtime, response_id: str) -> str:
     return different_id(response_id) if is_taken else response_id
 
 
-async def _store_again(runtime: Runtime, request: Request, response_id: str, completion: Any, reply: Reply) -> None:
-    """Puts another reply in the place of the one that was stored, before a client can follow it. Raises StoreError."""
+@dataclass(frozen=True)
+class _Stored:
+    """See ``outgoing.Stored``."""
 
-    async def replace(store: SessionStore, budget: Budget) -> None:
-        mark = await store.delete(response_id, request.may_continue)
-        if not isinstance(mark, Miss):
-            held = Reservation(response_id, mark)
-            await _saving(request, completion, reply, id_is_out=True, reservation=held)(store, budget, response_id)
+    runtime: Runtime
+    request: Request
+    response_id: str
+    completion: Any
 
-    await runtime.write(replace)
+    async def store_again(self, reply: Reply) -> None:
+        """Before a client can follow it."""
+
+        async def replace(store: SessionStore, budget: Budget) -> None:
+            mark = await store.delete(self.response_id, self.request.may_continue)
+            if not isinstance(mark, Miss):
+                held = Reservation(self.response_id, mark)
+                save = _saving(self.request, self.completion, reply, id_is_out=True, reservation=held)
+                await save(store, budget, self.response_id)
+
+        await self.runtime.write(replace)
+
+    async def take_out(self) -> None:
+        await self.runtime.write(lambda store, _: store.delete(self.response_id, self.request.may_continue))
+        self.runtime.metrics.count_turn("refused")
 
 
 def _saving(

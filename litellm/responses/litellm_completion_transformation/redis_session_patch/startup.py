@@ -10,6 +10,7 @@ from typing import Any
 
 from . import runtime as runtimes
 from .connection import Connection
+from .defects import safely, safely_await
 from .erasing import add_erase_route
 from .health import add_health_route, describe_store
 from .refusals import error_body, headers_of, is_refusal, status_of
@@ -28,17 +29,21 @@ def announce_at_startup(app: Any) -> None:
         read_settings(os.environ)
     except SettingError as error:
         sys.exit(f"{NAME}: {error}")
-    _answer_refusals(app)
-    add_health_route(app, describe_store)
-    add_erase_route(app)
-    add_response_routes(app)
+    safely(_answer_refusals, app, otherwise=None)
+    safely(add_health_route, app, describe_store, otherwise=None)
+    safely(add_erase_route, app, otherwise=None)
+    safely(add_response_routes, app, otherwise=None)
+    safely(_announce_when_up, app, otherwise=None)
+
+
+def _announce_when_up(app: Any) -> None:
     lifespan = app.router.lifespan_context
 
     @asynccontextmanager
     async def announcing_lifespan(started_app: Any) -> Any:
         async with lifespan(started_app) as state:
-            _log_like_the_proxy()
-            await announce()
+            safely(_log_like_the_proxy, otherwise=None)
+            await safely_await(announce, otherwise=None)
             yield state
 
     app.router.lifespan_context = announcing_lifespan
@@ -52,7 +57,7 @@ def _answer_refusals(app: Any) -> None:
     upstreams_handler = app.exception_handlers[ProxyException]
 
     async def handle(request: Any, error: Any) -> Any:
-        code = error.openai_code
+        code = getattr(error, "openai_code", None)
         if not is_refusal(code):
             return await upstreams_handler(request, error)
         headers = {**(error.headers or {}), **headers_of(code)}

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .connection import has_database
+from .defects import report
 from .request import CURRENT, Request
 from .response_id import inner_id, with_inner_id
 from .results import StoreError
@@ -36,6 +37,7 @@ class StreamKeeper:
         self._id: str | None = None
         self._reservation: Reservation | None = None
         self._give_up: Callable[[], Any] = lambda: None
+        self._has_failed = False
 
     def attach(self, stream: Any) -> None:
         setattr(stream, _ATTRIBUTE, self)
@@ -44,18 +46,29 @@ class StreamKeeper:
     def of(stream: Any) -> "StreamKeeper | None":
         return getattr(stream, _ATTRIBUTE, None)
 
-    async def next_event(self, stream: Any, anext_: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def next_event(self, anext_: Callable[..., Awaitable[Any]], stream: Any, *args: Any, **options: Any) -> Any:
         """The stream's next event; its response id is one that no other response has."""
         before = CURRENT.set(self._request)  # The provider may only now be asked, at the first event or a later one.
         try:
-            event = await anext_(stream)
+            event = await anext_(stream, *args, **options)
         finally:
             CURRENT.reset(before)
-        # Most events have no response, which a model's getattr is slow to say.
-        response = event.__dict__.get("response")
-        given_id = getattr(response, "id", None)
-        if not given_id:
-            return event
+        try:
+            # Most events have no response, which a model's getattr is slow to say.
+            response = event.__dict__.get("response")
+            if given_id := getattr(response, "id", None):
+                try:
+                    if not self._has_failed:
+                        await self._look_at(stream, event, response)
+                finally:  # The client has seen the id, whatever has failed.
+                    if self._id not in (None, inner_id(given_id)):
+                        response.id = with_inner_id(given_id, self._id)
+        except Exception as error:
+            self._has_failed = True
+            report(error)
+        return event
+
+    async def _look_at(self, stream: Any, event: Any, response: Any) -> None:
         response.previous_response_id = self._request.previous_response_id
         kind = getattr(event.type, "value", event.type)
         if kind in _TERMINAL and _was_cut(self._request, stream):
@@ -65,10 +78,7 @@ class StreamKeeper:
         elif kind in _TERMINAL:
             await self._store(stream, response)
         elif self._id is None:
-            await self._claim(stream, inner_id(given_id))
-        if self._id not in (None, inner_id(given_id)):
-            response.id = with_inner_id(given_id, self._id)
-        return event
+            await self._claim(stream, inner_id(response.id))
 
     async def _store(self, stream: Any, response: Any) -> None:
         self._id = await store_answer(

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from . import defects
 from . import runtime as runtimes
+from .caller import CALLER
+from .defects import safely, safely_await
 from .refusals import error_body, is_refusal, status_of
 
 _REMEMBERED: ContextVar[tuple[Any, ...]] = ContextVar("redis_session_patch_connection", default=())
@@ -22,8 +25,14 @@ def leave_history_to_redis(call: dict[str, Any], previous_response_id: str | Non
     ``remembered``: what upstream would put before the input. Where it has nothing, it leaves the id there itself.
     """
     _FOLLOWED.set(previous_response_id)
-    if runtimes.current() is None or not previous_response_id or not remembered:
-        _REMEMBERED.set(())
+    _REMEMBERED.set(())
+    return safely(_leave_to_redis, call, previous_response_id, remembered, otherwise=False)
+
+
+def _leave_to_redis(call: dict[str, Any], previous_response_id: str | None, remembered: Sequence[Any]) -> bool:
+    if runtimes.current() is None or CALLER.get() is None or not previous_response_id or not remembered:
+        return False
+    if defects.counted():  # What of ours has failed once may fail again, and the connection remembers.
         return False
     _REMEMBERED.set(tuple(remembered))
     call["previous_response_id"] = previous_response_id
@@ -40,12 +49,18 @@ def followed_in_the_connection() -> str | None:
     return _FOLLOWED.get()
 
 
-async def refused_over_websocket(websocket: Any) -> bool:
-    """Sends OpenAI's error event if the exception being handled is one of our refusals."""
-    error: Any = sys.exc_info()[1]
+async def refused_over_websocket(handler: Any) -> bool:
+    """Sends OpenAI's error event if the exception being handled is one of our refusals.
+
+    ``handler``: LiteLLM's ``ManagedResponsesWebSocketHandler``.
+    """
+    return await safely_await(_send_refusal, handler, sys.exc_info()[1], otherwise=False)
+
+
+async def _send_refusal(handler: Any, error: Any) -> bool:
     code = getattr(error, "code", None)
     if not is_refusal(code):
         return False
     event = {"type": "error", "status": status_of(code), **error_body(code, str(error.message))}
-    await websocket.send_text(json.dumps(event))
+    await handler.websocket.send_text(json.dumps(event))
     return True
