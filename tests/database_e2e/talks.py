@@ -14,7 +14,7 @@ from lab.recording import ProviderState
 
 from .rows import Row, wait_for_rows
 
-SERVES_SECONDS = 60  # some probes of the breaker
+SERVES_SECONDS = 60  # some questions of the breaker's timer
 # Over upstream's MAX_STRING_LENGTH_PROMPT_IN_DB: whole again at once only out of Redis.
 CUT_BY_THE_DATABASE = "".join(f"{number} " for number in range(1_000))
 PROBE_TAGS = itertools.count(5_000_000)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +13,10 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from lab.redis_server import RedisServer
+from lab.ways import rights
+from litellm.responses.litellm_completion_transformation.redis_session_patch import guard as guards
+from litellm.responses.litellm_completion_transformation.redis_session_patch import questions
+from litellm.responses.litellm_completion_transformation.redis_session_patch.breaker import FAILURES_TO_OPEN
 from litellm.responses.litellm_completion_transformation.redis_session_patch.connection import Connection
 from litellm.responses.litellm_completion_transformation.redis_session_patch.results import StoreUnavailable
 from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
@@ -52,16 +58,18 @@ async def reason_of(operation: Any) -> str:
     return text
 
 
-async def is_well(runtime: Runtime) -> bool:
-    """After a probe has found Redis well again."""
-    if runtime.reads.breaker.is_open:
-        with pytest.raises(StoreUnavailable):
-            await run(runtime, "ping")
-    return not runtime.reads.breaker.is_open
+def is_well(runtime: Runtime) -> bool:
+    return not runtime.reads.breaker.is_open and not runtime.writes.breaker.is_open
+
+
+async def open_breakers(runtime: Runtime, *names: str) -> None:
+    for name in names:
+        for _ in range(FAILURES_TO_OPEN):
+            await reason_of(run(runtime, name))
 
 
 async def works(runtime: Runtime) -> bool:
-    """Reading and storing, at the latest after a probe."""
+    """Reading and storing."""
     response_id = await runtime.write(lambda store, budget: say(store, "again", budget=budget))
     return await runtime.read(lambda store, _: inputs_of(store, response_id)) == ["again"]
 
@@ -106,7 +114,7 @@ async def test_after_a_pause_every_answer_belongs_to_its_question(fragile_server
     finally:
         fragile_server.resume()
     for runtime in (patient, hurried) * 2:
-        await until(lambda runtime=runtime: is_well(runtime))
+        await until(partial(is_well, runtime))
         found = [await patient.read(lambda store, _, each=each: inputs_of(store, each)) for each in ids]
         assert found == [[f"text {number}"] for number in range(5)]
 
@@ -197,3 +205,125 @@ async def test_a_slow_connect_succeeds_in_the_background(fragile_server, fragile
         fragile_server.resume()
     await until(lambda: not runtime.reads._running)
     assert len(await ids_of_clients(fragile) - before) == 1  # Its connection, made meanwhile.
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timer of an open breaker asks at once, so to speak."""
+    monkeypatch.setattr(guards, "ASK_AFTER_SECONDS", 0.01)
+
+
+async def errors(redis_client: Any) -> int:
+    return (await redis_client.info("stats"))["total_error_replies"]
+
+
+async def asked_some_times(redis_client: Any) -> None:
+    """Returns once Redis has refused some questions more."""
+    before = await errors(redis_client)
+
+    async def has_refused() -> bool:
+        return await errors(redis_client) >= before + 10
+
+    await until(has_refused)
+
+
+async def test_a_redis_that_is_back_is_used_again_without_a_request():
+    """With the timer as it is: within three seconds."""
+    with RedisServer() as server:
+        runtime = runtime_at(server.url, timeout_seconds=0.5)
+        await run(runtime, "ping")
+        server.crash()
+        await open_breakers(runtime, "load", "save")
+        server.start()
+        await until(partial(is_well, runtime), seconds=3)
+        assert await works(runtime)
+
+
+async def test_a_redis_that_goes_on_is_used_again_without_a_request(fragile_server, fragile):
+    runtime = runtime_at(fragile_server.url, timeout_seconds=0.5)
+    await run(runtime, "ping")
+    fragile_server.pause()
+    try:
+        await open_breakers(runtime, "load", "save")
+    finally:
+        fragile_server.resume()
+    await until(partial(is_well, runtime), seconds=3)
+    assert await works(runtime)
+
+
+@asynccontextmanager
+async def configured(redis_client: Any, name: str, value: object, normal: object) -> AsyncIterator[None]:
+    await redis_client.config_set(name, value)
+    try:
+        yield
+    finally:
+        await redis_client.config_set(name, normal)
+
+
+@asynccontextmanager
+async def replica(redis_client: Any) -> AsyncIterator[None]:
+    await redis_client.replicaof("127.0.0.1", "1")
+    try:
+        yield
+    finally:
+        await redis_client.replicaof("NO", "ONE")
+
+
+TAKES_NO_WRITES: dict[str, Callable[[Any], Any]] = {
+    "full": lambda client: configured(client, "maxmemory", 1, 0),
+    "replica": replica,
+    "alone": lambda client: configured(client, "min-replicas-to-write", 1, 0),
+}
+
+
+@pytest.mark.parametrize("how", TAKES_NO_WRITES)
+async def test_storing_waits_until_writes_are_taken_and_reading_does_not(redis_server, redis_client, store, soon, how):
+    response_id = await say(store, "a")
+    runtime = runtime_at(redis_server.url)
+    async with TAKES_NO_WRITES[how](redis_client):
+        await open_breakers(runtime, "save")
+        for _ in range(FAILURES_TO_OPEN):
+            runtime.reads.breaker.failed("once")
+        await reason_of(run(runtime, "load"))  # Who is refused starts the timer, too.
+        await until(lambda: not runtime.reads.breaker.is_open)
+        await asked_some_times(redis_client)
+        assert runtime.writes.breaker.is_open
+        assert await runtime.read(lambda store, _: inputs_of(store, response_id)) == ["a"]
+    await until(partial(is_well, runtime))
+    assert await works(runtime)
+
+
+NEEDED = {
+    "load": ("GET", "EVALSHA", "TIME", "HEXISTS", "HSTRLEN", "ZSCORE", "HGET", "TTL"),
+    "save": ("EVALSHA", "TIME", "HEXISTS", "HSET", "ZADD", "ZSCORE", "TTL", "ZCOUNT", "GET", "SET", "EXPIRE"),
+}
+
+
+@pytest.mark.parametrize(("operation", "right"), [(name, right) for name, all_ in NEEDED.items() for right in all_])
+async def test_where_a_right_is_missing_it_stays_open_until_that_is_given(
+    redis_server, redis_client, store, soon, monkeypatch, operation, right
+):
+    # A turn that was appended within the same second needs less.
+    monkeypatch.setattr(questions, "_NAMES", 1_000_000)
+    response_id = await say(store, "a")
+    runtime = runtime_at(f"redis://poor:pw@{redis_server.host}:{redis_server.port}")
+    guard = runtime.reads if operation == "load" else runtime.writes
+
+    async def do() -> Any:
+        if operation == "save":
+            return await runtime.write(lambda store, _: say(store, "b"))
+        return await runtime.read(lambda store, _: inputs_of(store, response_id))
+
+    await redis_client.execute_command(
+        "ACL", "SETUSER", "poor", "on", ">pw", "~litellm_patch:*", *rights().split(), f"-{right.lower()}"
+    )
+    try:
+        for _ in range(FAILURES_TO_OPEN):
+            await reason_of(do())
+        await asked_some_times(redis_client)
+        assert guard.breaker.is_open
+        await redis_client.execute_command("ACL", "SETUSER", "poor", f"+{right.lower()}")
+        await until(partial(is_well, runtime))
+        assert await do()
+    finally:
+        await redis_client.execute_command("ACL", "DELUSER", "poor")

@@ -10,11 +10,7 @@ from typing import Any
 import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch import guard as guards
-from litellm.responses.litellm_completion_transformation.redis_session_patch.breaker import (
-    FAILURES_TO_OPEN,
-    PROBE_AFTER_SECONDS,
-    Breaker,
-)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.breaker import FAILURES_TO_OPEN, Breaker
 from litellm.responses.litellm_completion_transformation.redis_session_patch.guard import (
     BYTES_PER_SECOND,
     Budget,
@@ -34,16 +30,17 @@ LITTLE, LONG = 0.02, 60.0  # Seconds of a budget: soon used up, and never in a t
 
 
 class Case:
-    """A guard on a clock of its own, with an operation that waits until it is let go."""
+    """A guard with an operation that waits until it is let go. ``reply`` is what its question does."""
 
     def __init__(self, places: int = 2) -> None:
-        self.now = 0.0
         self.changes: list[bool] = []
         self.observed: list[float] = []
         self.defects: list[str] = []
         self.clients = 0
-        breaker = Breaker(lambda: self.now, lambda is_open, _: self.changes.append(is_open))
-        self.guard = Guard(breaker, self.observed.append, self.defects.append)
+        self.questions = 0
+        self.reply: Any = nothing
+        breaker = Breaker(lambda is_open, _: self.changes.append(is_open))
+        self.guard = Guard(breaker, LONG, self._ask, self.observed.append, self.defects.append)
         self.link = Link(self._open, places)
         self.let_go = asyncio.Event()
         self.begun = self.ended = 0
@@ -52,14 +49,23 @@ class Case:
         self.clients += 1
         return object()
 
+    async def _ask(self, _: Any) -> None:
+        self.questions += 1
+        await self.reply()
+
     async def run(self, operation: Any, seconds: float = LONG) -> Any:
-        return await self.guard.run(self.link, None, seconds, operation)
+        self.guard.seconds = seconds
+        return await self.guard.run(self.link, None, operation)
 
     async def wait(self, _: Any, budget: Budget) -> str:
         self.begun += 1
         await self.let_go.wait()
         self.ended += 1
         return "done"
+
+    async def wait_as_question(self) -> None:
+        await self.let_go.wait()
+        self.ended += 1
 
     async def fail(self, *_: Any) -> None:
         self.begun += 1
@@ -72,6 +78,13 @@ class Case:
         assert self.guard.breaker.is_open
 
 
+async def nothing() -> None: ...
+
+
+async def refuse() -> None:
+    raise StoreUnavailable("still down")
+
+
 async def work(*_: Any) -> str:
     return "done"
 
@@ -79,6 +92,12 @@ async def work(*_: Any) -> str:
 @pytest.fixture
 async def case() -> Case:
     return Case()
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timer asks at once, so to speak."""
+    monkeypatch.setattr(guards, "ASK_AFTER_SECONDS", 0.001)
 
 
 async def test_the_result_of_an_operation_is_given_and_its_time_observed(case):
@@ -255,27 +274,166 @@ async def test_an_open_breaker_costs_nothing(case):
     assert (case.begun, case.clients) == (before, clients)
 
 
-async def test_an_open_breaker_is_probed_in_the_background_by_one(case):
+async def test_a_timer_asks_while_it_is_open_and_an_answer_closes_it(case, soon):
     await case.open()
-    case.now += PROBE_AFTER_SECONDS
-    outcomes = await asyncio.gather(*(case.run(case.wait) for _ in range(20)), return_exceptions=True)
-    assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)  # Nobody waited for the probe.
-    await until(lambda: case.begun == FAILURES_TO_OPEN + 1)
-    assert case.guard.breaker.is_open
+    await until(lambda: not case.guard.breaker.is_open)
+    assert (case.questions, case.changes) == (1, [True, False])
+    assert await case.run(work) == "done"
+    assert len(case.observed) == 1  # No request waited for the question.
+
+
+async def test_it_is_asked_again_until_there_is_an_answer_and_then_no_more(case, soon):
+    case.reply = refuse
+    await case.open()
+    await until(lambda: case.questions == 5)
+    assert case.changes == [True]
+    case.reply = nothing
+    await until(lambda: not case.guard.breaker.is_open)
+    await until(lambda: not case.guard._running)
+    assert not case.guard._asking
+
+
+async def test_no_request_is_a_question(case, soon):
+    case.reply = refuse
+    await case.open()
+    before = case.begun
+    for number in range(3):
+        await until(lambda number=number: case.questions > number)
+        with pytest.raises(StoreUnavailable):
+            await case.run(case.wait)
+    assert case.begun == before
+
+
+async def test_many_requests_do_not_make_it_ask_more_often(case, soon):
+    case.reply = case.let_go.wait
+    await case.open()
+    for _ in range(100):
+        with pytest.raises(StoreUnavailable):
+            await case.run(work)
+    await until(lambda: case.questions)
+    await asyncio.sleep(0)
+    assert case.questions == 1
+
+
+async def test_a_question_without_an_answer_has_an_end_and_another_follows(case, soon):
+    """But it goes on for a while, so that a slow connection gets made."""
+    case.reply = case.wait_as_question
+    await case.open()
+    before = case.ended
+    case.guard.seconds = LITTLE
+    await until(lambda: case.questions == 3)
+    assert case.changes == [True]
     case.let_go.set()
     await until(lambda: not case.guard.breaker.is_open)
-    assert case.changes == [True, False] and await case.run(work) == "done"
-    assert case.begun == FAILURES_TO_OPEN + 1
+    assert case.ended >= before + 3
 
 
-async def test_a_probe_that_fails_leaves_it_open(case):
+async def test_questions_that_hang_end_with_the_first_answer(case, soon):
+    case.reply = case.let_go.wait
     await case.open()
-    case.now += PROBE_AFTER_SECONDS
+    case.guard.seconds = LITTLE
+    await until(lambda: case.questions == 3)
+    case.reply = nothing
+    await until(lambda: not case.guard.breaker.is_open)
+    await until(lambda: not case.guard._running, seconds=guards._GO_ON_SECONDS / 2)
+
+
+async def test_a_question_that_fails_by_a_defect_of_ours_is_asked_again(case, soon):
+    async def broken() -> None:
+        raise KeyError("a private text")
+
+    case.reply = broken
+    await case.open()
+    await until(lambda: case.questions == 3)
+    assert "KeyError" in case.defects[0] and "private" not in case.defects[0]
+    case.reply = nothing
+    await until(lambda: not case.guard.breaker.is_open)
+
+
+async def test_what_redis_never_answers_has_no_place_any_more_when_it_answers(soon):
+    """Nor does its end count as failures of the Redis that is back."""
+    case = Case(places=FAILURES_TO_OPEN)
+    case.reply = refuse
+    abandoned = [asyncio.ensure_future(case.run(case.wait)) for _ in range(FAILURES_TO_OPEN)]
+    await until(lambda: case.begun == FAILURES_TO_OPEN)
+    for each in abandoned:
+        each.cancel()
+    assert case.link.places.locked()
+    for _ in range(FAILURES_TO_OPEN):
+        case.guard._judge(case.link, Budget(LONG), "no answer")
+    await until(lambda: case.questions == 2)
+    case.reply = nothing
+    await until(lambda: not case.guard.breaker.is_open)
+    await until(lambda: not case.link.places.locked(), seconds=guards._GO_ON_SECONDS / 2)
+    assert case.changes == [True, False] and case.ended == 0
+    assert await case.run(work) == "done"
+
+
+async def test_a_guard_that_is_not_used_any_more_asks_no_more(case, soon):
+    case.reply = refuse
+    await case.open()
+    await until(lambda: case.questions == 2)
+    case.guard.is_used = False
+    await until(lambda: not case.guard._asking)
     with pytest.raises(StoreUnavailable):
-        await case.run(case.fail)
-    await until(lambda: case.begun == FAILURES_TO_OPEN + 1)
-    await asyncio.sleep(0)
-    assert case.changes == [True]
+        await case.run(work)
+    assert not case.guard._asking and not case.guard._running
+
+
+def test_a_breaker_that_opened_in_a_loop_that_has_ended_closes_in_another(soon):
+    case = asyncio.run(opened_case())
+
+    async def find_it_closed() -> str:
+        case.link = Link(case._open, 2)
+        with pytest.raises(StoreUnavailable):  # Nobody could ask meanwhile.
+            await case.run(work)
+        await until(lambda: not case.guard.breaker.is_open)
+        return await case.run(work)
+
+    assert asyncio.run(find_it_closed()) == "done"
+
+
+async def opened_case() -> Case:
+    case = Case()
+    case.reply = refuse
+    await case.open()
+    await until(lambda: case.questions == 2)
+    case.reply = nothing
+    return case
+
+
+async def hanging_case() -> Case:
+    case = Case()
+    case.reply = case.let_go.wait
+    await case.open()
+    return case
+
+
+def clean(caplog: pytest.LogCaptureFixture) -> None:
+    """Of what asyncio says of the tasks that other tests have left."""
+    gc.collect()
+    caplog.clear()
+
+
+def test_a_loop_that_ends_before_the_timer_is_up_ends_in_silence(caplog):
+    """Also one whose tasks nobody cancels."""
+    clean(caplog)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(hanging_case())
+    loop.close()
+    gc.collect()
+    assert not caplog.records
+
+
+def test_a_loop_that_ends_while_redis_is_being_asked_ends_at_once_and_in_silence(caplog, soon):
+    async def ask() -> float:
+        case = await hanging_case()
+        await until(lambda: case.questions)
+        return time.monotonic()
+
+    clean(caplog)
+    began = asyncio.run(ask())
+    assert time.monotonic() - began < 1 and not caplog.records
 
 
 async def test_an_operation_that_never_ends_is_ended_and_its_client_replaced(case, monkeypatch):

@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import sys
 import weakref
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +16,9 @@ import pytest
 from redis.asyncio import Redis
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
+from litellm.responses.litellm_completion_transformation.redis_session_patch import guard as guards
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
-from litellm.responses.litellm_completion_transformation.redis_session_patch.breaker import (
-    FAILURES_TO_OPEN,
-    PROBE_AFTER_SECONDS,
-)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.breaker import FAILURES_TO_OPEN
 from litellm.responses.litellm_completion_transformation.redis_session_patch.metrics import Metrics
 from litellm.responses.litellm_completion_transformation.redis_session_patch.results import NotStored, StoreUnavailable
 from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
@@ -36,6 +35,14 @@ def in_a_proxy(undecided: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     pretend_a_proxy_runs(undecided, redis_usage_cache=None)
     undecided.setenv("REDIS_URL", "redis://nowhere:1")
     return undecided
+
+
+@pytest.fixture
+def metrics_seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """What the gauges of the breakers say."""
+    seen: dict[str, bool] = {}
+    monkeypatch.setattr(Metrics, "set_breaker_open", lambda _, operation, is_open: seen.update({operation: is_open}))
+    return seen
 
 
 def cache_at(host: str, namespace: str | None = None, **options: Any) -> SimpleNamespace:
@@ -101,6 +108,50 @@ def test_what_fails_of_ours_is_counted_in_its_metrics(in_a_proxy):
     assert exported == [runtime.metrics]
 
 
+def is_idle(runtime: Runtime) -> bool:
+    return not any(guard._asking or guard._running for guard in (runtime.reads, runtime.writes))
+
+
+async def test_when_there_is_another_cache_the_old_one_s_redis_is_asked_no_more(in_a_proxy, metrics_seen):
+    in_a_proxy.setattr(guards, "ASK_AFTER_SECONDS", 0.001)
+    pretend_a_proxy_runs(in_a_proxy, redis_usage_cache=cache_at("127.0.0.1", port=1))
+    old = runtimes.current()
+    for run in (old.read, old.write):
+        for _ in range(FAILURES_TO_OPEN):
+            with pytest.raises(StoreUnavailable):
+                await run(lambda store, _: store.ping())
+    assert old.reads._asking and old.writes._asking
+    assert metrics_seen == {"read": True, "write": True}
+    pretend_a_proxy_runs(in_a_proxy, redis_usage_cache=cache_at("new"))
+    assert runtimes.current() is not old
+    assert metrics_seen == {"read": False, "write": False}
+    await until(partial(is_idle, old))
+    gone = weakref.ref(old)
+    del old, run
+    await until(lambda: gc.collect() is not None and gone() is None)
+
+
+def test_a_runtime_in_whose_place_is_another_does_not_speak_for_it(in_a_proxy, metrics_seen):
+    old, new = Runtime(Settings(), lambda: None), Runtime(Settings(), lambda: None)
+    runtimes.use(old)
+    runtimes.use(new)
+    for _ in range(FAILURES_TO_OPEN):
+        old.writes.breaker.failed("down")
+        new.reads.breaker.failed("down")
+    assert metrics_seen == {"read": True, "write": False}
+
+
+def test_a_runtime_that_is_taken_up_again_shows_its_breakers_again(in_a_proxy, metrics_seen):
+    own = Runtime(Settings(), lambda: None)
+    runtimes.use(own)
+    for _ in range(FAILURES_TO_OPEN):
+        own.reads.breaker.failed("down")
+    runtimes.use(None)
+    assert metrics_seen == {"read": False, "write": False} and not own.reads.is_used
+    runtimes.use(own)
+    assert metrics_seen == {"read": True, "write": False} and own.reads.is_used
+
+
 def test_the_same_redis_in_a_new_cache_object_changes_nothing(in_a_proxy, log_lines):
     pretend_a_proxy_runs(in_a_proxy, redis_usage_cache=cache_at("h"))
     runtime = runtimes.current()
@@ -158,11 +209,11 @@ def test_every_event_loop_has_a_client_of_its_own_and_those_of_closed_loops_are_
 
 
 class Failing:
-    """A runtime whose Redis fails, on a clock of its own. `asked` counts the operations that went through."""
+    """A runtime whose operations fail. `asked` counts those that went through."""
 
-    def __init__(self) -> None:
-        self.now, self.asked = 0.0, 0
-        self.runtime = Runtime(Settings(timeout_seconds=10), lambda: None, clock=lambda: self.now)
+    def __init__(self, client: Any = None) -> None:
+        self.asked = 0
+        self.runtime = Runtime(Settings(timeout_seconds=10), lambda: client)
 
     async def fail(self, *_: Any) -> None:
         self.asked += 1
@@ -190,14 +241,19 @@ async def test_after_a_few_failures_redis_is_not_asked_for_a_while(failing, log_
     assert line.startswith("WARNING") and "reading" in line and "(down)" in line
 
 
-async def test_a_redis_that_works_again_is_used_again_and_one_line_says_so(failing, log_lines):
-    await failing.fail_often(failing.runtime.read)
-    failing.now += PROBE_AFTER_SECONDS
-    with pytest.raises(StoreUnavailable):  # It is probed in the background.
-        await failing.runtime.read(failing.work)
-    await until(lambda: not failing.runtime.reads.breaker.is_open)
-    assert [await failing.runtime.read(failing.work) for _ in range(3)] == ["done"] * 3
-    assert len(log_lines) == 2 and "works again" in log_lines[1]
+@pytest.mark.parametrize("doing", ["reading", "storing"])
+async def test_a_redis_that_works_again_is_used_again_and_one_line_says_so(
+    doing, redis_client, log_lines, metrics_seen, monkeypatch
+):
+    monkeypatch.setattr(guards, "ASK_AFTER_SECONDS", 0.001)
+    failing = Failing(redis_client)
+    runtime = failing.runtime
+    guard, run = {"reading": (runtime.reads, runtime.read), "storing": (runtime.writes, runtime.write)}[doing]
+    await failing.fail_often(run)
+    await until(lambda: not guard.breaker.is_open)  # Without any request.
+    assert [await run(failing.work) for _ in range(3)] == ["done"] * 3
+    assert len(log_lines) == 2 and f"works again for {doing}" in log_lines[1]
+    assert metrics_seen == {"read": False, "write": False}
 
 
 async def test_a_redis_that_refuses_writes_is_still_read_and_the_other_way_round(failing):

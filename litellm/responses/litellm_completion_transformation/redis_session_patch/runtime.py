@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -15,10 +16,11 @@ from .defects import count_with
 from .guard import Budget, Guard
 from .link import Link
 from .metrics import Metrics
+from .questions import ask_to_read, ask_to_store
 from .rare_log import RareLog
 from .results import StoreError
 from .settings import SettingError, Settings, read_settings
-from .store import SessionStore
+from .store import KEY_PREFIX, Call, SessionStore
 from .version import FORK_VERSION, litellm_release
 
 T = TypeVar("T")
@@ -54,17 +56,18 @@ class Runtime:
         self.places = places
         self._cipher = Cipher(settings.encryption_keys, required=settings.encryption_required)
         self._links: dict[asyncio.AbstractEventLoop, tuple[Link, SessionStore]] = {}
+        prefix = f"{namespace}:{KEY_PREFIX}" if namespace else KEY_PREFIX
         # Apart, because a full Redis refuses writes while it still serves what it has.
-        self.reads = self._guard("read", "reading", clock)
-        self.writes = self._guard("write", "storing", clock)
+        self.reads = self._guard("read", "reading", partial(ask_to_read, prefix=prefix))
+        self.writes = self._guard("write", "storing", partial(ask_to_store, prefix=prefix))
 
     async def read(self, operation: Operation[T]) -> T:
         """The result of ``operation``. Raises StoreUnavailable, at once while the breaker is open."""
-        return await self.reads.run(*self._link_and_store(), self.settings.timeout_seconds, operation)
+        return await self.reads.run(*self._link_and_store(), operation)
 
     async def write(self, operation: Operation[T]) -> T:
         """Raises StoreError."""
-        return await self.writes.run(*self._link_and_store(), self.settings.timeout_seconds, operation)
+        return await self.writes.run(*self._link_and_store(), operation)
 
     async def memory(self) -> dict[str, Any] | None:
         """What Redis says of its memory; ``None`` where it is away or must not be asked. Breakers are not told."""
@@ -90,20 +93,30 @@ class Runtime:
             )
         return self._links[loop]
 
-    def _guard(self, operation: str, doing: str, clock: Callable[[], float]) -> Guard:
+    def set_used(self, is_used: bool) -> None:
+        """``False``: another one has its place. Requests that began with it go on; no timer asks its Redis."""
+        for operation, guard in (("read", self.reads), ("write", self.writes)):
+            guard.is_used = is_used
+            self.metrics.set_breaker_open(operation, is_used and guard.breaker.is_open)
+
+    def _guard(self, operation: str, doing: str, question: Callable[[Call], Awaitable[None]]) -> Guard:
         def changed(is_open: bool, reason: str) -> None:
-            self.metrics.set_breaker_open(operation, is_open)
+            if guard.is_used:
+                self.metrics.set_breaker_open(operation, is_open)
             if is_open:
                 logger.warning("Redis fails at %s conversations (%s); going on without it.", doing, reason)
             else:
                 logger.warning("Redis works again for %s conversations.", doing)
 
         self.metrics.set_breaker_open(operation, False)
-        return Guard(
-            Breaker(clock, changed),
+        guard = Guard(
+            Breaker(changed),
+            self.settings.timeout_seconds,
+            question,
             lambda seconds: self.metrics.observe_redis(operation, seconds),
             lambda message: self.rare_log.warn("defect", message),
         )
+        return guard
 
 
 _NOT_LOOKED = object()
@@ -126,8 +139,9 @@ def current() -> Runtime | None:
 
 def use(runtime: Runtime | None) -> None:
     """Makes ``runtime`` the one that ``current`` gives, for an embedding application or a test."""
-    global _runtime, _is_fixed
-    _runtime, _is_fixed = runtime, True
+    global _is_fixed
+    _is_fixed = True
+    _take(runtime)
 
 
 def configured() -> tuple[Settings, Connection | None]:
@@ -136,8 +150,17 @@ def configured() -> tuple[Settings, Connection | None]:
     return settings, find_connection(settings.url, os.environ) if settings.enabled else None
 
 
+def _take(runtime: Runtime | None) -> None:
+    global _runtime
+    if _runtime is not None:
+        _runtime.set_used(False)
+    if runtime is not None:
+        runtime.set_used(True)
+    _runtime = runtime
+
+
 def _decide(cache: Any) -> None:
-    global _runtime, _seen_cache, _connection
+    global _seen_cache, _connection
     _seen_cache = cache
     try:
         settings, connection = configured()
@@ -154,7 +177,7 @@ def _decide(cache: Any) -> None:
         logger.warning("Redis session patch: the proxy has another cache now, Redis %s.", connection.describe())
     metrics = _runtime.metrics if _runtime is not None else None
     _connection = connection
-    _runtime = Runtime(
+    runtime = Runtime(
         settings,
         connection.open,
         address=connection.describe(),
@@ -162,5 +185,6 @@ def _decide(cache: Any) -> None:
         places=connection.places,
         metrics=metrics,
     )
-    _runtime.metrics.set_info(FORK_VERSION, litellm_release(), bool(settings.encryption_keys))
-    count_with(_runtime.metrics.count_defect)
+    _take(runtime)
+    runtime.metrics.set_info(FORK_VERSION, litellm_release(), bool(settings.encryption_keys))
+    count_with(runtime.metrics.count_defect)
