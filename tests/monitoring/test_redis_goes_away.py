@@ -47,7 +47,7 @@ def test_counters_breaker_and_alert_follow_redis_away_and_back(seen: Scene) -> N
     seen.wait_for(total("lookups", "found"), follow_ups)
 
     seen.redis.start()
-    seen.talk_until(BREAKER, 0)
+    seen.wait_for(BREAKER, 0)
     seen.wait_for_alert("SessionStoreBreakerOpen", firing=False)
     seen.talk()
     seen.wait_for(total("turns"), seen.turns)
