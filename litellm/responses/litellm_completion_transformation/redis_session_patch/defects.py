@@ -49,9 +49,10 @@ async def around(upstream: Callable[[], Awaitable[Any]], ours: Callable[..., Awa
     try:
         return await ours(*args, step)
     except Exception as error:
-        if step.error is not None:
-            raise step.error
-        report(error)
+        if step.error is None:
+            report(error)
+    if step.error is not None:
+        raise step.error
     return step.result if step.is_done else await upstream()
 
 
