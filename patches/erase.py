@@ -23,6 +23,7 @@ _NAMED = {
     "team": ("T", "a team's"),
     "key_hash": ("H", "a key's, by its SHA-256 as LiteLLM lists it"),
     "end_user": ("E", "an end user's"),
+    "organization": ("O", "an organization's"),
 }
 
 
@@ -52,9 +53,9 @@ async def _run_erase(options: argparse.Namespace, wanted: dict[str, str]) -> Ans
         runtime = SimpleNamespace(open_client=lambda: client, namespace=options.namespace or None)
         async for progress in erasing.erase(runtime, wanted, options.dry_run):
             tell(f"{progress.scanned} keys looked at")
-    did = "would be erased" if options.dry_run else "erased"
+    did = "would be erased" if progress.dry_run else "erased"
     result = f"{progress.conversations} conversations with {progress.responses} responses {did}"
-    body: dict[str, Any] = {"redis": title, "by": [*wanted], "dry_run": options.dry_run, **vars(progress)}
+    body: dict[str, Any] = {"redis": title, "by": [*wanted], **vars(progress)}
     return Answer(body, (f"redis     {title}", f"result    {result}"))
 
 

@@ -38,7 +38,9 @@ def erase(asker: Asker, **wanted: Any) -> dict[str, Any]:
     """The last line of the answer, as the administrator that the proxy's own key is."""
     reply = posted(asker, asker.client.key, wanted)
     assert reply.status_code == 200, reply.text
-    return json.loads(reply.text.splitlines()[-1])
+    lines = [json.loads(line) for line in reply.text.splitlines()]
+    assert {line["dry_run"] for line in lines} == {wanted.get("dry_run", False)}
+    return lines[-1]
 
 
 def erase_by_the_tool(asker: Asker, url: str, **wanted: Any) -> dict[str, Any]:
@@ -109,7 +111,39 @@ def test_nobody_but_an_administrator_erases(asker: Asker) -> None:
     assert posted(asker, bearer(key="k1", user="u"), {"user": "u"}).status_code == 403
 
 
-@pytest.mark.parametrize("asked", [{}, {"user": ""}, {"user": 1}, {"user": "a", "team": "b"}, {"everything": "yes"}])
+@pytest.mark.parametrize("asked", [{}, {"user": " "}, {"user": 1}, {"user": "a", "team": "b"}, {"everything": "yes"}])
 def test_a_request_that_names_nothing_or_two_things_is_refused(asker: Asker, asked: dict[str, Any]) -> None:
     reply = posted(asker, asker.client.key, asked)
     assert reply.status_code == 400 and "Expected one of user" in reply.text
+
+
+@pytest.mark.parametrize("dry_run", ["true", "yes", 1, 0, None, {}], ids=repr)
+def test_a_dry_run_that_is_no_boolean_is_refused_and_erases_nothing(asker: Asker, redis: Redis, dry_run: Any) -> None:
+    name, secret = marker(), marker()
+    asker.as_key(bearer(user=name)).ask(secret)
+    reply = posted(asker, asker.client.key, {"user": name, "dry_run": dry_run})
+    assert (reply.status_code, redis_holds(redis, secret)) == (400, True)
+    assert "dry_run: " in reply.text and "true or false" in reply.text
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", '{"user": "NAME", "dry_run": true, "dry_run": false}'),
+        ("application/json", '["user", "NAME"]'),
+        ("application/json", "null"),
+        ("application/json", ""),
+        ("application/json", "user=NAME"),
+        ("application/x-www-form-urlencoded", "user=NAME&dry_run=true"),
+        ("application/x-www-form-urlencoded", '{"user": "NAME"}'),
+        ("text/plain", '{"user": "NAME"}'),
+    ],
+)
+def test_a_body_that_is_no_object_or_says_a_thing_twice_is_refused_and_erases_nothing(
+    asker: Asker, redis: Redis, content_type: str, body: str
+) -> None:
+    name, secret = marker(), marker()
+    asker.as_key(bearer(user=name)).ask(secret)
+    headers = {"authorization": f"Bearer {asker.client.key}", "content-type": content_type}
+    reply = asker.client.http.post("/session_store/erase", content=body.replace("NAME", name), headers=headers)
+    assert (reply.status_code, redis_holds(redis, secret)) == (400, True), reply.text

@@ -11,35 +11,36 @@ from typing import Annotated, Any
 
 from . import runtime as runtimes
 from . import scripts
-from .owner import digest_of
+from .owner import PARTS, digest_of
 from .response_id import decrypted, inner_id
 from .runtime import Runtime, logger
 from .store import DELETED, KEY_PREFIX, conversation_keys
 
 PATH = "/session_store/erase"
 
-# In the order of ``Owner.tag``.
-_PARTS = ("user", "team", "key_hash", "end_user")
+_NAMES = (*PARTS, "response")
+_EXPECTED = f"Expected one of {', '.join(_NAMES)}, with a text; and, if wanted, dry_run, true or false; each once."
 _BATCH = 500
 
 
 @dataclass
 class Progress:
-    """How many keys were looked at, and how many conversations and responses are, or in a dry run would be, erased."""
+    """How many keys were looked at; how many conversations and responses are, or in a dry run would be, erased."""
 
+    dry_run: bool = False
     scanned: int = 0
     conversations: int = 0
     responses: int = 0
 
 
 async def erase(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> AsyncIterator[Progress]:
-    """``wanted``: one of ``user``, ``team``, ``key_hash``, ``end_user`` or ``response`` with its value.
+    """``wanted``: the value of one of ``user``, ``team``, ``key_hash``, ``end_user``, ``organization`` or ``response``.
 
     Gives the same Progress again and again, last when done. Raises what redis-py does.
     """
     client = runtime.open_client()
     prefix = f"{runtime.namespace}:{KEY_PREFIX}" if runtime.namespace else KEY_PREFIX
-    progress, found = Progress(), set[str]()
+    progress, found = Progress(dry_run), set[str]()
     try:
         if "response" in wanted:
             record = await client.get(f"{prefix}session:{inner_id(decrypted(wanted['response']))}")
@@ -99,9 +100,9 @@ async def _asked(
 def _is_owned(fields: Any, wanted: Mapping[str, str]) -> bool:
     """Whether a conversation of which ``fields`` are stored has a turn of the wanted owner."""
     ((part, value),) = wanted.items()
-    place, digest = _PARTS.index(part), digest_of(value)
+    place, digest = PARTS.index(part), digest_of(value)
     tags = [field[1:].decode().split(".") for field in fields if field[:1] == b"o"] if isinstance(fields, list) else []
-    return any(len(tag) == len(_PARTS) and tag[place] == digest for tag in tags)
+    return any(tag[place : place + 1] == [digest] for tag in tags)  # older tags have fewer parts
 
 
 def _conversation_of(value: Any) -> str | None:
@@ -113,29 +114,56 @@ def _conversation_of(value: Any) -> str | None:
 
 def add_erase_route(app: Any) -> None:
     """Adds the route; its answer is a line of JSON for each step, the last one with ``"done": true``."""
-    from fastapi import Body, Depends, HTTPException
+    from fastapi import Depends, HTTPException, Request
     from litellm.proxy._types import LitellmUserRoles
     from litellm.proxy.auth.user_api_key_auth import user_api_key_auth
     from starlette.responses import StreamingResponse
 
+    async def read_asked(request: Request) -> tuple[dict[str, str], bool]:
+        try:
+            return asked_for(request.headers.get("content-type", ""), await request.body())
+        except ValueError as error:
+            raise HTTPException(400, detail=str(error)) from None
+
     async def erase_session_store(
-        caller: Annotated[Any, Depends(user_api_key_auth)], asked: Annotated[dict[str, Any], Body()]
+        asked: Annotated[Any, Depends(read_asked)],  # first: LiteLLM's authentication fails at a body that is no object
+        caller: Annotated[Any, Depends(user_api_key_auth)],
     ) -> Any:
         if caller.user_role != LitellmUserRoles.PROXY_ADMIN:
             raise HTTPException(403, detail="Only a proxy administrator may erase.")
         runtime = runtimes.current()
         if runtime is None:
             raise HTTPException(409, detail="The session store is not active here, so there is nothing to erase.")
-        wanted = {name: value for name, value in asked.items() if name != "dry_run"}
-        if len(wanted) != 1 or not wanted.keys() <= {*_PARTS, "response"} or not all(map(_is_text, wanted.values())):
-            raise HTTPException(400, detail=f"Expected one of {', '.join((*_PARTS, 'response'))}, with a text.")
-        return StreamingResponse(_lines(runtime, wanted, asked.get("dry_run") is True), media_type="application/jsonl")
+        return StreamingResponse(_lines(runtime, *asked), media_type="application/jsonl")
 
     app.add_api_route(PATH, erase_session_store, methods=["POST"], tags=["session store"])
 
 
+def asked_for(content_type: str, body: bytes) -> tuple[dict[str, str], bool]:
+    """What a request's body wants erased, and whether only in a dry run. Raises ValueError, which says what is wrong.
+
+    Nothing is guessed, as a dry run that is not understood would erase.
+    """
+    try:
+        pairs = json.loads(body, object_pairs_hook=tuple) if "json" in content_type else None
+    except (ValueError, RecursionError):
+        pairs = None
+    if not isinstance(pairs, tuple):
+        raise ValueError(f"The body is no JSON object with content type application/json. {_EXPECTED}")
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        is_text = isinstance(value, str) and value.strip() != ""
+        if name in fields or not (isinstance(value, bool) if name == "dry_run" else name in _NAMES and is_text):
+            raise ValueError(f"{name}: not as it must be. {_EXPECTED}")
+        fields[name] = value
+    dry_run = fields.pop("dry_run", False)
+    if len(fields) != 1:
+        raise ValueError(_EXPECTED)
+    return fields, dry_run
+
+
 async def _lines(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> AsyncIterator[str]:
-    progress = Progress()
+    progress = Progress(dry_run)
     try:
         async for progress in erase(runtime, wanted, dry_run):
             yield json.dumps(vars(progress)) + "\n"
@@ -144,7 +172,3 @@ async def _lines(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> 
         yield json.dumps({**vars(progress), "error": type(error).__name__}) + "\n"
         return
     yield json.dumps({**vars(progress), "done": True}) + "\n"
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 _DIGEST_BYTES = 8
 
+# What an owner is known by, in the order of ``Owner.tag``.
+PARTS = ("user", "team", "key_hash", "end_user", "organization")
+
 
 @dataclass(frozen=True)
 class Owner:
