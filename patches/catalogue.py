@@ -28,6 +28,7 @@ _NAMES = {
     "remember_request": "around the handler: what the client sent is known until its answer is stored",
     "remember_client_request": "around the outer handler, from 1.109: the same, before upstream changes the input",
     "get_session_from_redis": "around the lookup of a conversation: Redis first, then upstream's",
+    "note_rows": "around the reading of spend logs, from 1.75.2 until 1.109: who took part in a conversation",
     "get_stored_turns_from_redis": "around the lookup of turns, from 1.109: the same",
     "get_request_from_redis": "around the session step, until 1.75.2: the same",
     "with_one_trace_id": "around the handler, until 1.75.2: a follow-up must not fail because it has two trace ids",
@@ -97,6 +98,13 @@ _CORE: tuple[Patch, ...] = (
                 DecoratorOn(at.HISTORY),
                 "read Redis before the database",
                 helper=f"{at.BRIDGE}:get_session_from_redis",  # transformation.py imports this file
+                when=at.FROM_1_75_2_UNTIL_1_109,
+            ),
+            Edit(
+                at.SESSION,
+                DecoratorOn(at.SPEND_LOGS),
+                "an erasure must find everybody whose words the database gave",
+                helper=f"{at.BRIDGE}:note_rows",
                 when=at.FROM_1_75_2_UNTIL_1_109,
             ),
             Edit(

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from lab.client import ResponsesClient
+from lab.database.additions import add_what_is_missing
 from lab.database.postgres import Databases
 from lab.database.proxy_env import with_database
 from lab.provider import Provider
@@ -55,8 +56,10 @@ def stream(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def shared_url(databases: Databases) -> Iterator[str]:
+def shared_url(databases: Databases, pristine_tree: Path) -> Iterator[str]:
+    """With the release's own tables, where the migrations that are installed are an older one's."""
     with databases.fresh() as url:
+        add_what_is_missing(url, pristine_tree / "litellm" / "proxy" / "schema.prisma")
         yield url
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -18,8 +18,9 @@ from lab.asking import Asker, asking
 from lab.custom_auth import bearer
 from lab.provider import Provider
 from lab.proxy import Proxy
+from lab.recording import Recorded
 from lab.redis_server import GivenRedis, RedisServer
-from lab.stored import SESSIONS
+from lab.stored import SESSIONS, TURNS, turns_of
 from lab.trees import ROOT
 
 from .checks import check_remembers, marker, redis_holds
@@ -147,3 +148,41 @@ def test_a_body_that_is_no_object_or_says_a_thing_twice_is_refused_and_erases_no
     headers = {"authorization": f"Bearer {asker.client.key}", "content-type": content_type}
     reply = asker.client.http.post("/session_store/erase", content=body.replace("NAME", name), headers=headers)
     assert (reply.status_code, redis_holds(redis, secret)) == (400, True), reply.text
+
+
+def meanwhile(provider: Provider, *happen: Callable[[], Any]) -> None:
+    """While the model answers the next request."""
+    left = list(happen)
+
+    def respond(_: Recorded) -> None:
+        while left:
+            left.pop(0)()
+
+    provider.responder = respond
+
+
+def lose(redis: Redis, secret: str) -> None:
+    """The conversation, as by an eviction."""
+    for key in list(redis.scan_iter(TURNS)):
+        if any(secret.encode() in text for text in turns_of(redis, key).values()):
+            redis.delete(*(key.removesuffix(b"turns") + name for name in (b"turns", b"tree", b"lives")))
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("part", ["end_user", "key_hash"])
+def test_a_conversation_that_redis_lost_is_erased_for_whoever_took_part(
+    asker: Asker, provider: Provider, redis: Redis, part: str, stream: bool
+) -> None:
+    """It is stored anew by another one of the team, with all that was said."""
+    name, key, secret = marker(), marker(), marker()
+    of_both = {"user": f"both {name}", "team": "red"}
+    hers = asker.with_manner(stream=stream).as_key(bearer(key=key, end_user=name, **of_both))
+    his = hers.as_key(bearer(key="k2", end_user="somebody else", **of_both))
+    first = hers.ask(secret)
+    meanwhile(provider, lambda: lose(redis, secret))
+    second = his.ask("And?", first)
+    assert second.said[0] == secret and redis_holds(redis, secret)
+    check_remembers(his, second, [*second.said])
+    value = {"end_user": name, "key_hash": hashlib.sha256(f"sk-{key}".encode()).hexdigest()}[part]
+    assert erase(asker, **{part: value})["conversations"] == 1
+    assert not redis_holds(redis, secret)

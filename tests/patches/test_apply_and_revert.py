@@ -60,6 +60,7 @@ def test_every_call_site_gets_its_lines_in_the_right_place(tmp_path: Path) -> No
     assert "    @_patch_store_stream_in_redis\n    # <<< PATCH" in (tmp_path / STREAMING).read_text()
     session = (tmp_path / SESSION).read_text()
     assert session.index("@staticmethod") < session.index("@_patch_get_session_from_redis") < session.index("async def")
+    assert "    @_patch_note_rows\n    # <<< PATCH redis-session-lookup\n    async def get_all_spend_logs" in session
     transformation = (tmp_path / TRANSFORMATION).read_text()
     assert '"""\n        # >>> PATCH redis-session-helpers: ' in transformation
     assert "        if _patch_history_is_whole():\n            return list(messages)\n" in transformation

@@ -61,6 +61,10 @@ class ResponsesSessionHandler:
         previous_response_id: str,
     ):
         return json.loads("[]")
+
+    @staticmethod
+    async def get_all_spend_logs_for_previous_response_id(previous_response_id):
+        return []
 """,
     HANDLER: """from litellm.responses.litellm_completion_transformation.transformation import (
     LiteLLMCompletionResponsesConfig,

@@ -33,15 +33,18 @@ IMAGE = [
 ]
 
 
-@given(request=TEXT | st.lists(ITEMS, max_size=3), instructions=NAMES, answer=st.lists(MESSAGES, max_size=3))
-@example(request=IMAGE, instructions="\x00", answer=[{"role": "assistant", "content": None}])
-@example(request="\ud83d", instructions="\udc00", answer=[{"role": "user", "content": "\ud83d\udc00"}])
-@example(request="مرحبا שלום こんにちは 안녕 ไทย हिन्दी 𝔘𝔫𝔦 🇺🇳", instructions="", answer=[])
-def test_turns_come_back_exactly(request, instructions, answer):
-    turn = Turn(request, tuple(answer), instructions, "claude", "session")
+TAGS = st.lists(st.text("abc-_.", min_size=1, max_size=60), max_size=3).map(tuple)
+
+
+@given(request=TEXT | st.lists(ITEMS, max_size=3), instructions=NAMES, answer=st.lists(MESSAGES, max_size=3), by=TAGS)
+@example(request=IMAGE, instructions="\x00", answer=[{"role": "assistant", "content": None}], by=())
+@example(request="\ud83d", instructions="\udc00", answer=[{"role": "user", "content": "\ud83d\udc00"}], by=("..k",))
+@example(request="مرحبا שלום こんにちは 안녕 ไทย हिन्दी 𝔘𝔫𝔦 🇺🇳", instructions="", answer=[], by=())
+def test_turns_come_back_exactly(request, instructions, answer, by):
+    turn = Turn(request, tuple(answer), instructions, "claude", "session", by=by)
     again = conv.encode_turn(turn, turn)
     assert conv.decode_turns(conv.encode_turn(turn, None) + again) == (turn, turn)
-    early = Turn(conv.take_down(request), tuple(answer), instructions, "claude", "session")
+    early = Turn(conv.take_down(request), tuple(answer), instructions, "claude", "session", by=by)
     assert conv.encode_turn(early, turn) == again
 
 

@@ -52,6 +52,9 @@ def test_a_turn_is_written_as_it_was():
     )
     assert conv.encode_turn(TURNS[1], TURNS[0]).endswith(b'"maker":"claude","session":"trace","instructions":true},')
     assert conv.encode_turn(Turn("a"), None) == b'{"v":2,"input":"a","answer":[]},'
+    hers = Turn("a", by=("A.r.k.", "B.r.k.e.o"))
+    assert conv.encode_turn(hers, None) == b'{"v":2,"input":"a","answer":[],"by":["A.r.k.","B.r.k.e.o"]},'
+    assert conv.encode_turn(hers, hers) == b'{"v":2,"input":"a","answer":[],"by":true},'
 
 
 async def test_a_conversation_knows_everybody_who_took_part_in_it(redis_client, store):

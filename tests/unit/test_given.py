@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,9 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.giv
     turns_of_session,
 )
 from litellm.responses.litellm_completion_transformation.redis_session_patch.history import history_messages
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import digest_of
+
+from .support.stores import ALICE
 
 USER, SYSTEM = {"role": "user", "content": "hello"}, {"role": "system", "content": "be kind"}
 CALLS = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
@@ -116,6 +120,19 @@ def test_a_row_with_a_response_of_items_is_a_turn_of_items(asked):
 def test_a_row_with_a_response_without_items_is_what_was_asked():
     (turn,) = turns_of_rows([row_of(object="response", output=None)], [{"input": "hello"}], "groq")
     assert turn.input == [USER]
+
+
+WRITTEN = {"user": "alice", "team_id": "red", "api_key": "k1", "end_user": ""}
+
+
+def test_rows_say_whose_they_are_as_the_proxy_does():
+    """LiteLLM writes "" for what it does not know, and so does a release whose rows have fewer columns."""
+    rows = [{**row_of(**ANSWER), **WRITTEN}, {**row_of(**ANSWER), **WRITTEN, "end_user": "customer"}, row_of(**ANSWER)]
+    customer = replace(ALICE, end_user=digest_of("customer")).tag
+    turns = turns_of_rows(rows, [{"input": "a"}] * 3, "groq")
+    assert [turn.by for turn in turns] == [(ALICE.tag,), (customer,), ()]
+    (turn,) = turns_of_session({"messages": [USER]}, "groq", rows)
+    assert set(turn.by) == {ALICE.tag, customer}
 
 
 def test_rows_and_requests_belong_together():

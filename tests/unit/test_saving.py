@@ -31,7 +31,7 @@ async def test_the_whole_turn_is_stored_under_the_id_that_the_client_gets(store,
     request = request_of([{"role": "user", "content": "hello"}], params={"instructions": "be kind"})
     assert await store_answer(runtime, request, "x", answer_of("Hi.")) == "x"
     answer = ({"role": "assistant", "content": "Hi."},)
-    expected = Turn([{"role": "user", "content": "hello"}], answer, "be kind", "groq", "trace")
+    expected = Turn([{"role": "user", "content": "hello"}], answer, "be kind", "groq", "trace", by=(ALICE.tag,))
     assert (await chain_of(store, "x")).turns == (expected,)
     assert (await load(store, "x", BOB)).value == "denied"
     assert counted(runtime) == {"turns stored": 1}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch import conversation as conv
 from litellm.responses.litellm_completion_transformation.redis_session_patch.results import Miss, NotStored
 
 from .support.clients import RoundTrips
-from .support.stores import Moved, chain_of, follow, inputs_of, load, noise_of, say, store_on, talk, turn_of
+from .support.stores import ALICE, Moved, chain_of, follow, inputs_of, load, noise_of, say, store_on, talk, turn_of
 
 
 async def test_a_chain_at_its_limit_is_not_continued_and_stays_readable(redis_client):
@@ -27,8 +29,12 @@ async def test_the_limit_counts_the_chain_and_not_its_siblings(redis_client):
         assert await inputs_of(store, await follow(store, first, text)) == ["a", text]
 
 
+def size_of(text: str) -> int:
+    return len(conv.encode_turn(replace(turn_of(text), by=(ALICE.tag,)), None))
+
+
 async def test_a_turn_over_its_limit_is_not_stored_at_all(redis_client):
-    size = len(conv.encode_turn(turn_of("x" * 100), None))
+    size = size_of("x" * 100)
     trips = RoundTrips(redis_client)
     store = store_on(trips, max_turn_bytes=size - 1)
     with pytest.raises(NotStored, match=rf"{size} bytes.*REDIS_SESSION_PATCH_MAX_TURN_BYTES={size - 1}") as caught:
@@ -38,7 +44,7 @@ async def test_a_turn_over_its_limit_is_not_stored_at_all(redis_client):
 
 
 async def test_a_turn_exactly_at_its_limit_is_stored(redis_client):
-    store = store_on(redis_client, max_turn_bytes=len(conv.encode_turn(turn_of("x" * 100), None)))
+    store = store_on(redis_client, max_turn_bytes=size_of("x" * 100))
     assert await inputs_of(store, await say(store, "x" * 100)) == ["x" * 100]
 
 

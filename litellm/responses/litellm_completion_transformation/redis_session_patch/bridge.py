@@ -41,6 +41,7 @@ __all__ = [
     "is_cached_as_chat",
     "leave_history_to_redis",
     "note_provider_reply",
+    "note_rows",
     "refused_over_websocket",
     "remember_client_request",
     "remember_request",
@@ -154,6 +155,19 @@ def _looks_up_first(read: AsyncFunction, lookup: AsyncFunction) -> AsyncFunction
     return look_up
 
 
+def note_rows(lookup: AsyncFunction) -> AsyncFunction:
+    """Decorates upstream's reading of a conversation's spend logs: they say who took part in it."""
+
+    @functools.wraps(lookup)
+    async def look_up(*args: Any, **options: Any) -> Any:
+        rows = await lookup(*args, **options)
+        if (request := CURRENT.get()) is not None:
+            request.rows = rows
+        return rows
+
+    return look_up
+
+
 def get_request_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
     """Decorates the session step of releases before 1.75.2, which have no lookup of their own to decorate.
 
@@ -167,6 +181,7 @@ def get_request_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
             return await handle_session(*args, **options)
 
         async def with_redis(ask_upstream: Callable[[], Awaitable[Any]]) -> Any:
+            _watch_enterprise(handle_session.__globals__.get("_ENTERPRISE_ResponsesSessionHandler"))
             given = {**dict(zip(_SESSION_STEP, args, strict=False)), **options}
             response_id, completion = (given[name] for name in _SESSION_STEP)
             return await _session_step(*running, response_id, completion, ask_upstream)
@@ -205,6 +220,14 @@ async def _session_step(
         completion["messages"] = session["messages"] + completion["messages"]
         completion["litellm_trace_id"] = session["litellm_session_id"]
     return completion
+
+
+def _watch_enterprise(handler: Any) -> None:
+    """The reading of rows is in another package there, which has no marked lines."""
+    name = "get_all_spend_logs_for_previous_response_id"
+    lookup = getattr(handler, name, None)
+    if lookup is not None and not hasattr(lookup, "__wrapped__"):
+        setattr(handler, name, staticmethod(note_rows(lookup)))
 
 
 def remember_client_request(handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -41,7 +41,7 @@ class Turn:
     ``input``: the client's input, a string or Responses items, as sent. ``answer``: chat messages, one a choice.
     ``maker``: whose model answered. ``session_id``: under which upstream logs the conversation. A history that was
     given by the database is kept as such turns too. ``reply``: the response as its client got it, by field, without its
-    id; ``None``: never was one, or of another form.
+    id; ``None``: never was one, or of another form. ``by``: who took part in it, as owner tags; none: nobody knows.
     """
 
     input: Any
@@ -50,6 +50,7 @@ class Turn:
     maker: str | None = None
     session_id: str | None = None
     reply: dict[str, Any] | None = None
+    by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,9 @@ def take_down(client_input: Any) -> JsonText:
 def encode_turn(turn: Turn, before: Turn | None) -> bytes:
     """The turn's part of its conversation's text: a JSON object and a comma. NUL and lone surrogates survive.
 
-    Instructions that are those of the turn ``before`` are ``true``; of a reply, what ``replies`` makes of it. An input
-    of no known shape that upstream took all the same is ``odd``, so that a reader does the same. Raises TypeError or
-    ValueError for what JSON lacks, and for an answer that could not be read again.
+    Instructions and owners that are those of the turn ``before`` are ``true``; of a reply, what ``replies`` makes of
+    it. An input of no known shape that upstream took all the same is ``odd``, so that a reader does the same. Raises
+    TypeError or ValueError for what JSON lacks, and for an answer that could not be read again.
     """
     client_input = turn.input if isinstance(turn.input, JsonText) else take_down(turn.input)
     _check(all(map(is_message, turn.answer)), "an answer")
@@ -114,6 +115,7 @@ def encode_turn(turn: Turn, before: Turn | None) -> bytes:
     if turn.reply is not None:
         rest |= shorten(turn.reply, _reply_of(before), _texts_of(vars(turn)))
     rest["odd"] = True if client_input.is_odd else None
+    rest["by"] = (True if before is not None and turn.by == before.by else turn.by) if turn.by else None
     said = {name: value for name, value in rest.items() if value is not None}
     return f'{{"v":{FORMAT},"input":{client_input.text},{dump_json(said)[1:]},'.encode("utf-8", "surrogatepass")
 
@@ -132,7 +134,9 @@ def decode_turns(text: bytes) -> tuple[Turn, ...]:
         instructions, maker, session = (fields.get(name) for name in ("instructions", "maker", "session"))
         _check_texts(instructions, maker, session)
         reply = _reply_in(fields, turns[-1] if turns else None)
-        turns.append(Turn(fields.get("input"), tuple(answer), instructions, maker, session, reply))
+        by = turns[-1].by if fields.get("by") is True and turns else fields.get("by", ())
+        _check(isinstance(by, list | tuple) and all(map(_is_tag, by)), "an owner")
+        turns.append(Turn(fields.get("input"), tuple(answer), instructions, maker, session, reply, tuple(by)))
     return tuple(turns)
 
 
@@ -227,6 +231,10 @@ _JSON = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 def _is_token(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[\w-]{1,32}", value, re.ASCII) is not None
+
+
+def _is_tag(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[\w.-]{1,200}", value, re.ASCII) is not None
 
 
 def _check_texts(*texts: Any) -> None:

@@ -39,7 +39,7 @@ async def read_session(runtime: Runtime, request: Request, response_id: str, ask
         serve=lambda history: _session(request, history),
         ask_upstream=ask_upstream,
         nothing={"messages": [], "litellm_session_id": None},
-        turns_of=lambda session: turns_of_session(session, request.maker),
+        turns_of=lambda session: turns_of_session(session, request.maker, request.rows),
     )
 
 

@@ -1,6 +1,6 @@
 """What the patch knows of one bridged request, from its start to the end of its answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
@@ -46,7 +46,7 @@ class Request:
     of its own. ``is_whole``: ``False`` where the lookup failed, so that nobody knows the history. ``outgoing``: the
     reply to the client. ``followed_id``: the previous response's id as the client sent
     it, where only the connection knows it. ``provider_stream``: aiohttp's side of the provider's answer, where upstream
-    hides that it broke off.
+    hides that it broke off. ``rows``: of the spend logs, which upstream read for the history.
     """
 
     owner: Owner
@@ -63,6 +63,7 @@ class Request:
     outgoing: Outgoing | None = None
     followed_id: str | None = None
     provider_stream: Any = None
+    rows: Sequence[Mapping[str, Any]] = ()
 
     def may_continue(self, owner: Owner) -> bool:
         return may_continue(self.owner, owner)

@@ -60,19 +60,19 @@ local function renew(turn, seconds)
 end
 """
 
-# Adds turns, each after the one before. KEYS: turns, tree, lives. ARGV: seconds to live, owner tag, the turn to
-# follow (0: none), then pairs of turn and sealed bytes. Gives 1; 0 when the turn to follow is not there (any more);
-# -1 when somebody ended it on purpose, so that it must not come back with what is still under way.
+# Adds turns, each after the one before. KEYS: turns, tree, lives. ARGV: seconds to live, the turn to follow (0: none),
+# how many owner tags, the tags, then pairs of turn and sealed bytes. Gives 1; 0 when the turn to follow is not there
+# (any more); -1 when somebody ended it on purpose, so that it must not come back with what is still under way.
 APPEND = Script(
     f"""
 {_LIBRARY}
-local before = ARGV[3]
+local before, first = ARGV[2], 4 + ARGV[3]
 if redis.call('HEXISTS', turns, 'x') == 1 or redis.call('HEXISTS', turns, 'x' .. before) == 1 then return -1 end
 if before ~= '0' and not (redis.call('ZSCORE', tree, before) and redis.call('HEXISTS', turns, before) == 1) then
   return 0
 end
-redis.call('HSET', turns, 'o' .. ARGV[2], '')
-for i = 4, #ARGV, 2 do
+for i = 4, first - 1 do redis.call('HSET', turns, 'o' .. ARGV[i], '') end
+for i = first, #ARGV, 2 do
   redis.call('HSET', turns, ARGV[i], ARGV[i + 1])
   redis.call('ZADD', tree, before, ARGV[i])
   before = ARGV[i]

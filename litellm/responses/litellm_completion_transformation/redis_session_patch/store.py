@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -219,6 +219,7 @@ class SessionStore:
 
     async def _append(self, turn: Turn, chain: Chain, owner: Owner, budget: Budget, place: _Place) -> Record:
         """The turn's record, which is in its place if that is free."""
+        turn, before = replace(turn, by=(owner.tag,)), list(chain.turns)
         if chain.record is not None:
             known = replace(chain.record, owner=owner)
             if record := await self._append_to(known, [turn], chain.turns[-1], chain.tail, budget, place):
@@ -226,7 +227,9 @@ class SessionStore:
         # A first turn, or one whose turns before it are not in Redis (any more): written with them.
         started = chain.record.started if chain.record is not None else int(self._clock())
         blank = Record(conv.new_conversation(), conv.NO_TURN, 0, 0, 0, 0, started, owner)
-        record = await self._append_to(blank, [*chain.turns, turn], None, b"", budget, place)
+        if chain.record is not None:  # Turns from before they said whose they are belong to the record's owner.
+            before = [each if each.by else replace(each, by=(chain.record.owner.tag,)) for each in before]
+        record = await self._append_to(blank, [*before, turn], None, b"", budget, place)
         if record is None:
             raise AssertionError("A new conversation has nothing to follow.")
         return record
@@ -236,7 +239,7 @@ class SessionStore:
     ) -> Record | None:
         """The record of the last one of ``turns``; ``None`` when the turn that they follow has gone."""
         keys = self._conversation_keys(record.conversation)
-        arguments: list[Any] = [record.turn]
+        follows, arguments = record.turn, list[Any]()
         for turn in turns:
             data = self._encode(turn, before)
             piece = await _off_the_loop(len(data), pack, data, tail)
@@ -257,8 +260,8 @@ class SessionStore:
         life = self._life(record.started)
         if life < 1:
             raise NotStored("The conversation has reached its longest life (REDIS_SESSION_PATCH_MAX_AGE).")
-        leading = (life + GRACE_SECONDS, record.owner.tag)
-        append = (scripts.APPEND, keys, *leading, *arguments)
+        tags = _tags_of(turns)
+        append = (scripts.APPEND, keys, life + GRACE_SECONDS, follows, len(tags), *tags, *arguments)
         done = await self._call(partial(_append_and_commit, append, self._commit(record, place), place))
         if done < 0:
             raise NotStored("The response that it follows was deleted meanwhile.")
@@ -315,6 +318,10 @@ class SessionStore:
 
     def _conversation_keys(self, conversation: str) -> tuple[str, str, str]:
         return conversation_keys(self._prefix, conversation)
+
+
+def _tags_of(turns: Iterable[Turn]) -> Collection[str]:
+    return {tag for turn in turns for tag in turn.by}
 
 
 def conversation_keys(prefix: str, conversation: str) -> tuple[str, str, str]:
