@@ -47,16 +47,26 @@ def run_erase(options: argparse.Namespace) -> Answer:
 
 async def _run_erase(options: argparse.Namespace, wanted: dict[str, str]) -> Answer:
     erasing = fork_module("erasing")
+    settings = _settings()
     _log_with_time(erasing.logger)
     async with open_redis(options.url) as (title, client):
         tell = telling("erase")
-        runtime = SimpleNamespace(open_client=lambda: client, namespace=options.namespace or None)
+        runtime = SimpleNamespace(open_client=lambda: client, namespace=options.namespace or None, settings=settings)
         async for progress in erasing.erase(runtime, wanted, options.dry_run):
             tell(f"{progress.scanned} keys looked at")
     did = "would be erased" if progress.dry_run else "erased"
     result = f"{progress.conversations} conversations with {progress.responses} responses {did}"
     body: dict[str, Any] = {"redis": title, "by": [*wanted], **vars(progress)}
     return Answer(body, (f"redis     {title}", f"result    {result}"))
+
+
+def _settings() -> Any:
+    """The proxy's, where this runs in its environment: marks of what was erased live as long as its conversations."""
+    module = fork_module("settings")
+    try:
+        return module.read_settings(os.environ)
+    except module.SettingError as error:
+        raise PatchError(str(error), "give the value that the proxy has") from None
 
 
 def _make_ids_readable() -> None:

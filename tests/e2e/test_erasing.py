@@ -186,3 +186,21 @@ def test_a_conversation_that_redis_lost_is_erased_for_whoever_took_part(
     value = {"end_user": name, "key_hash": hashlib.sha256(f"sk-{key}".encode()).hexdigest()}[part]
     assert erase(asker, **{part: value})["conversations"] == 1
     assert not redis_holds(redis, secret)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_conversation_that_redis_lost_does_not_come_back_after_its_erasure(
+    asker: Asker, provider: Provider, redis: Redis, stream: bool
+) -> None:
+    name, secret = marker(), marker()
+    of_both = {"user": f"both {name}", "team": "red"}
+    hers = asker.with_manner(stream=stream).as_key(bearer(key="k1", end_user=name, **of_both))
+    his = hers.as_key(bearer(key="k2", end_user="somebody else", **of_both))
+    first = hers.ask(secret)
+    meanwhile(provider, lambda: lose(redis, secret), lambda: erase(asker, end_user=name))
+    second = his.ask("And?", first)
+    assert (second.status, second.said[0]) == (200, secret)
+    assert not redis_holds(redis, secret)
+    assert his.ask("Again?", second).said == ["Again?"]
+    his_new = his.ask("Something new.")
+    check_remembers(his, his_new, ["Something new."])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis, RedisCluster
 
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import digest_of
 from litellm.responses.litellm_completion_transformation.redis_session_patch.store import SessionStore
 from tests.patches.test_purge import Server, cluster, server
 from tests.unit.support.stores import BOB, follow, say, store_on, talk
@@ -68,7 +69,19 @@ def test_what_a_user_took_part_in_goes_and_all_else_stays(server: Server) -> Non
         assert len(client.keys("litellm_patch:session:*")) == 1 and client.exists("other")
     again = json.loads(run("--url", server.url(), "--user", "alice", "--json").stdout)
     assert (again["conversations"], again["responses"], again["exit_code"]) == (0, 0, 0)
-    assert (again["by"], "alice" in json.dumps(again)) == (["user"], False)
+    assert (again["by"], again["dry_run"], "alice" in json.dumps(again)) == (["user"], False, False)
+
+
+def test_by_an_organization_and_with_the_proxy_s_time_to_live(server: Server) -> None:
+    """Marks of what was erased live as long as what they guard."""
+    organization = digest_of("acme")
+    with server.client() as client:
+        client.hset("litellm_patch:{a}:turns", mapping={f"o..k..{organization}": "", "1": "P"})
+    done = run("--url", server.url(), "--organization", "acme", REDIS_SESSION_PATCH_TTL="200000")
+    assert done.stdout.endswith("result    1 conversations with 0 responses erased\n")
+    with server.client() as client:
+        marks = client.keys("*")
+        assert len(marks) == 2 and all(client.ttl(mark) > 199_000 for mark in marks)
 
 
 def test_a_namespace_is_another_house(server: Server) -> None:
@@ -100,6 +113,12 @@ def test_every_node_of_a_cluster_is_looked_at(cluster: list[int]) -> None:
 def test_a_mistake_is_one_clear_line(arguments: tuple[str, ...], exit_code: int, said: str) -> None:
     done = run(*arguments)
     assert (done.returncode, said in done.stderr.splitlines()[0], done.stdout) == (exit_code, True, "")
+
+
+def test_a_setting_that_the_proxy_would_refuse_is_one_clear_line() -> None:
+    done = run("--user", "a", "--url", "redis://127.0.0.1:1", REDIS_SESSION_PATCH_TTL="0")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: REDIS_SESSION_PATCH_TTL='0': expected a whole number of at least 1.")
 
 
 def test_without_litellm_a_response_cannot_be_named() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.req
 from litellm.responses.litellm_completion_transformation.redis_session_patch.saving import store_answer
 
 from .support.bridge import answer_of, counted, request_of, runtime_on, wrapped
-from .support.clients import RoundTrips, no_redis
+from .support.clients import Interposed, RoundTrips, no_redis
 from .support.lookups import FROM_DATABASE, MEMORY, NOTHING, Upstream, contents, stored
 from .support.stores import ALICE, BOB, chain_of, inputs_of, say, store_on
 
@@ -50,6 +51,23 @@ async def test_what_a_client_sent_as_items_is_served_as_upstream_would_have_sent
     roles = [message["role"] for message in session["messages"]]
     assert roles == ["user", "assistant", "tool", "assistant"]
     assert session["messages"][1]["tool_calls"] == [CALL] and session.get("instructions", "be kind") == "be kind"
+
+
+@pytest.mark.parametrize("source", [Source.REDIS, Source.DATABASE, Source.CONNECTION])
+async def test_a_history_is_as_old_as_the_question_for_it(redis_client, source):
+    """Who was erased while it was on its way is in it. What a connection remembers may be as old as the connection."""
+    asked: list[float] = []
+
+    async def note(name: str) -> None:
+        asked.append(time.monotonic())
+
+    previous = await stored(redis_client, "a") if source is Source.REDIS else "unknown"
+    request = request_of("b", connection_turns=MEMORY if source is Source.CONNECTION else ())
+    runtime = runtime_on(Interposed(redis_client, before=note))
+    await read_session(runtime, request, previous, Upstream(FROM_DATABASE))
+    assert request.history.source is source
+    before = asked[0] - 60 if source is Source.CONNECTION else asked[0]
+    assert request.history.chain.asked_at <= before
 
 
 @pytest.mark.parametrize("source", ["redis", "database", "none"])

@@ -116,7 +116,7 @@ async def test_ending_a_response_takes_out_what_only_it_needed(redis_client, sto
     conversation = await conversation_of(redis_client, ids[-1])
 
     async def end(turn: str) -> None:
-        await redis_client.eval(scripts.END, 3, *conversation.keys, turn)
+        await redis_client.eval(scripts.END, 3, *conversation.keys, turn, TTL_SECONDS)
 
     await end(conversation.path[1])  # A turn follows it.
     assert await inputs_of(store, ids[-1]) == list("abc")
@@ -130,7 +130,7 @@ async def test_what_is_still_under_way_does_not_bring_a_deleted_response_back(re
     last = (await talk(store, "ab"))[-1]
     chain, conversation = await chain_of(store, last), await conversation_of(redis_client, last)
     script, turns = (scripts.END, conversation.path[1:]) if how == "ended" else (scripts.ERASE, ())
-    await redis_client.eval(script, 3, *conversation.keys, *turns)
+    await redis_client.eval(script, 3, *conversation.keys, *turns, TTL_SECONDS)
     with pytest.raises(NotStored, match="deleted meanwhile"):
         await say(store, "c", chain, as_id="c")
     assert not await store.is_taken("c")
@@ -139,7 +139,7 @@ async def test_what_is_still_under_way_does_not_bring_a_deleted_response_back(re
 
 async def test_ending_the_last_response_leaves_no_turn_and_a_note_that_goes_by_itself(redis_client, store):
     conversation = await conversation_of(redis_client, await say(store, "a"))
-    await redis_client.eval(scripts.END, 3, *conversation.keys, conversation.path[0])
+    await redis_client.eval(scripts.END, 3, *conversation.keys, conversation.path[0], TTL_SECONDS)
     assert await redis_client.exists(*conversation.keys) == 1
     assert await redis_client.hkeys(conversation.turns) == [b"x" + conversation.path[0].encode()]
     assert await redis_client.ttl(conversation.turns) > 0

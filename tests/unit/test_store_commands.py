@@ -79,11 +79,11 @@ async def test_a_turn_is_written_in_one_round_trip(redis_client, store, length):
     assert sent["evalsha"] == 2 and "eval" not in sent
 
 
-async def test_a_given_history_is_written_with_its_follow_up_in_one_round_trip(redis_client):
+async def test_a_given_history_is_written_with_its_follow_up_and_one_look_at_erasures(redis_client):
     trips = RoundTrips(redis_client)
     given = Chain(tuple(map(turn_of, "abc")))
     response_id = await say(store_on(trips), "d", given)
-    assert trips.names == ["append"]
+    assert trips.names == ["append", "erased_ago"]
     assert await inputs_of(store_on(redis_client), response_id) == list("abcd")
 
 

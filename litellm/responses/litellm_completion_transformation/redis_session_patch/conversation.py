@@ -8,8 +8,9 @@ import json
 import math
 import re
 import secrets
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .owner import Owner
@@ -75,12 +76,14 @@ class Record:
 class Chain:
     """A response's turns, oldest first. ``record``: ``None`` for turns that are not in Redis.
 
-    ``tail``: the end of their text, against which the next turn is compressed.
+    ``tail``: the end of their text, against which the next turn is compressed. ``asked_at``: when they were asked for,
+    in seconds of ``time.monotonic``: who was erased later is still in them.
     """
 
     turns: tuple[Turn, ...]
     record: Record | None = None
     tail: bytes = b""
+    asked_at: float = field(default_factory=time.monotonic, compare=False)
 
 
 NO_TURNS = Chain(())

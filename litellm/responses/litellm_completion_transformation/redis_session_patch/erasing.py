@@ -14,18 +14,19 @@ from . import scripts
 from .owner import PARTS, digest_of
 from .response_id import decrypted, inner_id
 from .runtime import Runtime, logger
-from .store import DELETED, KEY_PREFIX, conversation_keys
+from .store import DELETED, KEY_PREFIX, conversation_keys, erased_key, mark_life, parts_of
 
 PATH = "/session_store/erase"
 
 _NAMES = (*PARTS, "response")
 _EXPECTED = f"Expected one of {', '.join(_NAMES)}, with a text; and, if wanted, dry_run, true or false; each once."
 _BATCH = 500
+_MOST_PASSES = 4  # Somebody who goes on writing must not keep an erasure from its end.
 
 
 @dataclass
 class Progress:
-    """How many keys were looked at; how many conversations and responses are, or in a dry run would be, erased."""
+    """How often a key was looked at; how many conversations and responses are, or in a dry run would be, erased."""
 
     dry_run: bool = False
     scanned: int = 0
@@ -36,31 +37,38 @@ class Progress:
 async def erase(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> AsyncIterator[Progress]:
     """``wanted``: the value of one of ``user``, ``team``, ``key_hash``, ``end_user``, ``organization`` or ``response``.
 
-    Gives the same Progress again and again, last when done. Raises what redis-py does.
+    Gives the same Progress again and again, last when done. Raises what redis-py does; may then be run again.
     """
+    ((part, value),) = wanted.items()
     client = runtime.open_client()
     prefix = f"{runtime.namespace}:{KEY_PREFIX}" if runtime.namespace else KEY_PREFIX
-    progress, found = Progress(dry_run), set[str]()
+    life = mark_life(runtime.settings)
+    mark = None if dry_run or part == "response" else erased_key(prefix, part, digest_of(value) or "")
+    progress, found, gone = Progress(dry_run), set[str](), set[str]()
     try:
-        if "response" in wanted:
-            record = await client.get(f"{prefix}session:{inner_id(decrypted(wanted['response']))}")
-            found.update(filter(None, [_conversation_of(record)]))
-        else:
-            turns = f"{prefix}{{*}}:turns"
-            async for keys, replies in _batches(client, turns, lambda pipe, key: pipe.hkeys(key), progress):
-                matching = [key for key, fields in zip(keys, replies, strict=True) if _is_owned(fields, wanted)]
-                found.update(key[len(prefix) + 1 : -len("}:turns")] for key in matching)
+        if mark is not None:  # First, as what is written anew asks for it last. It stays so if this fails.
+            await client.set(mark, "running", ex=life)
+        for _ in range(_MOST_PASSES):
+            new = set[str]()
+            async for names in _conversations(client, prefix, part, value, progress):
+                new.update(names - found)
                 yield progress
-        progress.conversations = len(found)
-        for name in () if dry_run else found:
-            await client.eval(scripts.ERASE, 3, *conversation_keys(prefix, name))
+            found |= new
+            progress.conversations = len(found)
+            for name in () if dry_run else new:
+                await client.eval(scripts.ERASE, 3, *conversation_keys(prefix, name), life)
+            if mark is None or not new:
+                break
         sessions = f"{prefix}session:*"
         async for keys, replies in _batches(client, sessions, lambda pipe, key: pipe.get(key), progress):
-            ours = [key for key, value in zip(keys, replies, strict=True) if _conversation_of(value) in found]
-            progress.responses += len(ours)
+            ours = {key for key, record in zip(keys, replies, strict=True) if _conversation_of(record) in found}
             for key in () if dry_run else ours:
                 await client.unlink(key)
+            gone |= ours
+            progress.responses = len(gone)
             yield progress
+        if mark is not None:
+            await client.eval(scripts.ERASED, 1, mark, life)
     finally:
         await client.aclose()
     logger.warning(
@@ -68,9 +76,23 @@ async def erase(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> A
         "would erase" if dry_run else "erased",
         progress.conversations,
         progress.responses,
-        ", ".join(wanted),
+        part,
     )
     yield progress
+
+
+async def _conversations(
+    client: Any, prefix: str, part: str, value: str, progress: Progress
+) -> AsyncIterator[set[str]]:
+    """The names of those that are wanted, some at a time."""
+    if part == "response":
+        name = _conversation_of(await client.get(f"{prefix}session:{inner_id(decrypted(value))}"))
+        yield {name} if name else set()
+        return
+    wanted = (part, digest_of(value) or "")
+    async for keys, replies in _batches(client, f"{prefix}{{*}}:turns", lambda pipe, key: pipe.hkeys(key), progress):
+        matching = [key for key, fields in zip(keys, replies, strict=True) if _is_owned(fields, wanted)]
+        yield {key[len(prefix) + 1 : -len("}:turns")] for key in matching}
 
 
 async def _batches(
@@ -93,16 +115,18 @@ async def _asked(
     pipeline = client.pipeline(transaction=False)
     for key in keys:
         ask(pipeline, key)
+    replies = await pipeline.execute(raise_on_error=False)
+    for reply in replies:  # A key of another type is none of ours; of what could not be read, nobody knows whose it is.
+        if isinstance(reply, Exception) and "WRONGTYPE" not in str(reply):
+            raise reply
     progress.scanned += len(keys)
-    return keys, await pipeline.execute(raise_on_error=False)
+    return keys, replies
 
 
-def _is_owned(fields: Any, wanted: Mapping[str, str]) -> bool:
+def _is_owned(fields: Any, wanted: tuple[str, str]) -> bool:
     """Whether a conversation of which ``fields`` are stored has a turn of the wanted owner."""
-    ((part, value),) = wanted.items()
-    place, digest = PARTS.index(part), digest_of(value)
-    tags = [field[1:].decode().split(".") for field in fields if field[:1] == b"o"] if isinstance(fields, list) else []
-    return any(tag[place : place + 1] == [digest] for tag in tags)  # older tags have fewer parts
+    tags = [field[1:].decode() for field in fields if field[:1] == b"o"] if isinstance(fields, list) else []
+    return any(wanted in parts_of(tag) for tag in tags)
 
 
 def _conversation_of(value: Any) -> str | None:

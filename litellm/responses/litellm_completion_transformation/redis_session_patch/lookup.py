@@ -1,6 +1,7 @@
 """The history of a follow-up: from Redis, else from its connection's memory, else from upstream's own lookup."""
 
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -82,6 +83,7 @@ async def _look_up(
     To others than its owner a response is unknown, in the database too: older releases would show it to them. Raises
     LiteLLM's error for a deleted response, which nobody may find anywhere else.
     """
+    asked_at = time.monotonic()
     result, found = await _find(runtime, request, response_id)
     if result == Miss.DELETED.value:
         _count(runtime, result)
@@ -101,7 +103,7 @@ async def _look_up(
     turns = turns_of(given)
     _count(runtime, "database" if turns and result == Miss.UNKNOWN.value else result)
     if turns:
-        request.history = History(Source.DATABASE, Chain(turns))
+        request.history = History(Source.DATABASE, Chain(turns, asked_at=asked_at))
         return given
     request.history = History(Source.UNAVAILABLE if result == _FAILED else Source.NONE)
     if runtime.settings.on_miss == "error":
@@ -133,7 +135,8 @@ async def _find(runtime: Runtime, request: Request, response_id: str) -> tuple[s
 def _remembered(request: Request) -> History | None:
     """What the request's connection has in its memory."""
     turn = Turn(list(request.connection_turns), maker=request.maker)
-    return History(Source.CONNECTION, Chain((turn,))) if turn.input else None
+    # The memory may be older than any erasure.
+    return History(Source.CONNECTION, Chain((turn,), asked_at=0)) if turn.input else None
 
 
 def _count(runtime: Runtime, result: str) -> None:

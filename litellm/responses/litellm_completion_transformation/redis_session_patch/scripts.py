@@ -14,9 +14,6 @@ import hashlib
 # What one run takes out at most, so that Redis is free for others.
 _COLLECTED_AT_ONCE = 100
 
-# What a request may take that has read a conversation which is deleted before it stores its own turn.
-_UNDER_WAY_SECONDS = 3600
-
 
 class Script(str):
     """A Lua script; ``sha`` is the name under which Redis remembers it."""
@@ -29,7 +26,8 @@ _LIBRARY = f"""
 local turns, tree, lives = KEYS[1], KEYS[2], KEYS[3]
 local now = tonumber(redis.call('TIME')[1])
 
--- Takes out a turn that nothing needs, then the turns before it that only it needed.
+-- Takes out a turn that nothing needs, then the turns before it that only it needed. Of a conversation without turns
+-- the marks of what was deleted stay.
 local function drop(turn)
   while turn and turn ~= '0' and not redis.call('ZSCORE', lives, turn)
       and redis.call('ZCOUNT', tree, turn, turn) == 0 do
@@ -38,7 +36,11 @@ local function drop(turn)
     redis.call('ZREM', tree, turn)
     turn = before
   end
-  if redis.call('ZCARD', tree) == 0 then redis.call('DEL', turns, tree, lives) end
+  if redis.call('ZCARD', tree) > 0 then return end
+  redis.call('DEL', tree, lives)
+  for _, field in ipairs(redis.call('HKEYS', turns)) do
+    if field:sub(1, 1) ~= 'x' then redis.call('HDEL', turns, field) end
+  end
 end
 
 -- Makes the life of a turn's response, and that of the keys, at least `seconds`; then takes out what has ended.
@@ -105,25 +107,49 @@ return path
 """
 )
 
-# Ends the life of a turn's response; for a while nothing follows it. KEYS: turns, tree, lives. ARGV: turn.
+# Ends the life of a turn's response; nothing follows it while what was read of it may be under way. KEYS: turns, tree,
+# lives. ARGV: turn, seconds that the mark lives at least.
 END = Script(
     f"""
 {_LIBRARY}
+local seconds = math.max(redis.call('TTL', turns), ARGV[2])
 redis.call('ZREM', lives, ARGV[1])
 drop(ARGV[1])
 redis.call('HSET', turns, 'x' .. ARGV[1], '')
-if redis.call('TTL', turns) < 0 then redis.call('EXPIRE', turns, {_UNDER_WAY_SECONDS}) end
+redis.call('EXPIRE', turns, seconds)
 return 1
 """
 )
 
-# Takes out a conversation; for a while nothing follows any of its turns. KEYS: turns, tree, lives.
+# Takes out a conversation; nothing follows any of its turns while what was read of it may be under way. KEYS: turns,
+# tree, lives. ARGV: seconds that the mark lives at least.
 ERASE = Script(
-    f"""
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+    """
+local seconds = tonumber(ARGV[1])
+for _, key in ipairs(KEYS) do seconds = math.max(seconds, redis.call('TTL', key)) end
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
 redis.call('HSET', KEYS[1], 'x', '')
-redis.call('EXPIRE', KEYS[1], {_UNDER_WAY_SECONDS})
+redis.call('EXPIRE', KEYS[1], seconds)
 return 1
+"""
+)
+
+# Marks that all of somebody has been erased now. KEYS: mark. ARGV: seconds to live.
+ERASED = Script(
+    """
+redis.call('SET', KEYS[1], redis.call('TIME')[1])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+)
+
+# Gives how many seconds ago somebody was erased: 0 while that is running, -1 for never. KEYS: mark.
+ERASED_AGO = Script(
+    """
+local at = redis.call('GET', KEYS[1])
+if not at then return -1 end
+local now = tonumber(redis.call('TIME')[1])
+return math.max(0, now - (tonumber(at) or now))
 """
 )
 
@@ -147,12 +173,14 @@ return 1
 """
 )
 
-# Puts a mark in the place of a value that is still the one we know. KEYS: session. ARGV: value, mark, seconds to live.
+# Puts a mark in the place of a value that is still the one we know. KEYS: session. ARGV: value, mark, seconds that the
+# mark lives at least.
 MARK = Script(
     """
 if redis.call('GET', KEYS[1]) == ARGV[1] then
+  local seconds = math.max(redis.call('TTL', KEYS[1]), ARGV[3])
   redis.call('SET', KEYS[1], ARGV[2])
-  redis.call('EXPIRE', KEYS[1], ARGV[3])
+  redis.call('EXPIRE', KEYS[1], seconds)
 end
 return 1
 """

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from . import conversation as conv
 from . import scripts
 from .cipher import CannotOpen, Cipher
 from .conversation import Chain, Record, Turn
-from .owner import Owner
+from .owner import PARTS, Owner
 from .packing import WINDOW_BYTES, Unpackable, pack, unpack
 from .results import Miss, NotStored, OddValue
 from .scripts import Script
@@ -101,6 +101,7 @@ class SessionStore:
 
     async def load(self, response_id: str, may_continue: Callable[[Owner], bool], budget: Budget) -> Chain | Miss:
         """The turns of a response, its life renewed; or why there are none."""
+        asked_at = time.monotonic()
         try:
             found = await self._find(response_id, may_continue)
             if isinstance(found, Miss):
@@ -115,7 +116,7 @@ class SessionStore:
             path = await self._call(partial(self._read_path, record, self._session_key(response_id), life))
             if not path:
                 return Miss.INCOMPLETE
-            chain: Chain = await _off_the_loop(record.bytes, self._open_chain, record, path)
+            chain: Chain = await _off_the_loop(record.bytes, self._open_chain, record, path, asked_at)
             return chain
         except (CannotOpen, Unpackable, conv.Unreadable, OddValue):
             return Miss.UNREADABLE
@@ -132,10 +133,11 @@ class SessionStore:
         if isinstance(found, Miss):
             return found
         record, value = found
-        await self._run(scripts.END, self._conversation_keys(record.conversation), record.turn)
+        life = mark_life(self._settings)
+        await self._run(scripts.END, self._conversation_keys(record.conversation), record.turn, life)
         # Last, so that one which failed half-way can be tried again.
         mark = DELETED + value
-        await self._run(scripts.MARK, (self._session_key(response_id),), value, mark, self._settings.ttl_seconds)
+        await self._run(scripts.MARK, (self._session_key(response_id),), value, mark, life)
         return mark
 
     async def save(
@@ -197,7 +199,7 @@ class SessionStore:
     async def _read_path(self, record: Record, session_key: str, life: int, client: Any) -> list[bytes] | None:
         keys = self._conversation_keys(record.conversation)
         read = (scripts.READ, keys, record.turn, record.turns, record.bytes, life + GRACE_SECONDS)
-        path, prolonged = await _run_together(read, (scripts.PROLONG, (session_key,), life), client)
+        path, prolonged = await _run_together((read, (scripts.PROLONG, (session_key,), life)), client)
         for reply in (path, prolonged):
             if isinstance(reply, Exception):
                 raise reply
@@ -206,7 +208,7 @@ class SessionStore:
         _expect(not found or len(found) == 2 * record.turns)
         return found
 
-    def _open_chain(self, record: Record, path: list[bytes]) -> Chain:
+    def _open_chain(self, record: Record, path: list[bytes], asked_at: float) -> Chain:
         key, before, pieces = self._conversation_keys(record.conversation)[0], conv.NO_TURN, []
         for turn_id, sealed in zip(map(bytes.decode, path[::2]), path[1::2], strict=True):
             pieces.append(self._cipher.open(sealed, _place(key, before, turn_id)))
@@ -215,7 +217,7 @@ class SessionStore:
         turns = conv.decode_turns(text)
         if len(turns) != record.turns:
             raise conv.Unreadable("A stored conversation has another number of turns than its record says.")
-        return Chain(turns, record, text[-WINDOW_BYTES:])
+        return Chain(turns, record, text[-WINDOW_BYTES:], asked_at)
 
     async def _append(self, turn: Turn, chain: Chain, owner: Owner, budget: Budget, place: _Place) -> Record:
         """The turn's record, which is in its place if that is free."""
@@ -232,7 +234,26 @@ class SessionStore:
         record = await self._append_to(blank, [*before, turn], None, b"", budget, place)
         if record is None:
             raise AssertionError("A new conversation has nothing to follow.")
+        if before:
+            await self._take_back_erased(record, _tags_of([*before, turn]), chain.asked_at, place)
         return record
+
+    async def _take_back_erased(self, record: Record, tags: Iterable[str], asked_at: float, place: _Place) -> None:
+        """Takes out a conversation that was written anew if one of its people was erased since ``asked_at``.
+
+        Their erasure could not find it. Asked after writing, as an erasure is marked before it looks: so one of the two
+        sees the other. Raises NotStored.
+        """
+        marks = {erased_key(self._prefix, part, digest) for tag in tags for part, digest in parts_of(tag)}
+        commands = [(scripts.ERASED_AGO, (mark,)) for mark in marks]
+        agos = await self._call(partial(_run_together, commands))
+        _raise_first(agos)
+        passed = time.monotonic() - asked_at + 1  # Redis' clock is asked for whole seconds.
+        if any(0 <= ago <= passed for ago in agos):
+            await self._run(scripts.ERASE, self._conversation_keys(record.conversation), mark_life(self._settings))
+            if place.is_ours:
+                await self._run(scripts.RELEASE, (place.key,), place.value)
+            raise NotStored("Somebody who took part in the conversation was erased meanwhile.")
 
     async def _append_to(
         self, record: Record, turns: list[Turn], before: Turn | None, tail: bytes, budget: Budget, place: _Place
@@ -320,6 +341,23 @@ class SessionStore:
         return conversation_keys(self._prefix, conversation)
 
 
+def mark_life(settings: Settings) -> int:
+    """Seconds that a mark of what was deleted lives at least: as long as what it guards, which a full Redis evicts in
+    the order of their ends.
+    """
+    return settings.ttl_seconds + GRACE_SECONDS
+
+
+def parts_of(tag: str) -> Iterator[tuple[str, str]]:
+    """Each part that is known of an owner's tag, and its digest; older tags have fewer parts."""
+    return ((part, digest) for part, digest in zip(PARTS, tag.split("."), strict=False) if digest)
+
+
+def erased_key(prefix: str, part: str, digest: str) -> str:
+    """Where it stands when all of an owner was erased, ``part`` being one of ``PARTS``."""
+    return f"{prefix}erased:{part}:{digest}"
+
+
 def _tags_of(turns: Iterable[Turn]) -> Collection[str]:
     return {tag for turn in turns for tag in turn.by}
 
@@ -335,24 +373,22 @@ async def _append_and_commit(append: _Command, commit: _Command, place: _Place, 
     A record may be there while its turn is not yet (on a Cluster they are on two nodes) or has been refused: that is a
     miss to who guesses the id, for nobody has been told it, and what stood there before is put back.
     """
-    appended, committed = await _run_together(append, commit, client)
+    replies = await _run_together((append, commit), client)
+    appended, committed = replies
     place.is_ours = committed == 1 and appended == 1
     if committed == 1 and appended != 1:
         before = (scripts.MARK, 1, place.key, place.value, place.held, commit[-1])
         with contextlib.suppress(Exception):  # Then it expires.
             await client.eval(*(before if place.held else (scripts.RELEASE, 1, place.key, place.value)))
-    for reply in (appended, committed):
-        if isinstance(reply, Exception):
-            raise reply
-        _expect(isinstance(reply, int))
+    _raise_first(replies)
     return int(appended)
 
 
-async def _run_together(one: _Command, other: _Command, client: Any) -> list[Any]:
-    """The replies of two commands, or their errors, in one round trip."""
+async def _run_together(commands: Sequence[_Command], client: Any) -> list[Any]:
+    """The replies of the commands, or their errors, in one round trip."""
     for is_known in (True, False):
         pipeline = client.pipeline(transaction=False)
-        for script, keys, *arguments in (one, other):
+        for script, keys, *arguments in commands:
             if is_known:
                 # A Cluster's pipeline has no evalsha, lest a node does not know the script; that is seen to here.
                 pipeline.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
@@ -362,6 +398,14 @@ async def _run_together(one: _Command, other: _Command, client: Any) -> list[Any
         if not any(map(_is_unknown_script, replies)):
             break
     return replies
+
+
+def _raise_first(replies: Iterable[Any]) -> None:
+    """Raises the first error among the replies of scripts that give a number."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+        _expect(isinstance(reply, int))
 
 
 def _is_unknown_script(reply: Any) -> bool:
