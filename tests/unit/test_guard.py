@@ -245,24 +245,14 @@ async def test_what_is_wrong_with_one_value_never_opens_the_breaker(case, error)
     assert case.changes == [] and await case.run(work) == "done"
 
 
-async def test_a_defect_of_ours_is_reported_by_its_place_and_never_opens_the_breaker(case):
-    async def broken(*_: Any) -> None:
-        guards._last_frame_of_ours(None)  # Raises in our code.
-
-    for _ in range(2 * FAILURES_TO_OPEN):
-        with pytest.raises(StoreUnavailable, match="AttributeError"):
-            await case.run(broken)
-    assert case.changes == [] and len(case.defects) == 2 * FAILURES_TO_OPEN
-    assert "AttributeError at guard.py:" in case.defects[0]
-
-
-async def test_a_defect_s_report_has_no_value_in_it(case):
+async def test_a_defect_of_ours_is_reported_and_never_opens_the_breaker(case):
     async def broken(*_: Any) -> None:
         {}["a private text"]
 
-    with pytest.raises(StoreUnavailable) as caught:
-        await case.run(broken)
-    assert "private" not in case.defects[0] + str(caught.value) and "KeyError" in case.defects[0]
+    for _ in range(2 * FAILURES_TO_OPEN):
+        with pytest.raises(StoreUnavailable, match=r"^KeyError$"):  # without the text, which may be a message's
+            await case.run(broken)
+    assert case.changes == [] and [type(each) for each in case.defects] == [KeyError] * 2 * FAILURES_TO_OPEN
 
 
 async def test_an_open_breaker_costs_nothing(case):
@@ -345,7 +335,7 @@ async def test_a_question_that_fails_by_a_defect_of_ours_is_asked_again(case, so
     case.reply = broken
     await case.open()
     await until(lambda: case.questions == 3)
-    assert "KeyError" in case.defects[0] and "private" not in case.defects[0]
+    assert {type(each) for each in case.defects} == {KeyError}
     case.reply = nothing
     await until(lambda: not case.guard.breaker.is_open)
 

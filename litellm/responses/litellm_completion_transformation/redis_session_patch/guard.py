@@ -5,10 +5,8 @@ Then a timer asks Redis, in the background, until it works again.
 
 import asyncio
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -54,7 +52,7 @@ class Guard:
 
     ``seconds``: the budget of an operation without its bytes. ``question(call)`` asks Redis, by a link's ``call``, for
     what the operations ask; while the breaker is open a timer does it. ``observe(seconds)`` is told of each operation
-    that Redis answered. ``report(message)`` of each defect of ours.
+    that Redis answered. ``report(error)`` of each defect of ours.
     """
 
     def __init__(
@@ -63,7 +61,7 @@ class Guard:
         seconds: float,
         question: Callable[[Call], Awaitable[None]],
         observe: Callable[[float], None],
-        report: Callable[[str], None],
+        report: Callable[[Exception], None],
     ):
         self.breaker = breaker
         self.seconds = seconds
@@ -168,9 +166,8 @@ class Guard:
         except StoreError:
             raise
         except Exception as error:
-            kind = type(error).__name__
-            self._report(f"A defect of the fork ({kind} at {_last_frame_of_ours(error)}): a conversation was not kept.")
-            raise StoreUnavailable(kind) from error
+            self._report(error)
+            raise StoreUnavailable(type(error).__name__) from error
         self._judge(link, budget, "")
         return result
 
@@ -196,9 +193,3 @@ class Guard:
         self._running.discard(task)
         # Fetched, else asyncio logs it with its text, which may be a message's.
         _ = task.cancelled() or task.exception()
-
-
-def _last_frame_of_ours(error: Exception) -> str:
-    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    ours = [f"{file.name}:{line}" for file, line in frames if file.parent == Path(__file__).parent]
-    return ours[-1] if ours else "an unknown place"

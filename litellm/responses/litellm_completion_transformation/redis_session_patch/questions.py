@@ -58,7 +58,7 @@ def _session_key(prefix: str, name: str) -> str:
 
 
 def _append(prefix: str, name: str) -> Callable[[Any], Awaitable[Any]]:
-    return _run(scripts.APPEND, conversation_keys(prefix, name), _LIFE_SECONDS, "", "0", _TURN, _PIECE)
+    return _run(scripts.APPEND, conversation_keys(prefix, name), _LIFE_SECONDS, "0", 0, _TURN, _PIECE)
 
 
 def _run(script: Script, keys: tuple[str, ...], *arguments: Any) -> Callable[[Any], Awaitable[Any]]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from .breaker import Breaker
 from .cipher import Cipher
 from .connection import Connection, find_connection, proxy_module
-from .defects import count_with
+from .defects import count_with, report
 from .guard import Budget, Guard
 from .link import Link
 from .metrics import Metrics
@@ -114,7 +114,7 @@ class Runtime:
             self.settings.timeout_seconds,
             question,
             lambda seconds: self.metrics.observe_redis(operation, seconds),
-            lambda message: self.rare_log.warn("defect", message),
+            report,
         )
         return guard
 
