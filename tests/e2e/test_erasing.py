@@ -78,7 +78,7 @@ def test_all_of_a_user_is_gone_and_nothing_of_another(asker: Asker, redis: Redis
     check_remembers(his, kept, [other_secret])
 
 
-@pytest.mark.parametrize("part", ["team", "key_hash", "end_user", "response", "user"])
+@pytest.mark.parametrize("part", ["team", "key_hash", "end_user", "organization", "response", "user"])
 @pytest.mark.parametrize("by", ["route", "tool"])
 def test_every_way_to_name_what_is_to_go(
     asker: Asker, redis: Redis, redis_server: RedisServer | GivenRedis, part: str, by: str
