@@ -14,7 +14,6 @@ TOKEN_COUNT = f"{BRIDGE_FOLDER}/count_request.py"
 WEBSOCKET = "litellm/responses/streaming_iterator.py"
 RESPONSE_CACHE = "litellm/caching/caching_handler.py"
 TRANSPORT = "litellm/llms/custom_httpx/aiohttp_transport.py"
-ENDPOINTS = "litellm/proxy/response_api_endpoints/endpoints.py"
 PROXY_SERVER = "litellm/proxy/proxy_server.py"
 
 CONFIG = "LiteLLMCompletionResponsesConfig"

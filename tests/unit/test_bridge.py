@@ -13,6 +13,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch imp
 from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import NOBODY, Owner
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT, Source
+from litellm.responses.litellm_completion_transformation.redis_session_patch.streams import StreamKeeper
 
 from .support.bridge import Stream, answer_of, asked_by, counted, events_of, ids_of, request_of, wrapped
 from .support.lookups import NOTHING, contents, stored
@@ -280,7 +281,7 @@ async def test_a_stream_that_no_keeper_can_be_put_on_is_litellm_s(redis_client):
     assert await redis_client.keys("*") == [] and defects.counted() == 1
 
 
-async def test_a_stream_s_step_is_called_as_it_is_called():
+async def test_a_stream_s_step_is_called_as_it_is_called_kept_or_not(runtime):
     @bridge.store_stream_in_redis
     async def anext_(*args: Any, **options: Any) -> Any:
         return args, options
@@ -288,6 +289,8 @@ async def test_a_stream_s_step_is_called_as_it_is_called():
     stream = SimpleNamespace()
     assert await anext_(stream, 1, more=2) == ((stream, 1), {"more": 2})
     assert await anext_() == ((), {})
+    StreamKeeper(runtime, request_of()).attach(stream)
+    assert await anext_(stream, 1, more=2) == ((stream, 1), {"more": 2})
 
 
 async def test_the_source_of_the_history_is_in_the_header(redis_client):

@@ -181,6 +181,20 @@ async def test_a_text_that_names_a_terminal_event_is_none():
     assert turns == {"x": Turn([CHANGED])}
 
 
+async def test_a_reply_that_cannot_be_looked_at_stays_stored():
+    """Nobody knows that its client did not get it."""
+
+    def broken(client_id: str) -> str:
+        raise ValueError(client_id)
+
+    outgoing, turn = Outgoing(broken), Turn()
+    outgoing.keep("x", dict(REPLY), turn)
+    with pytest.raises(ValueError):
+        await outgoing.look_at_event(event("response.completed", {"id": "x", **REPLY}))
+    await outgoing.end()
+    assert turn == UNTOUCHED
+
+
 CREATED, COMPLETED = (event(kind, {"id": "x", **REPLY}) for kind in ("response.created", "response.completed"))
 FAILED = event("response.failed", {"id": "x", "status": "failed"})
 DONE = "data: [DONE]\n\n"

@@ -49,7 +49,7 @@ async def test_the_history_is_looked_for_as_the_caller(store, runtime, caller, i
 
 @pytest.mark.parametrize("caller, response_id", [(None, "x"), (ALICE, None)])
 async def test_without_a_caller_or_a_history_upstream_counts_alone(store, caller, response_id):
-    assert await count(caller, response_id) is None
+    assert await count(caller, response_id) is None and defects.counted() == 0
 
 
 async def test_without_redis_upstream_counts_alone(store):

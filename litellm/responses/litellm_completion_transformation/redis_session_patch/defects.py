@@ -3,6 +3,7 @@
 Errors that a client is meant to see (``refusals``) and LiteLLM's own go through.
 """
 
+import contextlib
 import logging
 import time
 import traceback
@@ -82,7 +83,8 @@ def report(error: Exception) -> None:
         raise error
     _count += 1
     if _also_count is not None:
-        _also_count()
+        with contextlib.suppress(Exception):
+            _also_count()
     # The error's class and place alone: its text may quote a message.
     what = f"{type(error).__name__} at {place_of(error)}"
     _rare_log.warn(what, f"A defect of the fork ({what}): LiteLLM goes on without it.")

@@ -103,7 +103,11 @@ class Outgoing:
     async def look_at_event(self, chunk: str | bytes) -> None:
         """As ``look_at``, if ``chunk`` is a stream's terminal event."""
         if self._kept and (response := _terminal_response(chunk)) is not None:
-            await self.look_at(response)
+            try:
+                await self.look_at(response)
+            except Exception:
+                self._has_left = True  # Nobody knows that it has not.
+                raise
 
 
 OUTGOING: ContextVar[Outgoing | None] = ContextVar("redis_session_patch_outgoing", default=None)
