@@ -139,3 +139,16 @@ def test_a_request_that_is_refused_while_the_model_answers_is_not_stored(
     # The next request of the same proxy is answered after it.
     check_remembers(hooked, hooked.ask("I am here."), ["I am here."])
     assert not redis_holds(redis, secret)
+
+
+def test_a_form_s_reply_that_a_guardrail_refused_is_not_stored(
+    proxies: ProxyPool, hooked_options: ProxyOptions, provider: Provider, redis: Redis
+) -> None:
+    """LiteLLM takes a request as a form too, whose body is read only once."""
+    secret = marker()
+    provider.script(Answer(f"{REFUSE_THE_REPLY} {secret}"))
+    with asking(proxies.get(hooked_options), provider, key=bearer(user="alice")) as asker:
+        key = {"authorization": f"Bearer {asker.key}"}
+        reply = asker.client.http.post("/v1/responses", data={"model": "chat-model", "input": secret}, headers=key)
+    assert reply.status_code == 400 and provider.requests(when=secret)
+    assert not redis_holds(redis, secret)

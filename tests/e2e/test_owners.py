@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from lab.answers import Answer
-from lab.asking import Asker, asking
+from lab.asking import Asker, asking, asking_on_socket
 from lab.client import Reply, ResponsesClient, parse_reply
 from lab.custom_auth import bearer
 from lab.exchange import Exchange, texts_of
@@ -218,3 +218,24 @@ def without_a_key(proxy: Proxy, text: str, stream: bool) -> Reply:
         return parse_reply(
             client.http.post("/v1/responses", json={"model": "chat-model", "input": text, "stream": stream})
         )
+
+
+def test_who_is_named_by_a_header_that_the_operator_trusts_is_who_asks(
+    proxies: ProxyPool, identity_options: ProxyOptions, provider: Provider
+) -> None:
+    """LiteLLM's user_header_mappings, by which a web front end says which of its users asks."""
+    mapping = {"header_name": "X-User", "litellm_user_role": "internal_user"}
+    proxy = proxies.get(replace(identity_options, general_settings={"user_header_mappings": [mapping]}))
+    key = bearer(key="front-end")
+    with asking(proxy, provider, key=key) as asker:
+        asker.client.http.headers["X-User"] = "alice"
+        first = asker.ask("I am here.")
+        check_remembers(asker, first, ["I am here."])
+        url, authorization = f"/v1/responses/{first.id}", {"authorization": f"Bearer {key}"}
+        assert asker.client.http.get(url, headers=authorization).status_code == 200
+        asker.client.http.headers["X-User"] = "bob"
+        check_knows_nothing(asker, first)
+        assert asker.client.http.get(url, headers=authorization).status_code in (403, 404)
+    with asking_on_socket(proxy, provider, "chat-model", key) as socket:
+        one = socket.ask("one")
+        assert socket.ask("two", one).said == ["one", one.reply.text, "two"]

@@ -12,11 +12,13 @@ from redis import Redis
 
 from lab.answers import Answer, ToolCall
 from lab.asking import Asker, asking
+from lab.client import sent
 from lab.custom_auth import bearer
 from lab.exchange import Exchange
 from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxy import Proxy
+from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import owner_of
 
 from .checks import marker, redis_holds
 from .sizes import IDENTITIES
@@ -85,3 +87,15 @@ def test_a_caller_finds_its_own_call_as_in_litellm(alice: Asker, redis: Redis) -
     exchange = also_alice.ask(result_of(call["call_id"]), tools=[LOOK_UP])
     assert secret in json.dumps(exchange.request.body)
     assert redis_holds(redis, secret)
+
+
+def test_a_request_by_another_route_finds_nobody_s_calls(alice: Asker, provider: Provider) -> None:
+    """There the fork knows nobody, and a call's id is what its client writes."""
+    secret = marker()
+    (call,) = called(alice, secret, "call_0").reply.calls
+    as_alices = f"{owner_of({'user_api_key_user_id': 'alice'}).identity} {call['call_id']}"
+    for call_id in (call["call_id"], as_alices):
+        body = {"model": alice.manner.model, "input": result_of(call_id), "tools": [LOOK_UP], "stream": False}
+        alice.client.http.post("/cursor/chat/completions", **sent(body, BOB))
+    later = provider.requests()[1:]
+    assert not [each for each in later if secret in json.dumps(each.body)]

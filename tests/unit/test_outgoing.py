@@ -120,14 +120,16 @@ async def test_of_several_responses_the_others_stay_where_one_leaves():
 
 async def test_an_error_in_the_place_of_a_reply_takes_out_what_is_stored():
     outgoing, turns = outgoing_with("x")
-    await outgoing.refuse()
-    assert turns == {"x": TAKEN_OUT} and outgoing.is_refused
+    assert not outgoing.is_over
+    await outgoing.end()
+    assert turns == {"x": TAKEN_OUT} and outgoing.is_over
 
 
-async def test_where_nothing_was_refused_nothing_is_said_to_be():
-    outgoing, _ = outgoing_with("x")
-    await outgoing.look_at_reply({"id": "x", **REPLY})
-    assert not outgoing.is_refused
+async def test_of_several_rounds_those_before_the_one_that_leaves_stay_and_those_after_it_do_not():
+    outgoing, turns = outgoing_with("first", "second", "third")
+    await outgoing.look_at({"id": "second", **REPLY})
+    await outgoing.end()
+    assert turns == {"first": UNTOUCHED, "second": UNTOUCHED, "third": TAKEN_OUT}
 
 
 @pytest.mark.parametrize("is_stream", [False, True])

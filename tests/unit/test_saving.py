@@ -74,11 +74,11 @@ async def test_a_response_that_is_gone_does_not_come_back_with_a_changed_reply(s
     assert (await load(store, "x")).value == "deleted"
 
 
-async def test_a_reply_that_is_refused_takes_its_turn_out(store, runtime):
+async def test_a_reply_that_is_over_takes_its_turn_out(store, runtime):
     outgoing = Outgoing(lambda client_id: client_id)
     await store_answer(runtime, request_of("b", outgoing=outgoing), "x", answer_of(), lambda: {"output": []})
     assert await inputs_of(store, "x") == ["b"]
-    await outgoing.refuse()
+    await outgoing.end()
     assert (await load(store, "x")).value == "deleted"
     assert counted(runtime) == {"turns stored": 1, "turns refused": 1}
 
@@ -95,24 +95,24 @@ async def test_what_a_refused_reply_followed_stays(store, runtime):
     outgoing = Outgoing(lambda client_id: client_id)
     request = request_of("b", history=History(Source.REDIS, await chain_of(store, first)), outgoing=outgoing)
     await store_answer(runtime, request, "x", answer_of())
-    await outgoing.refuse()
+    await outgoing.end()
     assert await inputs_of(store, first) == ["a"] and (await load(store, "x")).value == "deleted"
 
 
 async def test_a_model_that_answers_after_its_reply_was_refused_has_nothing_stored(redis_client, runtime):
     """A guardrail may run beside the model, and be faster."""
     outgoing = Outgoing(lambda client_id: client_id)
-    await outgoing.refuse()
+    await outgoing.end()
     assert await store_answer(runtime, request_of("b", outgoing=outgoing), "x", answer_of())
     assert await redis_client.keys("*") == [] and counted(runtime) == {"turns refused": 1}
 
 
-async def test_a_reply_that_is_refused_while_it_is_stored_is_taken_out(redis_client, store):
+async def test_a_reply_that_is_over_while_it_is_stored_is_taken_out(redis_client, store):
     outgoing = Outgoing(lambda client_id: client_id)
 
     async def refuse(name: str) -> None:
         if name == "append":
-            await outgoing.refuse()
+            await outgoing.end()
 
     runtime = runtime_on(Interposed(redis_client, after=refuse))
     assert await store_answer(runtime, request_of("b", outgoing=outgoing), "x", answer_of()) == "x"

@@ -18,6 +18,8 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.ref
 )
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT
 from litellm.responses.litellm_completion_transformation.redis_session_patch.websockets import (
+    _CONNECTION,
+    enter_connection,
     leave_history_to_redis,
     refused_over_websocket,
     remembered_by_the_connection,
@@ -25,15 +27,17 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.web
 
 from .support.bridge import asked_by
 from .support.lookups import MEMORY
-from .support.stores import ALICE, OF_ALICE
+from .support.stores import ALICE, BOB, OF_ALICE
 
 
 @pytest.fixture(autouse=True)
 def is_used(runtime) -> Iterator[None]:
     runtimes.use(runtime)
+    enter_connection()
     yield
     runtimes.use(None)
     leave_history_to_redis({}, None, [])
+    _CONNECTION.set(None)
 
 
 def test_a_turn_whose_history_the_connection_knows_goes_as_over_http_and_the_memory_goes_along():
@@ -59,13 +63,35 @@ def test_without_redis_upstream_keeps_everything():
 
 
 def test_of_a_connection_that_came_by_no_route_of_ours_upstream_keeps_everything():
+    _CONNECTION.set(None)
     check_upstream_keeps_everything(None)
 
 
-def test_once_something_of_ours_has_failed_upstream_keeps_everything():
+async def test_a_connection_whose_turn_was_not_understood_gives_its_history_itself():
     """What failed may fail again, and then only the connection knows its history."""
-    defects.safely(lambda: 1 / 0, otherwise=None)
+
+    with asked_by(ALICE):
+        await bridge.remember_request(_nothing)(request_input_renamed="now", litellm_metadata=OF_ALICE)
+    assert defects.counted() == 1
     check_upstream_keeps_everything(ALICE)
+    enter_connection()
+    with asked_by(ALICE):
+        assert leave_history_to_redis({}, "x", MEMORY)
+
+
+async def test_a_connection_with_the_turn_of_another_caller_gives_its_history_itself():
+    with asked_by(BOB):
+        await bridge.remember_request(_nothing)(litellm_metadata=OF_ALICE)
+    check_upstream_keeps_everything(BOB)
+
+
+async def test_what_a_guardrail_asks_for_in_a_turn_changes_nothing():
+    with asked_by(ALICE):
+        await bridge.remember_request(_nothing)(request_input="judge")
+        assert leave_history_to_redis({}, "x", MEMORY)
+
+
+async def _nothing(**call: Any) -> None: ...
 
 
 def check_upstream_keeps_everything(caller: Any) -> None:

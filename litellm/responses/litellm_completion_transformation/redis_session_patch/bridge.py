@@ -12,10 +12,11 @@ from typing import Any
 
 from . import request as requests
 from . import runtime as runtimes
-from .caller import CALLER, caller_of
+from .caller import CALLER, caller_of, is_of_a_caller
 from .defects import around, report, safely, safely_await
 from .header import set_history_header
 from .lookup import read_session, read_stored_turns
+from .owner import NOBODY, Owner
 from .refusals import refuse_conversation
 from .request import CURRENT, Request, Source
 from .response_cache import is_cached_as_chat
@@ -28,6 +29,7 @@ from .tool_calls import OwnedCache
 from .websockets import (
     followed_in_the_connection,
     leave_history_to_redis,
+    leave_history_to_the_connection,
     refused_over_websocket,
     remembered_by_the_connection,
 )
@@ -64,6 +66,8 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
     @functools.wraps(handler)
     async def handle(*args: Any, **call: Any) -> Any:
         known = safely(_request_of, call, otherwise=None)
+        if known is None and is_of_a_caller(call):
+            leave_history_to_the_connection()
         before = CURRENT.set(known[1] if known else None)
         try:
             reply = await handler(*args, **call)
@@ -308,4 +312,13 @@ def without_known_calls(cache: Any) -> Any:
     """Upstream's in-process cache of tool calls: each caller finds its own, and nothing while a stored history has the
     calls already.
     """
-    return OwnedCache(cache, CALLER.get, history_is_whole)
+    return OwnedCache(cache, _caller_of_tool_calls, history_is_whole)
+
+
+def _caller_of_tool_calls() -> Owner | None:
+    """Who asks; where the request came by no route of ours, nobody: its calls would be everybody's. ``None``: there is
+    no store.
+    """
+    caller = CALLER.get()
+    is_active = caller is not None or safely(runtimes.current, otherwise=None) is not None
+    return (caller or NOBODY) if is_active else None

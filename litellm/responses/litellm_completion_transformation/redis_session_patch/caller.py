@@ -11,24 +11,30 @@ from dataclasses import replace
 from typing import Any
 
 from .connection import proxy_module
-from .owner import ANYBODY, Owner, owner_of
+from .owner import ANYBODY, Owner, digest_of, owner_of
 
 # Of the running HTTP request or WebSocket connection. ``None``: it came by another route.
 CALLER: ContextVar[Owner | None] = ContextVar("redis_session_patch_caller", default=None)
+
+_KEY = "user_api_key_hash"
 
 _OTHER_AUTHENTICATION = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
 
 
 async def caller_at_route(user_api_key: Any, connection: Any) -> Owner:
     """Who asks. ``user_api_key``: the proxy's ``UserAPIKeyAuth``; ``connection``: Starlette's request or WebSocket."""
-    from litellm.proxy.litellm_pre_call_utils import LiteLLMProxyRequestSetup
+    from litellm.proxy.litellm_pre_call_utils import LiteLLMProxyRequestSetup as Setup
 
-    owner = owner_of(LiteLLMProxyRequestSetup.get_sanitized_user_information_from_key(user_api_key))
+    if hasattr(Setup, "add_internal_user_from_user_mapping"):
+        # The operator's user_header_mappings, which LiteLLM follows only after this.
+        settings, headers = getattr(proxy_module(), "general_settings", None), dict(connection.headers)
+        user_api_key = Setup.add_internal_user_from_user_mapping(settings, user_api_key.model_copy(), headers)
+    owner = owner_of(Setup.get_sanitized_user_information_from_key(user_api_key))
     if owner.user or owner.team or owner.key:
         return owner
     if not _proxy_authenticates():
         return replace(ANYBODY, claimed_end_user=owner.end_user)
-    if owner.end_user and await _names_an_end_user(connection):
+    if owner.end_user and await _names_end_user(connection, owner.end_user):
         return replace(owner, end_user=None, claimed_end_user=owner.end_user)
     return owner
 
@@ -39,12 +45,18 @@ def caller_of(litellm_metadata: Mapping[str, object] | None) -> Owner | None:
     A guardrail, say, runs within the caller's request and may call the bridge for purposes of its own.
     """
     caller = CALLER.get()
-    if caller is None or not litellm_metadata or "user_api_key_hash" not in litellm_metadata:
+    if caller is None or not litellm_metadata or _KEY not in litellm_metadata:
         return None
     named = owner_of(litellm_metadata)
     known = replace(caller, key=None) if caller.key == ANYBODY.key else caller
     is_callers = (named.user, named.team, named.key) == (known.user, known.team, known.key)
     return caller if is_callers else None
+
+
+def is_of_a_caller(call: Mapping[str, Any]) -> bool:
+    """Whether the proxy has put a caller's identity into this call of the bridge."""
+    metadata = call.get("litellm_metadata")
+    return isinstance(metadata, Mapping) and _KEY in metadata
 
 
 def _proxy_authenticates() -> bool:
@@ -59,15 +71,15 @@ def _proxy_authenticates() -> bool:
     )
 
 
-async def _names_an_end_user(connection: Any) -> bool:
-    """Whether the request itself names an end user, whom LiteLLM then takes for the authenticated one.
+async def _names_end_user(connection: Any, end_user: str) -> bool:
+    """Whether the request itself names this end user: LiteLLM then may have taken its word.
 
-    Where both are named nobody can tell which it took, so a failure to find out means yes.
+    ``end_user``: a digest. A failure to find out means yes.
     """
     try:
         from litellm.proxy.auth.auth_utils import get_end_user_id_from_request_body
 
         body = json.loads(await connection.body() or b"{}") if hasattr(connection, "body") else {}
-        return get_end_user_id_from_request_body(body, dict(connection.headers)) is not None
+        return digest_of(get_end_user_id_from_request_body(body, dict(connection.headers))) == end_user
     except Exception:
         return True

@@ -42,9 +42,8 @@ class Outgoing:
     def __init__(self, inner_id: Callable[[str], str], body: bytes = b"") -> None:
         self._inner_id = inner_id
         self._body = body
-        self._kept: dict[str, tuple[Reply | None, Stored]] = {}  # by id: an MCP round trip makes several
-        self._has_left = False
-        self.is_refused = False
+        self._kept: dict[str, tuple[Reply | None, Stored]] = {}  # by id, in order: an MCP round trip makes several
+        self.is_over = False  # Nothing is stored any more: the reply has left, or the client gets an error.
         self._asked_model: str | None = None
         self._is_stream = False
 
@@ -74,10 +73,12 @@ class Outgoing:
 
     async def look_at(self, response: Mapping[str, Any]) -> None:
         """``response``, as JSON has it, leaves; where it is not what was stored, it is stored again."""
-        reply, stored = self._kept.pop(self._inner_id(str(response.get("id"))), (None, None))
-        if stored is None:
+        response_id = self._inner_id(str(response.get("id")))
+        if response_id not in self._kept:
             return
-        self._has_left = True
+        while (first := next(iter(self._kept))) != response_id:
+            del self._kept[first]  # An earlier round, which the one that leaves goes on from.
+        reply, stored = self._kept.pop(response_id)
         _is_renamed[self._is_stream] = response.get("model") == self._asked_model
         leaving = {name: value for name, value in response.items() if name != "id"}
         if reply is not None and leaving != reply:
@@ -85,29 +86,27 @@ class Outgoing:
 
     async def look_at_reply(self, reply: Any) -> None:
         """``reply``: what the proxy's route returns for a plain request."""
-        if self._kept and (response := _plain_response(reply)) is not None:
-            await self.look_at(response)
-        await self.end()
-
-    async def end(self) -> None:
-        """All of the reply has left; what is stored and has not was refused by a hook, say a guardrail."""
-        if not self._has_left:
-            for _, stored in self._kept.values():
-                await stored.take_out()
-
-    async def refuse(self) -> None:
-        """The client gets an error: nothing stays stored, also of a model that is still answering."""
-        self.is_refused = True
+        await self._looked_at(_plain_response, reply)
         await self.end()
 
     async def look_at_event(self, chunk: str | bytes) -> None:
         """As ``look_at``, if ``chunk`` is a stream's terminal event."""
-        if self._kept and (response := _terminal_response(chunk)) is not None:
-            try:
+        await self._looked_at(_terminal_response, chunk)
+
+    async def _looked_at(self, response_in: Callable[[Any], dict[str, Any] | None], leaving: Any) -> None:
+        try:
+            if self._kept and (response := response_in(leaving)) is not None:
                 await self.look_at(response)
-            except Exception:
-                self._has_left = True  # Nobody knows that it has not.
-                raise
+        except Exception:
+            self._kept.clear()  # Nobody knows that it has not left.
+            raise
+
+    async def end(self) -> None:
+        """All of the reply has left; what is stored and has not was refused by a hook, say a guardrail."""
+        self.is_over = True
+        while self._kept:
+            _, (_, stored) = self._kept.popitem()
+            await stored.take_out()
 
 
 OUTGOING: ContextVar[Outgoing | None] = ContextVar("redis_session_patch_outgoing", default=None)

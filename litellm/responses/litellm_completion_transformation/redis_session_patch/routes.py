@@ -24,6 +24,7 @@ from .refusals import RETRY_AFTER_SECONDS, invalid_request_body, unavailable_bod
 from .response_id import decrypted, inner_id, provider_of
 from .results import Miss, StoreError
 from .runtime import Runtime
+from .websockets import enter_connection
 
 Endpoint = Callable[..., Awaitable[Any]]
 
@@ -180,7 +181,7 @@ def _watched(upstreams: Endpoint) -> Endpoint:
         try:
             reply = await upstreams(**given)
         except Exception:
-            await _look(outgoing.refuse)
+            await _look(outgoing.end)
             raise
         if hasattr(reply, "body_iterator"):
             look = functools.partial(_look, outgoing.look_at_event)
@@ -208,13 +209,23 @@ async def _enter(given: dict[str, Any]) -> Outgoing | None:
     """Makes the caller known, for the task of this request or connection, and of a request its reply."""
     if runtimes.current() is None:
         return None
-    connection = given["request"] if "request" in given else given["websocket"]
-    CALLER.set(await caller_at_route(given["user_api_key_dict"], connection))
     if "request" not in given:
+        enter_connection()
+        CALLER.set(await caller_at_route(given["user_api_key_dict"], given["websocket"]))
         return None
-    outgoing = Outgoing(lambda client_id: inner_id(decrypted(client_id)), await connection.body())
-    OUTGOING.set(outgoing)
+    request = given["request"]
+    outgoing = Outgoing(lambda client_id: inner_id(decrypted(client_id)), await _body_of(request))
+    OUTGOING.set(outgoing)  # first: what is stored must be looked at where it leaves
+    CALLER.set(await caller_at_route(given["user_api_key_dict"], request))
     return outgoing
+
+
+async def _body_of(request: Any) -> bytes:
+    try:
+        body: bytes = await request.body()
+    except RuntimeError:  # A form, which LiteLLM has read.
+        return b""
+    return body
 
 
 async def _look(look: Callable[..., Awaitable[None]], *leaving: Any) -> None:

@@ -46,8 +46,8 @@ async def store_answer(
             if request.outgoing is not None:
                 stored = _Stored(runtime, request, stored_id, completion)
                 request.outgoing.keep(stored_id, reply, stored)
-                if request.outgoing.is_refused:
-                    await stored.take_out()
+                if request.outgoing.is_over:
+                    await request.outgoing.end()
             return stored_id
     runtime.metrics.count_turn(result)
     return response_id if id_is_out else await unused_id(runtime, response_id)
@@ -59,7 +59,7 @@ def why_not(runtime: Runtime, request: Request) -> str | None:
         return "unidentified"
     if not request.is_whole:
         return "skipped"
-    if request.outgoing is not None and request.outgoing.is_refused:
+    if request.outgoing is not None and request.outgoing.is_over:
         return "refused"
     if request.params.get("store") is False:
         return "store_false"

@@ -13,7 +13,7 @@ from .owner import Owner
 class OwnedCache:
     """``cache`` as each caller may see it.
 
-    ``caller`` gives who asks; ``None``: the request came by no route of ours, and everything is as in LiteLLM.
+    ``caller`` gives who asks; of one of whom nothing is known nothing is kept. ``None``: everything is as in LiteLLM.
     ``is_silent``: whether the running request must find nothing.
     """
 

@@ -7,11 +7,10 @@ import json
 import sys
 from collections.abc import Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
-from . import defects
 from . import runtime as runtimes
-from .caller import CALLER
 from .defects import safely, safely_await
 from .refusals import error_body, is_refusal, status_of
 
@@ -30,13 +29,35 @@ def leave_history_to_redis(call: dict[str, Any], previous_response_id: str | Non
 
 
 def _leave_to_redis(call: dict[str, Any], previous_response_id: str | None, remembered: Sequence[Any]) -> bool:
-    if runtimes.current() is None or CALLER.get() is None or not previous_response_id or not remembered:
+    connection = _CONNECTION.get()
+    if runtimes.current() is None or connection is None or connection.is_on_its_own:
         return False
-    if defects.counted():  # What of ours has failed once may fail again, and the connection remembers.
+    if not previous_response_id or not remembered:
         return False
     _REMEMBERED.set(tuple(remembered))
     call["previous_response_id"] = previous_response_id
     return True
+
+
+@dataclass
+class _Connection:
+    """``is_on_its_own``: a request of it was not understood, or was not its caller's; the next may be so, too."""
+
+    is_on_its_own: bool = False
+
+
+_CONNECTION: ContextVar[_Connection | None] = ContextVar("redis_session_patch_connection_state", default=None)
+
+
+def enter_connection() -> None:
+    """A WebSocket begins, in the running task."""
+    _CONNECTION.set(_Connection())
+
+
+def leave_history_to_the_connection() -> None:
+    """From now on the running connection, if any, gives the history of its turns itself, as without the fork."""
+    if (connection := _CONNECTION.get()) is not None:
+        connection.is_on_its_own = True
 
 
 def remembered_by_the_connection() -> tuple[Any, ...]:
