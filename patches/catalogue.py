@@ -34,8 +34,8 @@ _NAMES = {
     "with_one_trace_id": "around the handler, until 1.75.2: a follow-up must not fail because it has two trace ids",
     "store_session_in_redis": "before a plain reply leaves: stores the turn",
     "store_stream_in_redis": "around a stream's next event: stores the turn before the terminal event leaves",
-    "history_is_whole": "whether the running request has its history from Redis",
-    "without_known_calls": "upstream's cache of tool calls, silent while Redis returns them already",
+    "history_is_whole": "whether the running request has a history that holds its tool calls already",
+    "without_known_calls": "upstream's cache of tool calls: each caller's own, none while the history holds them",
     "count_with_redis": "around the counting of tokens, from 1.109: counts the history that Redis has",
 }
 

@@ -1,8 +1,8 @@
 """Where the patch meets LiteLLM's bridge: what its marked lines call.
 
-Each wrapper passes on what it is given as it is given, and none of its own failures reaches the client (``defects``).
-The one exception is the answer to an id that is unknown or cannot be asked for, where the operator wants it
-(``REDIS_SESSION_PATCH_ON_MISS=error``).
+Each wrapper passes on what it is given as it is given, and no failure of the fork reaches the client (``defects``).
+Refusals do (``refusals``): of ``conversation``, of a deleted response, and of one that is unknown or cannot be looked
+up, where the operator wants that (``REDIS_SESSION_PATCH_ON_MISS=error``).
 """
 
 import functools
@@ -197,9 +197,9 @@ def get_request_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
 
 async def _around_lookup(request: Request, upstream: Callable[[], Awaitable[Any]], ours: AsyncFunction) -> Any:
     async def noted(ask_upstream: Callable[[], Awaitable[Any]]) -> Any:
-        request.is_whole = False  # A turn whose history nobody knows must not be stored as a first one.
+        request.lookup_failed = True  # A turn whose history nobody knows must not be stored as a first one.
         found = await ours(ask_upstream)
-        request.is_whole = True
+        request.lookup_failed = False
         return found
 
     return await around(upstream, noted)

@@ -48,6 +48,7 @@ def caller_of(litellm_metadata: Mapping[str, object] | None) -> Owner | None:
     if caller is None or not litellm_metadata or _KEY not in litellm_metadata:
         return None
     named = owner_of(litellm_metadata)
+    # The word in the key's place is ours, and stands in no metadata.
     known = replace(caller, key=None) if caller.key == ANYBODY.key else caller
     is_callers = (named.user, named.team, named.key) == (known.user, known.team, known.key)
     return caller if is_callers else None

@@ -1,6 +1,6 @@
 """What fails of ours must not fail a request: it is counted, logged once a minute, and LiteLLM goes on without us.
 
-Errors that a client is meant to see (``refusals``) and LiteLLM's own go through.
+Errors that a client is meant to see (``refusals``) go through.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _also_count: Callable[[], None] | None = None
 
 
 def safely(function: Callable[..., T], *args: Any, otherwise: T) -> T:
-    """What ``function`` returns; ``otherwise`` where it fails."""
+    """What ``function`` returns; ``otherwise`` where it raises. Raises refusals."""
     try:
         return function(*args)
     except Exception as error:
@@ -33,7 +33,7 @@ def safely(function: Callable[..., T], *args: Any, otherwise: T) -> T:
 
 
 async def safely_await(function: Callable[..., Awaitable[T]], *args: Any, otherwise: T) -> T:
-    """What ``function`` returns; ``otherwise`` where it fails."""
+    """What ``function`` returns; ``otherwise`` where it raises. Raises refusals."""
     try:
         return await function(*args)
     except Exception as error:
@@ -44,7 +44,7 @@ async def safely_await(function: Callable[..., Awaitable[T]], *args: Any, otherw
 async def around(upstream: Callable[[], Awaitable[Any]], ours: Callable[..., Awaitable[Any]], *args: Any) -> Any:
     """What ``ours`` returns, which gets ``args`` and LiteLLM's own step; where it fails, what that step returns.
 
-    The step is never done twice.
+    The step is never done twice; what it raises goes through. Raises refusals.
     """
     step = _Step(upstream)
     try:

@@ -46,7 +46,9 @@ async def erase(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> A
     mark = None if dry_run or part == "response" else erased_key(prefix, part, digest_of(value) or "")
     progress, found, gone = Progress(dry_run), set[str](), set[str]()
     try:
-        if mark is not None:  # First, as what is written anew asks for it last. It stays so if this fails.
+        # Before the scan: who writes a conversation anew reads the mark after writing, so either we find what was
+        # written or the writer finds the mark. If this fails, the mark stays, and nothing is written anew meanwhile.
+        if mark is not None:
             await client.set(mark, "running", ex=life)
         for _ in range(_MOST_PASSES):
             new = set[str]()

@@ -26,8 +26,8 @@ _GO_ON_SECONDS = 6.0
 
 _LITTLE = 0.01  # of the budget's bytes
 
-# With a question that gets no answer within the default timeout, 1.5 seconds: a Redis that is back is used again
-# within three, also by a busy machine.
+# An unanswered question takes half a second more, by the default timeout: so a Redis that is back is used again within
+# three seconds, also by a busy machine.
 ASK_AFTER_SECONDS = 1.0
 
 

@@ -98,11 +98,14 @@ class Outgoing:
             if self._kept and (response := response_in(leaving)) is not None:
                 await self.look_at(response)
         except Exception:
-            self._kept.clear()  # Nobody knows that it has not left.
+            self._kept.clear()  # The reply may still leave, so its turn stays.
             raise
 
     async def end(self) -> None:
-        """All of the reply has left; what is stored and has not was refused by a hook, say a guardrail."""
+        """The request is over, with its reply or with an error: takes out each turn whose reply has not left.
+
+        A guardrail, say, has refused it. Raises StoreError.
+        """
         self.is_over = True
         while self._kept:
             _, (_, stored) = self._kept.popitem()

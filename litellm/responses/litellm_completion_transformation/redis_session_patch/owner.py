@@ -42,7 +42,10 @@ class Owner:
 
     @property
     def tag(self) -> str:
-        """All five in one text, by which an administrator's erasure finds what is this owner's."""
+        """User, team, key, end user (else the claimed one) and organization, joined by dots, empty where unknown.
+
+        An administrator's erasure finds by it what is this owner's.
+        """
         end_user = self.end_user or self.claimed_end_user
         return ".".join(part or "" for part in (self.user, self.team, self.key, end_user, self.organization))
 

@@ -1,5 +1,7 @@
 """The routes of a stored response: get, delete, list its input, cancel; and the reply to the request that makes one.
 
+The WebSocket and the counting of tokens are here too, for who asks is known here alone (``caller``).
+
 Each stands before upstream's own route, which serves what Redis does not have: responses of models with a Responses
 endpoint of their own (their ids name the provider), and answers that upstream itself polls for.
 """
@@ -133,7 +135,8 @@ def add_response_routes(app: Any) -> None:
 
 
 def _knows_who_asks(endpoint: Endpoint) -> bool:
-    return "user_api_key_dict" in inspect.signature(endpoint).parameters  # until 1.109: not where tokens are counted
+    # until 1.109.0: the endpoint that counts tokens is not told, and needs not be.
+    return "user_api_key_dict" in inspect.signature(endpoint).parameters
 
 
 def _stored_or_upstreams(upstreams: Endpoint, serve: Serve) -> Endpoint:
@@ -206,7 +209,10 @@ def _entered(upstreams: Endpoint) -> Endpoint:
 
 
 async def _enter(given: dict[str, Any]) -> Outgoing | None:
-    """Makes the caller known, for the task of this request or connection, and of a request its reply."""
+    """Sets CALLER for the task of this request or connection; of a request OUTGOING too, which it returns.
+
+    ``None``: a WebSocket, or there is no store.
+    """
     if runtimes.current() is None:
         return None
     if "request" not in given:
@@ -221,9 +227,11 @@ async def _enter(given: dict[str, Any]) -> Outgoing | None:
 
 
 async def _body_of(request: Any) -> bytes:
+    from starlette.requests import ClientDisconnect
+
     try:
         body: bytes = await request.body()
-    except RuntimeError:  # A form, which LiteLLM has read.
+    except (RuntimeError, ClientDisconnect):  # A form, which LiteLLM has read; or a client that has left.
         return b""
     return body
 

@@ -342,8 +342,8 @@ class SessionStore:
 
 
 def mark_life(settings: Settings) -> int:
-    """Seconds that a mark of what was deleted lives at least: as long as what it guards, which a full Redis evicts in
-    the order of their ends.
+    """Seconds that a mark of what was deleted lives at least: as long as what it guards, for a full Redis may evict
+    first what ends first.
     """
     return settings.ttl_seconds + GRACE_SECONDS
 
@@ -354,7 +354,7 @@ def parts_of(tag: str) -> Iterator[tuple[str, str]]:
 
 
 def erased_key(prefix: str, part: str, digest: str) -> str:
-    """Where it stands when all of an owner was erased, ``part`` being one of ``PARTS``."""
+    """The key that holds the time of an owner's last erasure, or ``running``. ``part``: one of ``PARTS``."""
     return f"{prefix}erased:{part}:{digest}"
 
 
