@@ -25,9 +25,9 @@ async def caller_at_route(user_api_key: Any, connection: Any) -> Owner:
     """Who asks. ``user_api_key``: the proxy's ``UserAPIKeyAuth``; ``connection``: Starlette's request or WebSocket."""
     from litellm.proxy.litellm_pre_call_utils import LiteLLMProxyRequestSetup as Setup
 
-    if hasattr(Setup, "add_internal_user_from_user_mapping"):
-        # The operator's user_header_mappings, which LiteLLM follows only after this.
-        settings, headers = getattr(proxy_module(), "general_settings", None), dict(connection.headers)
+    settings = getattr(proxy_module(), "general_settings", None) or {}
+    if settings.get("user_header_mappings"):  # which LiteLLM itself follows only after this
+        headers = dict(connection.headers)
         user_api_key = Setup.add_internal_user_from_user_mapping(settings, user_api_key.model_copy(), headers)
     owner = owner_of(Setup.get_sanitized_user_information_from_key(user_api_key))
     if owner.user or owner.team or owner.key:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _DIGEST_BYTES = 8
 
@@ -75,7 +76,10 @@ def may_continue(reader: Owner, owner: Owner) -> bool:
 
 def digest_of(name: object) -> str | None:
     """The first 8 bytes of the SHA-256 of a name or a key's hash, in URL-safe base64 (11 characters)."""
-    if name is None or name == "":
-        return None
-    digest = hashlib.sha256(str(name).encode("utf-8", "surrogatepass")).digest()[:_DIGEST_BYTES]
+    return None if name is None or name == "" else _digest_of(str(name))
+
+
+@lru_cache(maxsize=4096)  # Each request asks for its caller's again and again.
+def _digest_of(name: str) -> str:
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:_DIGEST_BYTES]
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
