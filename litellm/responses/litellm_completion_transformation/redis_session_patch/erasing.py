@@ -14,7 +14,7 @@ from . import scripts
 from .owner import PARTS, digest_of
 from .response_id import decrypted, inner_id
 from .runtime import Runtime, logger
-from .store import DELETED, KEY_PREFIX, conversation_keys, erased_key, mark_life, parts_of
+from .store import DELETED, conversation_keys, erased_key, key_prefix, mark_life, parts_of
 
 PATH = "/session_store/erase"
 
@@ -41,7 +41,7 @@ async def erase(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> A
     """
     ((part, value),) = wanted.items()
     client = runtime.open_client()
-    prefix = f"{runtime.namespace}:{KEY_PREFIX}" if runtime.namespace else KEY_PREFIX
+    prefix = key_prefix(runtime.namespace)
     life = mark_life(runtime.settings)
     mark = None if dry_run or part == "response" else erased_key(prefix, part, digest_of(value) or "")
     progress, found, gone = Progress(dry_run), set[str](), set[str]()

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import scripts
 from .scripts import Script
-from .store import Call, conversation_keys
+from .store import Call, conversation_keys, run_script
 
 _LIFE_SECONDS = 10
 
@@ -62,12 +62,4 @@ def _append(prefix: str, name: str) -> Callable[[Any], Awaitable[Any]]:
 
 
 def _run(script: Script, keys: tuple[str, ...], *arguments: Any) -> Callable[[Any], Awaitable[Any]]:
-    async def run(client: Any) -> Any:
-        from redis.exceptions import NoScriptError
-
-        try:
-            return await client.evalsha(script.sha, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await client.eval(script, len(keys), *keys, *arguments)
-
-    return run
+    return lambda client: run_script(client, script, keys, *arguments)

@@ -20,7 +20,7 @@ from .questions import ask_to_read, ask_to_store
 from .rare_log import RareLog
 from .results import StoreError
 from .settings import SettingError, Settings, read_settings
-from .store import KEY_PREFIX, Call, SessionStore
+from .store import Call, SessionStore, key_prefix
 from .version import FORK_VERSION, litellm_release
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Runtime:
         self.places = places
         self._cipher = Cipher(settings.encryption_keys, required=settings.encryption_required)
         self._links: dict[asyncio.AbstractEventLoop, tuple[Link, SessionStore]] = {}
-        prefix = f"{namespace}:{KEY_PREFIX}" if namespace else KEY_PREFIX
+        prefix = key_prefix(namespace)
         # Apart, because a full Redis refuses writes while it still serves what it has.
         self.reads = self._guard("read", "reading", partial(ask_to_read, prefix=prefix))
         self.writes = self._guard("write", "storing", partial(ask_to_store, prefix=prefix))

@@ -87,7 +87,7 @@ class SessionStore:
         self._call = call
         self._settings = settings
         self._cipher = cipher
-        self._prefix = f"{namespace}:{KEY_PREFIX}" if namespace else KEY_PREFIX
+        self._prefix = key_prefix(namespace)
         self._clock = clock
         self._observe_turn_bytes = observe_turn_bytes
 
@@ -298,15 +298,7 @@ class SessionStore:
         return scripts.COMMIT, (place.key,), place.held, place.value, self._life(record.started)
 
     async def _run(self, script: Script, keys: tuple[str, ...], *arguments: Any) -> Any:
-        async def run(client: Any) -> Any:
-            try:
-                return await client.evalsha(script.sha, len(keys), *keys, *arguments)
-            except Exception as error:
-                if not _is_unknown_script(error):
-                    raise
-            return await client.eval(script, len(keys), *keys, *arguments)
-
-        reply = await self._call(run)
+        reply = await self._call(lambda client: run_script(client, script, keys, *arguments))
         _expect(isinstance(reply, int))
         return reply
 
@@ -362,6 +354,11 @@ def _tags_of(turns: Iterable[Turn]) -> Collection[str]:
     return {tag for turn in turns for tag in turn.by}
 
 
+def key_prefix(namespace: str | None) -> str:
+    """With which all keys begin. ``namespace``: of the proxy's cache, if it has one."""
+    return f"{namespace}:{KEY_PREFIX}" if namespace else KEY_PREFIX
+
+
 def conversation_keys(prefix: str, conversation: str) -> tuple[str, str, str]:
     head = f"{prefix}{{{conversation}}}:"
     return f"{head}turns", f"{head}tree", f"{head}lives"
@@ -382,6 +379,16 @@ async def _append_and_commit(append: _Command, commit: _Command, place: _Place, 
             await client.eval(*(before if place.held else (scripts.RELEASE, 1, place.key, place.value)))
     _raise_first(replies)
     return int(appended)
+
+
+async def run_script(client: Any, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
+    """What the script gives. Raises what redis-py does."""
+    try:
+        return await client.evalsha(script.sha, len(keys), *keys, *arguments)
+    except Exception as error:
+        if not _is_unknown_script(error):
+            raise
+    return await client.eval(script, len(keys), *keys, *arguments)
 
 
 async def _run_together(commands: Sequence[_Command], client: Any) -> list[Any]:
