@@ -101,23 +101,29 @@ def test_an_unknown_id_is_refused_over_a_websocket_and_the_connection_lives_on(
         assert ws.ask("And?", first).said == ["hello", first.reply.text, "And?"]
 
 
+def stored_keys(redis: Redis) -> set[bytes]:
+    """Without those where only the marks of a conversation stay: that of a first reply which was stored again."""
+    keys = set(redis.scan_iter("*litellm_patch:*"))
+    return {key for key in keys if not key.endswith(b":turns") or turns_of(redis, key)}
+
+
 def test_a_turn_over_a_websocket_is_stored_once_as_over_http(
     proxy: Proxy, provider: Provider, asker: Asker, redis: Redis
 ) -> None:
     said = [f"{number} {'word ' * 100}" for number in range(8)]
-    before = set(redis.scan_iter("*litellm_patch:*"))
+    before = stored_keys(redis)
     named = [0, 0]  # characters of the ids that were followed: over HTTP the proxy encrypts them
     with asking_on_socket(proxy, provider, "chat-model") as ws:
         turn: Exchange | None = None
         for text in said:
             named[0] += len(turn.id) if turn else 0
             turn = ws.ask(text, turn)
-    over_websocket = set(redis.scan_iter("*litellm_patch:*")) - before
+    over_websocket = stored_keys(redis) - before
     first: Exchange | None = None
     for text in said:
         named[1] += len(first.id) if first else 0
         first = asker.with_manner(stream=True).ask(text, first)
-    over_http = set(redis.scan_iter("*litellm_patch:*")) - before - over_websocket
+    over_http = stored_keys(redis) - before - over_websocket
     kept = [sum(redis.strlen(key) for key in keys if b"session" in key) for keys in (over_websocket, over_http)]
     turns = [turns_of(redis, key) for keys in (over_websocket, over_http) for key in keys if key.endswith(b":turns")]
     sizes = [sum(map(len, each.values())) - characters for each, characters in zip(turns, named, strict=True)]
