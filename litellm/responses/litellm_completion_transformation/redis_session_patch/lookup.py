@@ -1,6 +1,7 @@
 """The history of a follow-up: from Redis, else from its connection's memory, else from upstream's own lookup."""
 
 import inspect
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
@@ -136,7 +137,7 @@ def _remembered(request: Request) -> History | None:
     """What the request's connection has in its memory."""
     turn = Turn(list(request.connection_turns), maker=request.maker)
     # The memory may be older than any erasure.
-    return History(Source.CONNECTION, Chain((turn,), asked_at=0)) if turn.input else None
+    return History(Source.CONNECTION, Chain((turn,), asked_at=-math.inf)) if turn.input else None
 
 
 def _count(runtime: Runtime, result: str) -> None:
