@@ -81,7 +81,7 @@ def carry_out(plan: Plan, target: Target, disk: Disk) -> tuple[str, ...]:
         except OSError:
             raise PatchError(
                 f"{path}: stopped half-way ({reason})",
-                f"once it can be written: python -m patches revert --target {root}, or apply: both finish it",
+                f"once it can be written: python -m patches revert --target {root} takes all out, apply puts all in",
                 exit_code=HALF_WAY,
             ) from error
         raise not_writable(path, reason, error.errno) from error

@@ -5,7 +5,7 @@ exit codes:
   1  refused: the tree, the Redis or the proxy is not in a state to do it; nothing was written
   2  wrong usage
   3  `status --expect`, `ask`: another answer than the one that was wanted
-  4  stopped half-way by the disk: once it can be written again, apply and revert both mend it
+  4  stopped half-way by the disk: once it can be written again, apply puts all of the fork in, and revert takes it out
 
 With --json each command prints one object, errors included: `schema` (1), `command`, `tool` (the fork's version),
 `exit_code`, `error` (null, or sentence, more and next), and what the command has to say.
