@@ -12,7 +12,7 @@ from typing import Any
 
 from . import request as requests
 from . import runtime as runtimes
-from .caller import CALLER, caller_of, is_of_a_caller
+from .caller import CALLER, caller_of, names_a_caller
 from .defects import around, report, safely, safely_await
 from .header import set_history_header
 from .lookup import read_session, read_stored_turns
@@ -66,7 +66,7 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
     @functools.wraps(handler)
     async def handle(*args: Any, **call: Any) -> Any:
         known = safely(_request_of, call, otherwise=None)
-        if known is None and is_of_a_caller(call):
+        if known is None and names_a_caller(call.get("litellm_metadata")):
             leave_history_to_the_connection()
         before = CURRENT.set(known[1] if known else None)
         try:

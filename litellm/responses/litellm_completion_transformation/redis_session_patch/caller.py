@@ -8,15 +8,13 @@ import json
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from .connection import proxy_module
 from .owner import ANYBODY, Owner, digest_of, owner_of
 
 # Of the running HTTP request or WebSocket connection. ``None``: it came by another route.
 CALLER: ContextVar[Owner | None] = ContextVar("redis_session_patch_caller", default=None)
-
-_KEY = "user_api_key_hash"
 
 _OTHER_AUTHENTICATION = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
 
@@ -39,13 +37,13 @@ async def caller_at_route(user_api_key: Any, connection: Any) -> Owner:
     return owner
 
 
-def caller_of(litellm_metadata: Mapping[str, object] | None) -> Owner | None:
+def caller_of(litellm_metadata: object) -> Owner | None:
     """The caller at the route, if a call of the bridge with this metadata is the caller's; else ``None``.
 
     A guardrail, say, runs within the caller's request and may call the bridge for purposes of its own.
     """
     caller = CALLER.get()
-    if caller is None or not litellm_metadata or _KEY not in litellm_metadata:
+    if caller is None or not names_a_caller(litellm_metadata):
         return None
     named = owner_of(litellm_metadata)
     # The word in the key's place is ours, and stands in no metadata.
@@ -54,10 +52,9 @@ def caller_of(litellm_metadata: Mapping[str, object] | None) -> Owner | None:
     return caller if is_callers else None
 
 
-def is_of_a_caller(call: Mapping[str, Any]) -> bool:
-    """Whether the proxy has put a caller's identity into this call of the bridge."""
-    metadata = call.get("litellm_metadata")
-    return isinstance(metadata, Mapping) and _KEY in metadata
+def names_a_caller(litellm_metadata: object) -> TypeGuard[Mapping[str, object]]:
+    """Whether the proxy has put a caller's identity into a call of the bridge with this metadata."""
+    return isinstance(litellm_metadata, Mapping) and "user_api_key_hash" in litellm_metadata
 
 
 def _proxy_authenticates() -> bool:
