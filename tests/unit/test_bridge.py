@@ -69,6 +69,7 @@ NOT_THE_CALLER_S = {
     "of somebody else": (ALICE, OF_BOB),
     "of nobody": (ALICE, {}),
     "without metadata": (ALICE, None),
+    "with metadata of another form": (ALICE, 7),
 }
 
 
