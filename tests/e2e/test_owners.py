@@ -23,7 +23,7 @@ from lab.stored import SESSIONS, TURNS, turns_of
 
 from .checks import check_remembers, forgotten_id, marker, outcome, redis_holds, unknown_id
 from .sizes import IDENTITIES
-from .upstream import REFUSES_THE_OWNERLESS
+from .upstream import CHECKS_EVERY_KEY
 
 pytestmark = IDENTITIES
 
@@ -97,7 +97,7 @@ def unwrapped(response_id: str) -> str:
 
 def check_is_heard(owner: str, guarded: Guarded) -> None:
     """Skips where upstream itself refuses, before the fork is asked, callers without a user, team or key."""
-    if guarded.is_secured and REFUSES_THE_OWNERLESS and owner in WITHOUT_KEYS:
+    if guarded.is_secured and CHECKS_EVERY_KEY and owner in WITHOUT_KEYS:
         pytest.skip("this release refuses them itself, unless disable_responses_id_security is set")
 
 

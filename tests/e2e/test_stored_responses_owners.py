@@ -18,7 +18,16 @@ from lab.proxy import ProxyOptions
 from .checks import marker, redis_holds
 from .raw import openai_client
 from .sizes import IDENTITIES
-from .test_owners import ALSO_OWNERS, OWNERS, STRANGERS, STREAMS, Guarded, guarded, inner_ids  # noqa: F401
+from .test_owners import (
+    ALSO_OWNERS,
+    OWNERS,
+    STRANGERS,
+    STREAMS,
+    Guarded,
+    check_is_heard,
+    guarded,  # noqa: F401
+    inner_ids,
+)
 from .test_stored_responses import check_is_not_found, check_is_retrieved, create, input_of, texts_in
 
 pytestmark = IDENTITIES
@@ -33,6 +42,7 @@ def test_a_response_is_there_for_its_owner_alone(
     provider: Provider,
     redis: Redis,
 ) -> None:
+    check_is_heard(owner, guarded)
     secret = marker()
     with openai_client(guarded.proxy, OWNERS[owner]) as sdk:
         response = create(sdk, Manner("chat-model", stream), input=secret)

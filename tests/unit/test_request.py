@@ -31,7 +31,7 @@ def call_of(request_input: Any = "hello", **fields: Any) -> dict[str, Any]:
 
 def test_it_knows_owner_input_instructions_and_whose_model_it_is():
     request = request_from_call(call_of(), ALICE)
-    assert request.owner is ALICE and request.input == "hello" and request.is_whole
+    assert request.owner is ALICE and request.input == "hello"
     assert request.instructions == "be kind" and request.params["store"] is False
     assert (request.maker, request.provider) == ("claude", "bedrock")
     assert request.history is None and request.connection_turns == ()
