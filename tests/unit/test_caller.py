@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from litellm.proxy._types import UserAPIKeyAuth
+from litellm.proxy.litellm_pre_call_utils import LiteLLMProxyRequestSetup
 from starlette.requests import Request
 from starlette.websockets import WebSocket
 
@@ -112,6 +113,20 @@ async def test_of_a_request_that_cannot_be_understood_nobody_can_tell_who_named_
 async def test_where_litellm_s_own_function_is_gone_nobody_can_tell_who_named_an_end_user(monkeypatch):
     monkeypatch.delattr("litellm.proxy.auth.auth_utils.get_end_user_id_from_request_body")
     assert await caller_at_route(key_of(end_user_id="eve"), http()) == Owner(claimed_end_user=EVE)
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown to the release"])
+async def test_a_header_names_the_user_where_the_operator_says_so_and_the_release_knows_it(monkeypatch, is_known):
+    mapping = {"header_name": "x-user", "litellm_user_role": "internal_user"}
+    settings = {"user_header_mappings": [mapping]}
+    pretend_a_proxy_runs(monkeypatch, master_key="sk-master", user_custom_auth=None, general_settings=settings)
+    name = "add_internal_user_from_user_mapping"
+    if not is_known:
+        monkeypatch.delattr(LiteLLMProxyRequestSetup, name, raising=False)
+    elif not hasattr(LiteLLMProxyRequestSetup, name):
+        pytest.skip("this release does not know user_header_mappings")
+    asks = await caller_at_route(key_of(api_key="the hash of a key"), http(x_user="eve"))
+    assert asks.user == (EVE if is_known else None) and asks.key
 
 
 async def test_an_organization_alone_is_who_asks():

@@ -24,9 +24,10 @@ async def caller_at_route(user_api_key: Any, connection: Any) -> Owner:
     from litellm.proxy.litellm_pre_call_utils import LiteLLMProxyRequestSetup as Setup
 
     settings = getattr(proxy_module(), "general_settings", None) or {}
-    if settings.get("user_header_mappings"):  # which LiteLLM itself follows only after this
-        headers = dict(connection.headers)
-        user_api_key = Setup.add_internal_user_from_user_mapping(settings, user_api_key.model_copy(), headers)
+    # LiteLLM itself follows this setting only later; releases that do not know it have no such function.
+    follow = getattr(Setup, "add_internal_user_from_user_mapping", None)
+    if follow is not None and settings.get("user_header_mappings"):
+        user_api_key = follow(settings, user_api_key.model_copy(), dict(connection.headers))
     owner = owner_of(Setup.get_sanitized_user_information_from_key(user_api_key))
     if owner.user or owner.team or owner.key:
         return owner
