@@ -100,11 +100,8 @@ def check_serves(proxy: Proxy, provider: Provider) -> None:
         for stream in (False, True):
             with asking(proxy, provider) as asker:
                 last = check_answers(asker.with_manner(model, stream))
-                counted = post(
-                    proxy, "/v1/responses/input_tokens", model=model, input="How long?", previous_response_id=last.id
-                )
-                # Older releases have no such route, and newer ones count for Claude alone.
-                assert counted.status_code == 200 or model != "claude-model" or not COUNTS_TOKENS, counted.text
+            if model == "claude-model":  # the only bridged one whose tokens LiteLLM counts
+                check_counts(proxy, last)
     with asking_on_socket(proxy, provider, "chat-model") as socket:
         first = socket.ask("one")
         second = socket.ask("two", first)
@@ -115,6 +112,13 @@ def check_serves(proxy: Proxy, provider: Provider) -> None:
     assert cached[0].status_code == 200 and cached[0].json()["choices"] == cached[1].json()["choices"]
     get = httpx.get(f"{proxy.url}/v1/responses/{first.id}", headers=authorization(proxy), trust_env=False, timeout=60)
     assert get.status_code in (200, 400, 404, 500)  # as upstream has it: for a bridged model an error
+
+
+def check_counts(proxy: Proxy, last: Exchange) -> None:
+    model = "claude-model"
+    counted = post(proxy, "/v1/responses/input_tokens", model=model, input="How long?", previous_response_id=last.id)
+    # Older releases have no such route.
+    assert counted.status_code in ((200,) if COUNTS_TOKENS else (200, 404, 405)), counted.text
 
 
 def check_answers(asker: Asker) -> Exchange:
