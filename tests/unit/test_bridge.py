@@ -215,7 +215,7 @@ async def test_an_error_of_upstream_s_lookup_is_upstream_s_and_asked_for_once():
             await look_up(previous_response_id="unknown")
     finally:
         CURRENT.reset(before)
-    assert times == [1] and defects.counted() == 0 and request.lookup_failed
+    assert times == [1] and defects.counted() == 0 and request.history_unknown
 
 
 @pytest.mark.parametrize("names", [("response_id", "request"), ("previous_response_id", "request")])
@@ -231,7 +231,7 @@ async def test_an_old_release_s_session_step_whose_parameters_have_other_names_i
         assert await handle_session(**given) == given
     finally:
         CURRENT.reset(before)
-    assert defects.counted() == 1 and request.lookup_failed
+    assert defects.counted() == 1 and request.history_unknown
 
 
 async def test_a_lookup_without_a_request_of_ours_is_upstream_s():

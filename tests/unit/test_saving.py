@@ -192,7 +192,7 @@ async def test_what_is_stored_is_its_owner_s_alone(store, runtime, owner):
 
 
 async def test_a_turn_whose_history_nobody_knows_is_not_stored_as_a_first_one(redis_client, runtime):
-    await store_answer(runtime, request_of(lookup_failed=True), "x", answer_of())
+    await store_answer(runtime, request_of(history_unknown=True), "x", answer_of())
     assert await redis_client.keys("*") == [] and counted(runtime) == {"turns skipped": 1}
 
 

@@ -22,7 +22,7 @@ NOT_STORED = {
     "store false": ({"params": {"store": False}}, {}),
     "unlogged": ({"call": {"turn_off_message_logging": True}}, {}),
     "of nobody": ({"owner": NOBODY}, {}),
-    "history unknown": ({"lookup_failed": True}, {}),
+    "history unknown": ({"history_unknown": True}, {}),
     "too large": ({"text": "long" * 100}, {"max_turn_bytes": 100}),
 }
 every_reason = pytest.mark.parametrize("fields, settings", NOT_STORED.values(), ids=list(NOT_STORED))

@@ -197,9 +197,9 @@ def get_request_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
 
 async def _around_lookup(request: Request, upstream: Callable[[], Awaitable[Any]], ours: AsyncFunction) -> Any:
     async def noted(ask_upstream: Callable[[], Awaitable[Any]]) -> Any:
-        request.lookup_failed = True  # A turn whose history nobody knows must not be stored as a first one.
+        request.history_unknown = True  # Such a turn must not be stored as a first one.
         found = await ours(ask_upstream)
-        request.lookup_failed = False
+        request.history_unknown = False
         return found
 
     return await around(upstream, noted)

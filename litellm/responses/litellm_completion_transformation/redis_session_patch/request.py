@@ -43,10 +43,10 @@ class Request:
     the input as JSON before anybody could change it; ``None``: it has a form that is not stored. ``history``: ``None``
     before it was looked up, and for a first turn. ``connection_turns``: Responses items that a WebSocket connection
     remembers of the conversation. ``put_back``: calls, as items, that upstream put before their results from a memory
-    of its own. ``lookup_failed``: by a defect, so that nobody knows the history; not where Redis did not answer.
-    ``outgoing``: the reply to the client. ``followed_id``: the previous response's id as the client sent
-    it, where only the connection knows it. ``provider_stream``: aiohttp's side of the provider's answer, where upstream
-    hides that it broke off. ``rows``: of the spend logs, which upstream read for the history.
+    of its own. ``history_unknown``: a defect ended the lookup. ``outgoing``: the reply to the client. ``followed_id``:
+    the previous response's id as the client sent it, where only the connection knows it. ``provider_stream``: aiohttp's
+    side of the provider's answer, where upstream hides that it broke off. ``rows``: of the spend logs, which upstream
+    read for the history.
     """
 
     owner: Owner
@@ -59,7 +59,7 @@ class Request:
     connection_turns: tuple[Any, ...] = ()
     put_back: tuple[Any, ...] = ()
     is_early: bool = False
-    lookup_failed: bool = False
+    history_unknown: bool = False
     outgoing: Outgoing | None = None
     followed_id: str | None = None
     provider_stream: Any = None

@@ -57,7 +57,7 @@ def why_not(runtime: Runtime, request: Request) -> str | None:
     """Why a turn must not be stored, in the words of the metrics; ``None`` where it is to be."""
     if request.owner.identity is None:
         return "unidentified"
-    if request.lookup_failed:
+    if request.history_unknown:
         return "skipped"
     if request.outgoing is not None and request.outgoing.is_over:
         return "refused"
