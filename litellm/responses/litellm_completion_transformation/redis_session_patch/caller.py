@@ -47,7 +47,7 @@ def caller_of(litellm_metadata: object) -> Owner | None:
     if caller is None or not names_a_caller(litellm_metadata):
         return None
     named = owner_of(litellm_metadata)
-    # The word in the key's place is ours, and stands in no metadata.
+    # The key of ANYBODY is a word of ours, which no metadata has.
     known = replace(caller, key=None) if caller.key == ANYBODY.key else caller
     is_callers = (named.user, named.team, named.key) == (known.user, known.team, known.key)
     return caller if is_callers else None

@@ -135,7 +135,7 @@ def add_response_routes(app: Any) -> None:
 
 
 def _knows_who_asks(endpoint: Endpoint) -> bool:
-    # until 1.109.0: the endpoint that counts tokens is not told, and needs not be.
+    # until 1.109.0: the endpoint that counts tokens does not get this, and the fork counts nothing there.
     return "user_api_key_dict" in inspect.signature(endpoint).parameters
 
 

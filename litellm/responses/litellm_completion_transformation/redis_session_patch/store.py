@@ -334,8 +334,9 @@ class SessionStore:
 
 
 def mark_life(settings: Settings) -> int:
-    """Seconds that a mark of what was deleted lives at least: as long as what it guards, for a full Redis may evict
-    first what ends first.
+    """Seconds that a mark of what was deleted lives at least.
+
+    A full Redis may evict the keys that expire first, so a mark must not expire before what it guards.
     """
     return settings.ttl_seconds + GRACE_SECONDS
 
@@ -355,7 +356,7 @@ def _tags_of(turns: Iterable[Turn]) -> Collection[str]:
 
 
 def key_prefix(namespace: str | None) -> str:
-    """With which all keys begin. ``namespace``: of the proxy's cache, if it has one."""
+    """The beginning of every key. ``namespace``: of the proxy's cache, if it has one."""
     return f"{namespace}:{KEY_PREFIX}" if namespace else KEY_PREFIX
 
 
