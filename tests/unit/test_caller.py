@@ -11,6 +11,8 @@ from litellm.proxy.litellm_pre_call_utils import LiteLLMProxyRequestSetup
 from starlette.requests import Request
 from starlette.websockets import WebSocket
 
+from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
+from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.caller import caller_at_route, caller_of
 from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import (
     ANYBODY,
@@ -18,6 +20,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.own
     Owner,
     digest_of,
 )
+from litellm.responses.litellm_completion_transformation.redis_session_patch.routes import _watched
 
 from .support.bridge import asked_by, pretend_a_proxy_runs
 from .support.stores import ALICE, BOB, OF_ALICE, OF_BOB
@@ -127,6 +130,22 @@ async def test_a_header_names_the_user_where_the_operator_says_so_and_the_releas
         pytest.skip("this release does not know user_header_mappings")
     asks = await caller_at_route(key_of(api_key="the hash of a key"), http(x_user="eve"))
     assert asks.user == (EVE if is_known else None) and asks.key
+
+
+async def test_a_client_that_leaves_before_its_request_is_whole_is_no_defect(runtime):
+    async def left() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def upstream(**given: Any) -> str:
+        return "nobody gets it"
+
+    given = {"request": Request({"type": "http", "headers": []}, left), "user_api_key_dict": key_of(user_id="eve")}
+    runtimes.use(runtime)
+    try:
+        assert await _watched(upstream)(**given) == "nobody gets it"
+    finally:
+        runtimes.use(None)
+    assert defects.counted() == 0
 
 
 async def test_an_organization_alone_is_who_asks():
