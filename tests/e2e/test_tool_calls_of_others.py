@@ -66,7 +66,9 @@ def test_a_call_of_one_caller_never_comes_into_another_s_request(
     }[before]()
     as_of_nobody = stranger.ask(result_of("call_of_nobody"), previous, tools=[LOOK_UP])
     exchange = stranger.ask(result_of(call["call_id"]), previous, tools=[LOOK_UP])
-    assert exchange.status == as_of_nobody.status
+    # Which refusal it is says nothing: LiteLLM takes a number in the error's text for its status, and the text names
+    # the call by random digits.
+    assert (exchange.status == 200) == (as_of_nobody.status == 200)
     assert not [each for each in exchange.requests if secret in json.dumps(each.body)]
     assert [len(each.conversation) for each in exchange.requests] == [
         len(each.conversation) for each in as_of_nobody.requests
