@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -38,12 +38,17 @@ class Asker:
     tags: Iterator[int] | None = None
 
     def ask(
-        self, sent: Any, after: Exchange | str | None = None, answer: Answer | None = None, **params: Any
+        self,
+        sent: Any,
+        after: Exchange | str | None = None,
+        answer: Answer | Sequence[Answer] | None = None,
+        **params: Any,
     ) -> Exchange:
-        """`answer`: what the model shall say; else a text that is a digest of all it was sent."""
+        """`answer`: what the model shall say, one a request; else a text that is a digest of all it was sent."""
         tag = next(self.tags) if self.tags is not None else None
         if answer is not None:
-            self.provider.script(answer, tag=tag)
+            answers = [answer] if isinstance(answer, Answer) else answer
+            self.provider.script(*answers, tag=tag)
         before = self.provider.last_sequence()
         previous = after.id if isinstance(after, Exchange) else after
         reply = self.client.responses(

@@ -60,6 +60,12 @@ class Door:
         """Each open connection ends in good order. How many there were."""
         return self._order("close_all")
 
+    def silence_all(self) -> int:
+        """Each open connection hears nothing any more, as where a middlebox has forgotten it; new ones are served. How
+        many there were.
+        """
+        return self._order("silence_all")
+
     def start(self) -> Door:
         self._process.start()
         self._theirs.close()  # so that the end of the process is seen here

@@ -42,6 +42,7 @@ class DoorServer:
             self._tls.load_cert_chain(certificate)
         self._trouble = NO_TROUBLE
         self._open: set[asyncio.StreamWriter] = set()
+        self._silent: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="door", daemon=True)
         self._server: asyncio.Server | None = None
@@ -59,6 +60,9 @@ class DoorServer:
 
     def close_all(self) -> int:
         return self._run(self._end_all(lambda writer: writer.close()))
+
+    def silence_all(self) -> int:
+        return self._run(self._silence_all())
 
     def start(self) -> None:
         self._thread.start()
@@ -117,7 +121,7 @@ class DoorServer:
         self._open.add(writer)
         to_server: asyncio.StreamWriter | None = None
         try:
-            await self._hear()
+            await self._hear(writer)
             from_server, to_server = await asyncio.open_connection(*self._target, limit=MAX_LINE_BYTES)
             self._open.add(to_server)
             await self._pass_on(reader, writer, from_server, to_server)
@@ -128,6 +132,7 @@ class DoorServer:
             for each in (writer, to_server):
                 if each is not None:
                     self._open.discard(each)
+                    self._silent.discard(each)
                     each.close()
 
     async def _pass_on(
@@ -144,7 +149,7 @@ class DoorServer:
         replying = asyncio.ensure_future(take_replies(from_server, replies, writer))
         try:
             while (request := await requests.get()) is not None:
-                await self._hear()
+                await self._hear(writer)
                 came, command, raw = request
                 self._commands[command] += 1
                 trouble = self._trouble
@@ -162,7 +167,7 @@ class DoorServer:
                 if reply is None:
                     return reset(writer)
                 await asyncio.sleep(max(0.0, came + trouble.delay_seconds - time.monotonic()))
-                await self._hear()
+                await self._hear(writer)
                 writer.write(reply)
                 await writer.drain()
         finally:
@@ -172,7 +177,7 @@ class DoorServer:
     async def _stream(self, reader: Any, writer: Any, from_server: Any, to_server: Any) -> None:
         async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
             while piece := await source.read(65_536):
-                await self._hear()
+                await self._hear(writer)
                 sink.write(piece)
                 await sink.drain()
 
@@ -183,9 +188,13 @@ class DoorServer:
             for each in copies:
                 each.cancel()
 
-    async def _hear(self) -> None:
-        while self._trouble.is_silent:
+    async def _hear(self, writer: asyncio.StreamWriter) -> None:
+        while self._trouble.is_silent or writer in self._silent:
             await asyncio.sleep(0.01)
+
+    async def _silence_all(self) -> int:
+        self._silent |= self._open
+        return len(self._silent)
 
     async def _end_all(self, end: Callable[[asyncio.StreamWriter], None]) -> int:
         ended = [writer for writer in self._open if not writer.is_closing()]

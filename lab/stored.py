@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import zlib
 from collections.abc import Iterator
 
 from redis import Redis
 
-PREFIX = "litellm_patch:"
-SESSIONS = f"{PREFIX}session:*"
-TURNS = f"{PREFIX}{{*}}:turns"
+PREFIX = "litellm_patch:session:"
+# Not those of nobody, with which the fork asks Redis whether it works: their names have another length.
+TURNS = f"{PREFIX}{{{'?' * 11}}}:turns"
 
 
 def stored_texts(redis: Redis) -> Iterator[bytes]:
-    """Every record, and of every conversation each turn's JSON, or its sealed bytes where it is encrypted."""
-    for key in redis.scan_iter(SESSIONS, count=1_000):
-        yield redis.get(key) or b""
+    """Of every conversation each turn's JSON, or its sealed bytes where it is encrypted."""
     for key in redis.scan_iter(TURNS, count=1_000):
         yield from turns_of(redis, key).values()
 
@@ -36,7 +35,7 @@ def text_of(turn: bytes, parents: dict[bytes, bytes], stored: dict[bytes, bytes]
     """What a turn adds to the one deflate stream that all turns up to it make."""
     path = []
     while turn != b"0":
-        path.append(stored[turn])
+        path.append(stored[turn].partition(b"\n")[2])
         turn = parents[turn]
     if any(value[:1] != b"P" for value in path):
         return path[0]
@@ -44,3 +43,26 @@ def text_of(turn: bytes, parents: dict[bytes, bytes], stored: dict[bytes, bytes]
     for value in reversed(path):
         text = stream.decompress(value[1:] + b"\x00\x00\xff\xff")
     return text
+
+
+def lives_key(turns_key: bytes) -> bytes:
+    return turns_key.removesuffix(b":turns") + b":lives"
+
+
+def living_responses(redis: Redis) -> Iterator[str]:
+    """An id for each response that lives, made of its place alone."""
+    now = redis.time()[0]
+    for key in redis.scan_iter(TURNS, count=1_000):
+        conversation = key.decode().partition("{")[2].partition("}")[0]
+        for turn in redis.zrangebyscore(lives_key(key), now, "+inf"):
+            yield id_at(conversation, int(turn))
+
+
+def id_at(conversation: str, turn: int, provider_id: str = "any") -> str:
+    """An id made up, with the place of a turn."""
+    return f"{provider_id};turn:{conversation}{base64.urlsafe_b64encode(turn.to_bytes(6, 'big')).decode()}"
+
+
+def end_lives(redis: Redis, turns_key: bytes) -> None:
+    """The time of each response of the conversation is over."""
+    redis.zadd(lives_key(turns_key), dict.fromkeys(redis.zrange(lives_key(turns_key), 0, -1), 1))

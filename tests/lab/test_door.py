@@ -70,6 +70,15 @@ def test_a_silent_way_lets_wait_and_then_goes_on(client, door):
     assert client.get("a") == b"1"
 
 
+def test_a_silenced_connection_hears_nothing_any_more_and_a_new_one_is_served(client, door):
+    client.set("a", 1)
+    assert door.silence_all() == 2  # with the server's side of it
+    with pytest.raises(redis.TimeoutError):
+        client.get("a")
+    client.connection_pool.disconnect()
+    assert client.get("a") == b"1"
+
+
 def test_a_refusing_way_resets_what_is_open_and_takes_nothing_new(client, door):
     client.set("a", 1)
     door.trouble = Trouble(is_refused=True)
