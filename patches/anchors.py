@@ -23,12 +23,9 @@ from patches.source import (
 
 @dataclass(frozen=True)
 class DecoratorOn:
-    """Directly above the `def`, below the decorators that are there already.
-
-    `only_async`: the decorator awaits what it decorates."""
+    """Directly above the `async def`, below the decorators that are there already."""
 
     function: str
-    only_async: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,10 @@ class BeforeReturn:
 
 @dataclass(frozen=True)
 class TopOfBody:
-    """First thing the function does; `needs` are local names the lines use.
-
-    `only_async`: the lines await, or rely on the running request's context."""
+    """First thing the function does; `needs` are local names the lines use."""
 
     function: str
     needs: tuple[str, ...] = ()
-    only_async: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,8 +116,7 @@ def find_function(module: Module, dotted_name: str) -> Function:
 
 
 def _above_def(module: Module, anchor: DecoratorOn, function: Function) -> Place:
-    if anchor.only_async:
-        _require_async(module, anchor.function, function)
+    _require_async(module, anchor.function, function)
     return _above(module, anchor.function, "`def` on a line of its own", function, function.lineno)
 
 
@@ -143,8 +136,6 @@ def _before_return(module: Module, anchor: BeforeReturn, function: Function) -> 
 
 
 def _top_of_body(module: Module, anchor: TopOfBody, function: Function) -> Place:
-    if anchor.only_async:
-        _require_async(module, anchor.function, function)
     body = function.body[ast.get_docstring(function, clean=False) is not None :]
     if not body:
         raise AnchorError(module.path, anchor.function, "a body below the docstring", "none")

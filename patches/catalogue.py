@@ -25,15 +25,15 @@ _LATE = Fact(
 
 # Every name of the fork's that the bridge calls, so that a reader of transformation.py sees the whole patch.
 _NAMES = {
-    "remember_request": "around the handler: what the client sent is known until its answer is stored",
-    "remember_client_request": "around the outer handler, from 1.109: the same, before upstream changes the input",
+    "remember_request": "around the handler: the history goes in, what the model answers is kept",
     "get_session_from_redis": "around the lookup of a conversation: Redis first, then upstream's",
-    "note_rows": "around the reading of spend logs, from 1.75.2 until 1.109: who took part in a conversation",
+    "note_rows": "around the reading of spend logs, from 1.75.2: the caller's own, and who took part",
     "get_stored_turns_from_redis": "around the lookup of turns, from 1.109: the same",
     "get_request_from_redis": "around the session step, until 1.75.2: the same",
     "with_one_trace_id": "around the handler, until 1.75.2: a follow-up must not fail because it has two trace ids",
-    "store_session_in_redis": "before a plain reply leaves: stores the turn",
-    "store_stream_in_redis": "around a stream's next event: stores the turn before the terminal event leaves",
+    "keep_answer": "before a plain reply goes back: the model's answer is kept, the id gets its place",
+    "store_session_in_redis": "where a reply leaves the proxy: stores the turn before the client has it",
+    "store_stream_in_redis": "around a stream's next event: one id in all events, and the answer is kept",
     "history_is_whole": "whether the running request has a history that holds its tool calls already",
     "without_known_calls": "upstream's cache of tool calls: each caller's own, none while the history holds them",
     "count_with_redis": "around the counting of tokens, from 1.109: counts the history that Redis has",
@@ -103,9 +103,9 @@ _CORE: tuple[Patch, ...] = (
             Edit(
                 at.SESSION,
                 DecoratorOn(at.SPEND_LOGS),
-                "an erasure must find everybody whose words the database gave",
+                "the caller's own rows alone; an erasure must find everybody whose words the database gave",
                 helper=f"{at.BRIDGE}:note_rows",
-                when=at.FROM_1_75_2_UNTIL_1_109,
+                when=at.FROM_1_75_2,
             ),
             Edit(
                 at.TRANSFORMATION,
@@ -120,13 +120,6 @@ _CORE: tuple[Patch, ...] = (
                 "read Redis before the database",
                 helper=f"{at.BRIDGE}:get_stored_turns_from_redis",
                 when=at.FROM_1_109,
-            ),
-            Edit(
-                at.HANDLER,
-                DecoratorOn(at.OUTER_HANDLE, only_async=False),
-                "a lookup before the inner handler's call must know who asks, and the store what the client sent",
-                helper=f"{at.HELPERS}:remember_client_request",
-                when=at.FROM_1_109_EARLY,
             ),
             Edit(
                 at.TOKEN_COUNT,
@@ -154,7 +147,7 @@ _CORE: tuple[Patch, ...] = (
             Edit(
                 at.HANDLER,
                 DecoratorOn(at.HANDLE),
-                "keep what the client sent until its answer is stored",
+                "a history goes in, and what the model answers is kept",
                 helper=f"{at.HELPERS}:remember_request",
             ),
             Edit(
@@ -167,9 +160,15 @@ _CORE: tuple[Patch, ...] = (
             Edit(
                 at.HANDLER,
                 BeforeReturn(at.HANDLE, "responses_api_response", needs=("litellm_completion_response",)),
-                "store the turn before the reply",
-                ("await _patch_store_session_in_redis(responses_api_response, litellm_completion_response)",),
-                helper=f"{at.HELPERS}:store_session_in_redis",
+                "the answer is kept until its reply leaves",
+                ("_patch_keep_answer(responses_api_response, litellm_completion_response)",),
+                helper=f"{at.HELPERS}:keep_answer",
+            ),
+            Edit(
+                at.ROUTING,
+                DecoratorOn("route_request"),
+                "what the client said, before anything of LiteLLM's is in it",
+                helper=f"{at.OUTER_DOOR}:take_client_request",
             ),
         ),
     ),
@@ -196,7 +195,7 @@ _CORE: tuple[Patch, ...] = (
             Edit(
                 at.STREAMING,
                 DecoratorOn(at.NEXT_EVENT),
-                "store the turn before the terminal event",
+                "one id in all events, and the answer is kept until its terminal event leaves",
                 helper=f"{at.HELPERS}:store_stream_in_redis",
             ),
         ),

@@ -67,14 +67,6 @@ EDGES: tuple[Patch, ...] = (
                 helper=f"{at.BRIDGE}:leave_history_to_redis",
                 when=at.from_1_82_2("_apply_history"),
             ),
-            Edit(
-                at.WEBSOCKET,
-                TopOfBody(f"{at.WEBSOCKET_HANDLER}._send_error", needs=("self",), only_async=True),
-                "an unknown response has OpenAI's error event",
-                ("if await _patch_refused_over_websocket(self):", "    return"),
-                helper=f"{at.BRIDGE}:refused_over_websocket",
-                when=at.from_1_82_2("_send_error"),
-            ),
         ),
     ),
     Patch(
@@ -116,7 +108,7 @@ EDGES: tuple[Patch, ...] = (
                 EndOfFile(needs=("app",)),
                 "check the settings at start and say what is active",
                 ("_patch_announce_at_startup(app)",),
-                helper=f"{at.RUNTIME}.startup:announce_at_startup",
+                helper=f"{at.RUNTIME}.doors.startup:announce_at_startup",
             ),
         ),
     ),

@@ -6,7 +6,6 @@ The fork's own code does it, as behind `POST /session_store/erase`; here no prox
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 from importlib.util import find_spec
@@ -42,27 +41,24 @@ def run_erase(options: argparse.Namespace) -> Answer:
         raise PatchError(f"--{name.replace('_', '-')} is empty", "say whose conversations are to go")
     if name == "response":
         _make_ids_readable()
-    return asyncio.run(_run_erase(options, {name: value}))
-
-
-async def _run_erase(options: argparse.Namespace, wanted: dict[str, str]) -> Answer:
-    erasing = fork_module("erasing")
+    erasing = fork_module("api.erasing")
     settings = _settings()
     _log_with_time(erasing.logger)
-    async with open_redis(options.url) as (title, client):
+    with open_redis(options.url) as (title, client):
         tell = telling("erase")
-        runtime = SimpleNamespace(open_client=lambda: client, namespace=options.namespace or None, settings=settings)
-        async for progress in erasing.erase(runtime, wanted, options.dry_run):
+        prefix = fork_module("redis.store").key_prefix(options.namespace or None)
+        runtime = SimpleNamespace(open_client=lambda seconds: client, prefix=prefix, settings=settings)
+        for progress in erasing.erase(runtime, {name: value}, options.dry_run):
             tell(f"{progress.scanned} keys looked at")
     did = "would be erased" if progress.dry_run else "erased"
     result = f"{progress.conversations} conversations with {progress.responses} responses {did}"
-    body: dict[str, Any] = {"redis": title, "by": [*wanted], **vars(progress)}
+    body: dict[str, Any] = {"redis": title, "by": [name], **vars(progress)}
     return Answer(body, (f"redis     {title}", f"result    {result}"))
 
 
 def _settings() -> Any:
     """The proxy's, where this runs in its environment: marks of what was erased live as long as its conversations."""
-    module = fork_module("settings")
+    module = fork_module("values.settings")
     try:
         return module.read_settings(os.environ)
     except module.SettingError as error:

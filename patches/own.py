@@ -29,14 +29,12 @@ def read_own_files(root: Traversable | None = None) -> dict[str, bytes]:
     waiting = [*entries]
     while waiting:
         name = waiting.pop()
-        path, file = f"{FOLDER}/{name}.py", folder.joinpath(f"{name}.py")
+        path, file = f"{FOLDER}/{_file(name)}", folder.joinpath(_file(name))
         if path not in found and file.is_file():
             found[path] = file.read_bytes()
-            waiting.extend(_imports_of(found[path]))
-    if missing := [name for name in entries if f"{FOLDER}/{name}.py" not in found]:
-        raise PatchError(
-            f"{folder.joinpath(missing[0] + '.py')}: the fork's own file is missing", "copy the whole fork"
-        )
+            waiting.extend(_imports_of(name, found[path]))
+    if missing := [_file(name) for name in entries if f"{FOLDER}/{_file(name)}" not in found]:
+        raise PatchError(f"{folder.joinpath(missing[0])}: the fork's own file is missing", "copy the whole fork")
     return dict(sorted(found.items()))
 
 
@@ -66,7 +64,7 @@ def fork_root() -> Traversable:
 def _entries() -> tuple[str, ...]:
     """The modules that the inserted lines import, and the one that this tool reads."""
     lines = [line for patch in PATCHES for edit in patch.edits for line in (edit.helper, *edit.lines)]
-    return (*sorted({name for line in lines for name in re.findall(rf"\b{RUNTIME}\.(\w+)", line)}), "version")
+    return (*sorted({name for line in lines for name in re.findall(rf"\b{RUNTIME}\.([\w.]+)", line)}), "version")
 
 
 def _walk(folder: Traversable, prefix: str) -> Iterator[str]:
@@ -79,11 +77,21 @@ def _walk(folder: Traversable, prefix: str) -> Iterator[str]:
             yield from _walk(entry, f"{prefix}/{entry.name}")
 
 
-def _imports_of(data: bytes) -> Iterator[str]:
-    """Names of modules of the same folder."""
+def _file(name: str) -> str:
+    return f"{name.replace('.', '/')}.py"
+
+
+def _imports_of(name: str, data: bytes) -> Iterator[str]:
+    """What the module `name` of the folder imports from it, each as `floor.module`; names that are none are let in."""
+    floors = name.split(".")
     for node in ast.walk(ast.parse(data)):
-        if isinstance(node, ast.ImportFrom) and (node.level == 1 or node.module == RUNTIME):
-            inner = node.module if node.level else None
-            yield from [inner] if inner else [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{RUNTIME}."):
-            yield str(node.module).rpartition(".")[2]
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        if node.level and node.level <= len(floors):
+            base = [*floors[: len(floors) - node.level], *filter(None, [node.module])]
+        elif f"{node.module}.".startswith(f"{RUNTIME}."):
+            base = [*filter(None, [str(node.module)[len(RUNTIME) + 1 :]])]
+        else:
+            continue
+        yield ".".join(base)
+        yield from (".".join([*base, alias.name]) for alias in node.names)

@@ -15,24 +15,24 @@ WEBSOCKET = "litellm/responses/streaming_iterator.py"
 RESPONSE_CACHE = "litellm/caching/caching_handler.py"
 TRANSPORT = "litellm/llms/custom_httpx/aiohttp_transport.py"
 PROXY_SERVER = "litellm/proxy/proxy_server.py"
+ROUTING = "litellm/proxy/route_llm_request.py"
 
 CONFIG = "LiteLLMCompletionResponsesConfig"
 SESSION_STEP = f"{CONFIG}.async_responses_api_session_handler"
 MEND_TOOL_CALLS = f"{CONFIG}._ensure_tool_results_have_corresponding_tool_calls"
 HANDLER_CLASS = "LiteLLMCompletionTransformationHandler"
 HANDLE = f"{HANDLER_CLASS}.async_response_api_handler"
-OUTER_HANDLE = f"{HANDLER_CLASS}.response_api_handler"
 NEXT_EVENT = "LiteLLMCompletionStreamingIterator.__anext__"
 HISTORY = "ResponsesSessionHandler.get_chat_completion_message_history_for_previous_response_id"
 STORED_TURNS = "ResponsesSessionHandler.get_stored_turns_for_previous_response_id"
 SPEND_LOGS = "ResponsesSessionHandler.get_all_spend_logs_for_previous_response_id"
-EARLY_LOOKUP = f"{HANDLER_CLASS}._async_response_api_handler_after_earlier_searches"
 WEBSOCKET_HANDLER = "ManagedResponsesWebSocketHandler"
 CACHE_SUPPORTS = "LLMCachingHandler._is_call_type_supported_by_cache"
 
 RUNTIME = FOLDER.replace("/", ".")
 # The module of our runtime that upstream's files call, as it is, and by way of the block in transformation.py.
-BRIDGE = f"{RUNTIME}.bridge"
+BRIDGE = f"{RUNTIME}.doors.bridge"
+OUTER_DOOR = f"{RUNTIME}.doors.routes"
 HELPERS = TRANSFORMATION.removesuffix(".py").replace("/", ".")
 
 # The releases that every fact was tried on: the live matrix' default list, on the day it was last run.
@@ -40,10 +40,10 @@ TRIED = ("1.74.15", "1.85.7", "1.99.4", "1.100.5", "1.106.2", "1.109.1", "1.110.
 
 # The generations of releases. What stands under UNTIL_… can go once nothing older than its `until` is served.
 UNTIL_1_75_2 = (Lacks(SESSION, until="1.75.2"),)
+FROM_1_75_2 = (Has(SESSION, since="1.75.2"),)
 FROM_1_75_2_UNTIL_1_109 = (Has(SESSION, since="1.75.2"), Lacks(SESSION, until="1.109.0", function=STORED_TURNS))
 FROM_1_80_11 = (Has(TRANSFORMATION, since="1.80.11", function=MEND_TOOL_CALLS),)
 FROM_1_109 = (Has(SESSION, since="1.109.0", function=STORED_TURNS),)
-FROM_1_109_EARLY = (Has(HANDLER, since="1.109.0", function=EARLY_LOOKUP),)
 FROM_1_109_COUNT = (Has(TOKEN_COUNT, since="1.109.0"),)
 
 

@@ -7,7 +7,6 @@ holding up the server.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,24 +34,20 @@ def add_purge_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_purge(options: argparse.Namespace) -> Answer:
     """Raises PatchError."""
-    return asyncio.run(_run_purge(options))
-
-
-async def _run_purge(options: argparse.Namespace) -> Answer:
     pattern = key_pattern(options.namespace)
-    async with open_redis(options.url) as (title, client):
+    with open_redis(options.url) as (title, client):
         tell = telling("purge")
 
         def report(purged: Purged) -> None:
             tell(f"{purged.found} found" if options.dry_run else f"{purged.removed} removed")
 
-        purged = await purge_keys(client, pattern, options.dry_run, report)
+        purged = purge_keys(client, pattern, options.dry_run, report)
     result = f"{purged.found} keys would be removed" if options.dry_run else f"{purged.removed} keys removed"
     body = {"redis": title, "pattern": pattern, "dry_run": options.dry_run, **vars(purged)}
     return Answer(body, (f"redis     {title}, keys {pattern}", f"result    {result}"))
 
 
-async def purge_keys(
+def purge_keys(
     client: Any, pattern: str, dry_run: bool, progress: Callable[[Purged], None] = lambda purged: None
 ) -> Purged:
     """Visits every master; calls `progress` after each page."""
@@ -60,21 +55,21 @@ async def purge_keys(
     seen: set[bytes] = set()  # SCAN may report a key twice; a dry run must not count it twice
     page: list[bytes] = []
 
-    async def end_page() -> Purged:
+    def end_page() -> Purged:
         nonlocal found, removed
         fresh = [key for key in dict.fromkeys(page) if key not in seen]
         seen.update(fresh if dry_run else ())
         found += len(fresh)
-        removed += 0 if dry_run or not fresh else await _remove(client, fresh)
+        removed += 0 if dry_run or not fresh else _remove(client, fresh)
         page.clear()
         progress(Purged(found, removed))
         return Purged(found, removed)
 
-    async for key in client.scan_iter(match=pattern, count=_KEYS_A_PAGE):
+    for key in client.scan_iter(match=pattern, count=_KEYS_A_PAGE):
         page.append(key)
         if len(page) >= _KEYS_A_PAGE:
-            await end_page()
-    return await end_page()
+            end_page()
+    return end_page()
 
 
 def key_pattern(namespace: str = "") -> str:
@@ -83,14 +78,14 @@ def key_pattern(namespace: str = "") -> str:
     return re.sub(r"([\\*?\[\]^-])", r"\\\1", prefix) + "*"
 
 
-async def _remove(client: Any, keys: list[bytes]) -> int:
+def _remove(client: Any, keys: list[bytes]) -> int:
     """One command a key, all in one go: in a cluster a command may not name keys of two slots."""
     replies: list[object] = []
     for command in ("UNLINK", "DEL"):  # DEL where an operator took UNLINK away
         pipeline = client.pipeline(transaction=False)
         for key in keys:
             pipeline.execute_command(command, key)
-        replies = await pipeline.execute(raise_on_error=False)
+        replies = pipeline.execute(raise_on_error=False)
         if not any(isinstance(reply, Exception) and "unknown command" in str(reply).lower() for reply in replies):
             break
     for reply in replies:

@@ -7,12 +7,11 @@ where Redis is not named by a URL: LiteLLM then makes the client, as it does in 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
@@ -48,9 +47,9 @@ def fork_module(name: str) -> Any:
     return import_module(f"{_PACKAGE}.{name}")
 
 
-@asynccontextmanager
-async def open_redis(url: str | None) -> AsyncIterator[tuple[str, Any]]:
-    """(the address without its password, an asyncio client). What Redis refuses becomes a PatchError."""
+@contextmanager
+def open_redis(url: str | None) -> Iterator[tuple[str, Any]]:
+    """(the address without its password, a client). What Redis refuses becomes a PatchError."""
     try:
         from redis import exceptions
     except ImportError as error:
@@ -62,9 +61,9 @@ async def open_redis(url: str | None) -> AsyncIterator[tuple[str, Any]]:
     clients = []
     try:
         clients.append(_open(connection))
-        clients.append(await asyncio.wait_for(_whole_cluster(clients[0], connection.kwargs.get("url")), _SECONDS))
+        clients.append(_whole_cluster(clients[0], connection.kwargs.get("url")))
         yield title, clients[-1]
-    except (exceptions.ConnectionError, exceptions.TimeoutError, asyncio.TimeoutError) as error:
+    except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
         if any(isinstance(each, exceptions.AuthenticationError) for each in (error, error.__cause__)):
             raise PatchError(f"{title}: login refused", "check user and password in the URL") from error
         raise PatchError(
@@ -74,7 +73,7 @@ async def open_redis(url: str | None) -> AsyncIterator[tuple[str, Any]]:
         raise PatchError(f"{title}: refused ({error})", "check what this Redis user may do") from error
     finally:
         for client in clients:
-            await client.aclose()
+            client.close()
 
 
 def telling(word: str) -> Callable[[str], None]:
@@ -91,10 +90,10 @@ def telling(word: str) -> Callable[[str], None]:
 
 
 def _connection(url: str | None) -> Any:
-    settings = fork_module("settings")
+    settings = fork_module("values.settings")
     try:
         given = {_OWN: url or os.environ.get(_OWN, "")}
-        connection = fork_module("connection").find_connection(settings.read_settings(given).url, os.environ)
+        connection = fork_module("redis.connection").find_connection(settings.read_settings(given).url, os.environ)
     except settings.SettingError:
         raise PatchError("this is no Redis URL", _FORMS) from None
     if connection is None:
@@ -108,7 +107,7 @@ def _open(connection: Any) -> Any:
     if connection.origin == "REDIS_URL":  # a URL says all
         connection = replace(connection, origin=_OWN)
     try:
-        return connection.open()
+        return connection.open(_SECONDS)
     except ImportError as error:
         raise PatchError(f"{error}", f"run it with the Python that runs LiteLLM, or {_FORMS}") from error
     except (TypeError, ValueError) as error:
@@ -116,13 +115,12 @@ def _open(connection: Any) -> Any:
         raise PatchError(f"{connection.origin} cannot be used ({error})", next_step) from error
 
 
-async def _whole_cluster(client: Any, url: str | None) -> Any:
+def _whole_cluster(client: Any, url: str | None) -> Any:
     """The client, or of a node of a cluster one that knows all of them."""
-    from redis import exceptions
-    from redis.asyncio import RedisCluster
+    from redis import RedisCluster, exceptions
 
     try:
-        is_node = url and (await client.info("cluster")).get("cluster_enabled") == 1
+        is_node = url and client.info("cluster").get("cluster_enabled") == 1
     except exceptions.NoPermissionError:
         is_node = False
     return RedisCluster.from_url(url) if is_node else client

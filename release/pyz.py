@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from patches import read_own_files
@@ -16,8 +17,14 @@ _SHEBANG = b"#!/usr/bin/env python3\n"
 
 def pyz_bytes(root: Path = ROOT) -> bytes:
     tool = {f"patches/{path.name}": path.read_bytes() for path in (root / "patches").glob("*.py")}
-    files = {"__main__.py": tool["patches/__main__.py"], **tool, **read_own_files(root)}
+    own = read_own_files(root)
+    files = {"__main__.py": tool["patches/__main__.py"], **tool, **own, **_folders_of(own)}
     return _SHEBANG + zip_bytes((path, data, 0) for path, data in sorted(files.items()))
+
+
+def _folders_of(paths: Iterable[str]) -> dict[str, bytes]:
+    """Entries of their own: up to Python 3.12 a folder without `__init__.py` is imported from a zip file by these."""
+    return {f"{path.rpartition('/')[0]}/": b"" for path in paths}
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
-from redis.asyncio import Redis
+from redis import Redis
 
 import litellm
 from lab.answers import Answer
@@ -15,11 +15,20 @@ from lab.provider import Provider
 from lab.proxy import gemini_base
 from lab.recording import Recorded
 from lab.trees import installed_release
-from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
-from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
-from litellm.responses.litellm_completion_transformation.redis_session_patch.caller import CALLER
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import owner_of
-from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.bridge import store_session_in_redis
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.connection import (
+    Connection as RedisConnection,
+)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import (
+    CONNECTION,
+    Connection,
+    Exchange,
+)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.lookup import begin
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import owner_of
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.settings import Settings
 
 FORMATS = ("chat", "anthropic", "gemini")
 
@@ -49,7 +58,8 @@ class Bridge:
     def __init__(self, provider: Provider, redis_url: str, settings: Settings | None = None) -> None:
         self.provider = provider
         self.redis = Redis.from_url(redis_url)
-        self.runtime = runtimes.Runtime(settings or Settings(timeout_seconds=10), lambda: Redis.from_url(redis_url))
+        connection = RedisConnection("REDIS_SESSION_PATCH_URL", {"url": redis_url})
+        self.runtime = runtimes.Runtime(settings or Settings(timeout_seconds=10), connection)
         self.sent: Recorded | None = None
 
     async def ask(
@@ -70,8 +80,10 @@ class Bridge:
         runtimes.use(self.runtime if remembered else None)
         self.provider.clear()
         self.provider.responder = lambda _request: answer
-        before, known_defects = CALLER.set(owner_of(CALLER_KNOWN)), defects.counted()
+        exchange, known_defects = Exchange(owner_of(CALLER_KNOWN)), defects.counted()
+        before = CONNECTION.set(Connection(exchange))
         try:
+            await begin(exchange, {"input": client_input, "previous_response_id": previous, **params})
             reply = await litellm.aresponses(
                 input=client_input,
                 previous_response_id=previous,
@@ -81,11 +93,12 @@ class Bridge:
                 **params,
             )
             body = await self._last_response(reply) if stream else reply
+            await store_session_in_redis(exchange, body.model_dump(mode="json"))
         except (litellm.exceptions.BadRequestError, litellm.exceptions.APIConnectionError) as error:
             raise Refused(str(error)) from error
         finally:
             runtimes.use(None)
-            CALLER.reset(before)
+            CONNECTION.reset(before)
         assert defects.counted() == known_defects, "something of the fork failed"
         (self.sent,) = self.provider.requests()
         return body.model_dump(exclude_none=True, mode="json")
@@ -101,5 +114,5 @@ class Bridge:
         TOOL_CALLS_CACHE.flush_cache()
 
     async def close(self) -> None:
-        await self.redis.flushdb()
-        await self.redis.aclose()
+        self.redis.flushdb()
+        self.redis.close()

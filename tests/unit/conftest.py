@@ -6,24 +6,23 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from redis.asyncio import Redis
+from redis import Redis
 
 from lab.redis_server import RedisServer
-from litellm.responses.litellm_completion_transformation.redis_session_patch import defects, metrics, startup
-from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
-from litellm.responses.litellm_completion_transformation.redis_session_patch.cipher import Cipher
-from litellm.responses.litellm_completion_transformation.redis_session_patch.link import Link
-from litellm.responses.litellm_completion_transformation.redis_session_patch.rare_log import RareLog
-from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
-from litellm.responses.litellm_completion_transformation.redis_session_patch.store import SessionStore
+from litellm.responses.litellm_completion_transformation.redis_session_patch.api import erasing
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import startup
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects, metrics
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import guard as guards
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.defects import RareLog
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import SessionStore
 
-from .support.bridge import pretend_a_proxy_runs, runtime_on
-from .support.clients import SCRIPTS, Interposed
+from .support.clients import SCRIPTS
+from .support.runtimes import runtime_on
 from .support.stores import store_on
 
 
@@ -34,30 +33,23 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest_asyncio.fixture
-async def redis_client(redis_server: RedisServer) -> AsyncIterator[Any]:
-    """A client of the real server, which is empty but knows the scripts."""
-    client = Redis.from_url(redis_server.url)
-    await client.flushall()
-    for script in SCRIPTS.values():
-        await client.script_load(script)
-    yield client
-    await client.aclose()
+@pytest.fixture
+def redis_client(redis_server: RedisServer) -> Iterator[Redis]:
+    """A client of the real server, for threads, in bytes. The server is empty but knows the scripts."""
+    with redis_server.client() as client:
+        client.flushall()
+        for script in SCRIPTS.values():
+            client.script_load(script)
+        yield client
 
 
 @pytest.fixture
-def store(redis_client: Any) -> SessionStore:
+def store(redis_client: Redis) -> SessionStore:
     return store_on(redis_client)
 
 
 @pytest.fixture
-def linked(redis_client: Any) -> SessionStore:
-    """A store behind a link, which says what Redis' errors mean."""
-    return SessionStore(Link(lambda: Interposed(redis_client), 16).call, Settings(), Cipher())
-
-
-@pytest.fixture
-def runtime(redis_client: Any) -> runtimes.Runtime:
+def runtime(redis_client: Redis) -> runtimes.Runtime:
     return runtime_on(redis_client)
 
 
@@ -67,6 +59,22 @@ def no_defects_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(defects, "_count", 0)
     monkeypatch.setattr(defects, "_also_count", None)
     monkeypatch.setattr(defects, "_rare_log", RareLog(defects.logger, time.monotonic))
+
+
+@pytest.fixture(autouse=True)
+def no_guard_asks_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Else a thread of a test that has ended writes its probe into the Redis of the next one."""
+    made: list[guards.Guard] = []
+    begin = guards.Guard.__init__
+
+    def remembered(guard: guards.Guard, *args: Any, **options: Any) -> None:
+        begin(guard, *args, **options)
+        made.append(guard)
+
+    monkeypatch.setattr(guards.Guard, "__init__", remembered)
+    yield
+    for guard in made:
+        guard.is_used = False
 
 
 @pytest.fixture
@@ -81,22 +89,11 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.fixture
 def undecided(bare_environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A process that has not looked for its settings and its Redis yet, outside a proxy."""
-    for name, value in {"_runtime": None, "_is_fixed": False, "_connection": None}.items():
+    for name, value in {"_runtime": None, "_is_fixed": False}.items():
         bare_environment.setattr(runtimes, name, value)
     bare_environment.setattr(runtimes, "_seen_cache", runtimes._NOT_LOOKED)
     bare_environment.delitem(sys.modules, "litellm.proxy.proxy_server", raising=False)
     return bare_environment
-
-
-@pytest.fixture
-def with_database(undecided: pytest.MonkeyPatch) -> None:
-    """A proxy that has a database, which needs the provider's own ids."""
-    pretend_a_proxy_runs(undecided, prisma_client=object())
-
-
-@pytest.fixture
-def without_database(undecided: pytest.MonkeyPatch) -> None:
-    pretend_a_proxy_runs(undecided, prisma_client=None)
 
 
 @pytest.fixture
@@ -107,7 +104,7 @@ def log_lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     handler.emit = lambda record: lines.append(f"{record.levelname} {record.getMessage()}")
     logger = logging.Logger("litellm.redis_session_patch", logging.INFO)
     logger.addHandler(handler)
-    for module in (runtimes, startup, metrics):
+    for module in (runtimes, startup, metrics, erasing, guards):
         monkeypatch.setattr(module, "logger", logger)
     monkeypatch.setattr(defects, "_rare_log", RareLog(logger, time.monotonic))
     return lines

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from litellm.types.utils import ChatCompletionMessageToolCall, Choices, Function, Message
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.history import answer_messages
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.history import answer_messages
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at": "☀"}'}}
 

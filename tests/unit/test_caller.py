@@ -11,19 +11,22 @@ from litellm.proxy.litellm_pre_call_utils import LiteLLMProxyRequestSetup
 from starlette.requests import Request
 from starlette.websockets import WebSocket
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
-from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
-from litellm.responses.litellm_completion_transformation.redis_session_patch.caller import caller_at_route, caller_of
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import (
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.routes import _of_new
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.caller import (
+    caller_at_route,
+    is_of,
+    names_a_caller,
+)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import (
     ANYBODY,
     NOBODY,
     Owner,
     digest_of,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.routes import _watched
 
-from .support.bridge import asked_by, pretend_a_proxy_runs
-from .support.stores import ALICE, BOB, OF_ALICE, OF_BOB
+from .support.bridge import ALICE, OF_ALICE, OF_BOB, pretend_a_proxy_runs
 
 EVE, ACME, KEY = digest_of("eve"), digest_of("acme"), digest_of("the hash of a key")
 SAYS_EVE = {
@@ -142,7 +145,7 @@ async def test_a_client_that_leaves_before_its_request_is_whole_is_no_defect(run
     given = {"request": Request({"type": "http", "headers": []}, left), "user_api_key_dict": key_of(user_id="eve")}
     runtimes.use(runtime)
     try:
-        assert await _watched(upstream)(**given) == "nobody gets it"
+        assert await _of_new(upstream)(**given) == "nobody gets it"
     finally:
         runtimes.use(None)
     assert defects.counted() == 0
@@ -206,9 +209,7 @@ ANYBODY_AS_EVE = Owner(key=ANYBODY.key, claimed_end_user=EVE)
     ],
 )
 def test_a_call_that_names_the_caller_is_the_caller_s(caller, metadata):
-    with asked_by(caller):
-        assert caller_of(metadata) is caller
-    assert caller_of(metadata) is None
+    assert is_of(caller, metadata)
 
 
 @pytest.mark.parametrize(
@@ -230,16 +231,12 @@ def test_a_call_that_names_the_caller_is_the_caller_s(caller, metadata):
     ],
 )
 def test_a_call_that_names_somebody_else_or_nobody_is_not_the_caller_s(caller, metadata):
-    with asked_by(caller):
-        assert caller_of(metadata) is None
+    assert not is_of(caller, metadata)
 
 
-@pytest.mark.parametrize("metadata", [OF_ALICE, NO_KEY, {}, None])
-def test_without_a_route_there_is_no_caller(metadata):
-    with asked_by(None):
-        assert caller_of(metadata) is None
-
-
-def test_a_caller_within_another_s_request_is_the_inner_one():
-    with asked_by(ALICE), asked_by(BOB):
-        assert caller_of(OF_BOB) is BOB and caller_of(OF_ALICE) is None
+@pytest.mark.parametrize(
+    "metadata, names",
+    [(OF_ALICE, True), (NO_KEY, True), ({"session_id": "s"}, False), ({}, False), (None, False), (7, False)],
+)
+def test_only_a_call_with_the_proxy_s_metadata_names_a_caller(metadata, names):
+    assert names_a_caller(metadata) is names

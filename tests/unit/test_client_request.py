@@ -1,107 +1,243 @@
-"""The newest releases change the input, and may look up turns, before they call the handler that the fork decorates."""
+"""The outer door of HTTP: what is stored as said is what came in where LiteLLM routes it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from litellm.proxy._types import UserAPIKeyAuth
+from starlette.requests import ClientDisconnect
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
-from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import (
+import litellm
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import routes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.bridge import (
     history_is_whole,
-    remember_client_request,
+    keep_answer,
     remember_request,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.request import (
-    CURRENT,
-    History,
-    Request,
-    Source,
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.routes import take_client_request
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import (
+    Exchange,
+    running_exchange,
 )
 
-from .support.bridge import asked_by
-from .support.stores import ALICE, OF_ALICE, OF_BOB
-
-SENT = [{"type": "tool_search_output", "call_id": "c1", "tools": [{"type": "function", "name": "found"}]}]
+from .support.bridge import (
+    ALICE,
+    OF_ALICE,
+    completion_of,
+    counted,
+    entered,
+    inputs_at,
+    message_item,
+    pretend_a_proxy_runs,
+    stored,
+    using,
+    wrapped,
+)
 
 
 @pytest.fixture(autouse=True)
-def is_used(runtime) -> Iterator[None]:
-    runtimes.use(runtime)
-    yield
-    runtimes.use(None)
+def is_used(runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(litellm, "turn_off_message_logging", False)
+    with using(runtime):
+        yield
 
 
-class Reply:
-    """A response, as far as a header is put on it. ``request``: the one that was running."""
-
-    def __init__(self) -> None:
-        self.request, self.was_whole = CURRENT.get(), history_is_whole()
+@take_client_request
+async def route_request(data: dict[str, Any], *args: Any, **options: Any) -> Any:
+    return data, args, options
 
 
-@remember_request
-async def inner_handler(**call: Any) -> Reply:
-    return Reply()
+async def routed(exchange: Exchange | None, *args: Any, **options: Any) -> Any:
+    with entered(exchange):
+        return await route_request(*args, **options)
 
 
-@remember_client_request
-def outer_handler(input: Any, *, in_a_coroutine: bool = True, **call: Any) -> Coroutine[Any, Any, Any] | str:
-    async def look_up_and_handle() -> tuple[Request | None, Reply]:
-        early = CURRENT.get()
-        if early is not None:
-            early.history = History(Source.REDIS)  # what a lookup may find
-        return early, await inner_handler(
-            request_input="without the tools", responses_api_request={}, litellm_completion_request={}, **call
+@pytest.mark.parametrize("way", ["by position", "by keyword"])
+async def test_what_litellm_routes_is_what_the_client_said(way):
+    exchange, data = Exchange(ALICE), {"input": "hello", "instructions": "be kind", "store": False}
+    if way == "by position":
+        assert await routed(exchange, data, 1, route_type="aresponses") == (data, (1,), {"route_type": "aresponses"})
+    else:
+        await routed(exchange, data=data, llm_router=1, route_type="aresponses")
+    assert (exchange.said.text, exchange.instructions, exchange.is_to_be_stored) == ('"hello"', "be kind", False)
+
+
+async def test_what_the_request_follows_is_found_in_redis_before_litellm_has_it(runtime):
+    """So LiteLLM's own memory of tool calls gives nothing from the start."""
+    exchange = Exchange(ALICE)
+    with entered(exchange):
+        await route_request({"input": "b", "previous_response_id": await stored(runtime, "a")}, route_type="aresponses")
+        assert history_is_whole()
+    assert [turn.items for turn in exchange.history.chain.turns] == ["a"] and counted(runtime) == {}
+
+
+@pytest.mark.parametrize("previous", [None, wrapped("chatcmpl-1")])
+async def test_redis_is_not_asked_for_an_id_without_a_place_until_upstream_looks_it_up(runtime, previous):
+    runtime.store.read = None
+    exchange = Exchange(ALICE)
+    await routed(exchange, {"input": "b", "previous_response_id": previous}, route_type="aresponses")
+    assert (exchange.looked_up, exchange.history) == (None, None) and defects.counted() == 0
+
+
+async def test_what_is_routed_once_more_is_no_word_of_the_client_s():
+    exchange = Exchange(ALICE)
+    for text in ("hello", "of a guardrail"):
+        await routed(exchange, {"input": text}, route_type="aresponses")
+    assert exchange.said.text == '"hello"'
+
+
+@pytest.mark.parametrize("route_type", ["acompletion", "aget_responses", None])
+async def test_another_kind_of_request_is_none_of_ours(route_type):
+    exchange = Exchange(ALICE)
+    await routed(exchange, {"input": "hello"}, **({"route_type": route_type} if route_type else {}))
+    assert exchange.said is None
+
+
+async def test_without_a_caller_litellm_routes_alone():
+    assert (await routed(None, {"input": "a"}, route_type="aresponses"))[0] == {"input": "a"}
+    assert defects.counted() == 0
+
+
+async def test_what_cannot_be_taken_is_routed_all_the_same():
+    @take_client_request
+    async def of_tomorrow(request: Any, **options: Any) -> Any:
+        return request
+
+    with entered(Exchange(ALICE)):
+        assert await of_tomorrow(request=7, route_type="aresponses") == 7
+        assert await of_tomorrow(7, route_type="aresponses") == 7
+    assert defects.counted() == 2
+
+
+async def test_after_a_defect_in_looking_up_a_request_is_routed_all_the_same(runtime):
+    data, exchange = {"input": "b", "previous_response_id": await stored(runtime, "a")}, Exchange(ALICE)
+    runtime.store.read = None
+    assert (await routed(exchange, data, route_type="aresponses"))[0] is data
+    assert (exchange.looked_up, exchange.history) == (None, None) and defects.counted() == 1
+
+
+async def test_an_error_of_the_routing_is_litellm_s():
+    @take_client_request
+    async def broken(data: Any, **options: Any) -> Any:
+        raise ZeroDivisionError
+
+    with entered(Exchange(ALICE)), pytest.raises(ZeroDivisionError):
+        await broken({"input": "a"}, route_type="aresponses")
+    assert defects.counted() == 0
+
+
+class Reply(SimpleNamespace):
+    def model_dump(self, mode: str) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+@pytest.fixture
+def authenticated(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_a_proxy_runs(monkeypatch, master_key="sk-master", user_custom_auth=None, general_settings={})
+
+
+def given_of(body: bytes, **key: str) -> dict[str, Any]:
+    """What FastAPI gives to LiteLLM's endpoint."""
+
+    async def read() -> bytes:
+        return body
+
+    return {
+        "request": SimpleNamespace(body=read, headers={}),
+        "user_api_key_dict": UserAPIKeyAuth(**{"user_id": "alice", "team_id": "red", "api_key": "k1", **key}),
+        "fastapi_response": SimpleNamespace(headers={}),
+    }
+
+
+@pytest.mark.usefixtures("authenticated")
+async def test_from_the_route_to_the_client_what_was_said_is_stored_and_not_what_became_of_it(runtime):
+    """A guardrail before the routing masks; a prompt template after it adds; a guardrail after the model masks."""
+
+    @remember_request
+    async def bridge(**kwargs: Any) -> Reply:
+        reply = Reply(id="chatcmpl-1", output=[])
+        keep_answer(reply, completion_of("My number is 123."))
+        return reply
+
+    @routes._of_new
+    async def endpoint(**given: Any) -> Reply:
+        data = {**json.loads(await given["request"].body()), "input": "call ***"}
+        await route_request(data, route_type="aresponses")
+        reply = await bridge(
+            request_input=[{"role": "user", "content": "of a template"}, {"role": "user", "content": "call ***"}],
+            responses_api_request={},
+            litellm_completion_request={"model": "m", "custom_llm_provider": "groq"},
+            litellm_metadata=OF_ALICE,
         )
+        return Reply(id=wrapped(reply.id), output=[message_item("My number is ***.")])
 
-    return look_up_and_handle() if in_a_coroutine else "done"
-
-
-async def handled(**call: Any) -> tuple[Request | None, Reply]:
-    with asked_by(ALICE):
-        return await outer_handler(input=SENT, **{"litellm_metadata": OF_ALICE, **call})
-
-
-async def test_what_is_stored_is_what_the_client_sent():
-    _, reply = await handled()
-    assert reply.request.input is SENT and json.loads(reply.request.snapshot.text) == SENT
+    given = given_of(b'{"input": "call 123"}')
+    reply = await endpoint(**given)
+    assert await inputs_at(runtime, reply.id) == ["call ***"]
+    (turn,) = (await runtime.store.read(routes.place_of(reply.id), ALICE)).turns
+    assert turn.answer[0]["content"] == "My number is ***."
+    assert given["fastapi_response"].headers == {"x-litellm-session-history": "none"}
 
 
-async def test_a_lookup_before_the_call_knows_who_asks_and_its_outcome_stays():
-    early, reply = await handled()
-    assert early.owner is ALICE and early.input is SENT
-    assert reply.request.history == History(Source.REDIS) and reply.was_whole
-    assert CURRENT.get() is None and not history_is_whole()
+@pytest.mark.usefixtures("authenticated")
+async def test_the_route_knows_who_asks_and_what_the_body_follows():
+    @routes._of_new
+    async def endpoint(**given: Any) -> Exchange | None:
+        return running_exchange()
+
+    body = b'{"metadata": {"previous_response_id": "y"}, "previous_response_id" : "resp_x", "input": "\\"previous"}'
+    exchange = await endpoint(**given_of(body))
+    assert (exchange.caller.user, exchange.caller.team) == (ALICE.user, ALICE.team)
+    assert (exchange.followed, exchange.size_bytes) == (("y", "resp_x"), len(body))
 
 
-async def test_a_request_inside_another_that_is_not_early_has_its_own_input():
-    before = CURRENT.set((await handled())[1].request)
-    try:
-        with asked_by(ALICE):
-            reply = await inner_handler(
-                request_input="inner",
-                responses_api_request={},
-                litellm_completion_request={},
-                litellm_metadata=OF_ALICE,
-            )
-        assert reply.request.input == "inner" and reply.request.history is None
-    finally:
-        CURRENT.reset(before)
+@pytest.mark.parametrize(
+    "body", [b'{"input": "\\"previous_response_id\\": \\"x\\""}', b'{"previous_response_id": "\xc3\xa9"}', b"", b"{"]
+)
+@pytest.mark.usefixtures("authenticated")
+async def test_what_a_body_only_says_is_not_followed(body):
+    @routes._of_new
+    async def endpoint(**given: Any) -> Exchange | None:
+        return running_exchange()
+
+    assert (await endpoint(**given_of(body))).followed == ()
 
 
-def test_a_call_that_is_not_awaited_is_as_it_was():
-    assert outer_handler(input=SENT, in_a_coroutine=False) == "done"
+@pytest.mark.usefixtures("authenticated")
+@pytest.mark.parametrize("error", [RuntimeError("Stream consumed"), ClientDisconnect()])
+async def test_a_body_that_cannot_be_read_any_more_is_litellm_s(error):
+    async def read() -> bytes:
+        raise error
+
+    @routes._of_new
+    async def endpoint(**given: Any) -> Exchange | None:
+        return running_exchange()
+
+    given = given_of(b"")
+    given["request"].body = read
+    assert (await endpoint(**given)).followed == () and defects.counted() == 0
 
 
-async def test_without_redis_nothing_is_remembered():
-    runtimes.use(None)
-    early, reply = await handled()
-    assert early is None and reply.request is None and not hasattr(reply, "_hidden_params")
+@pytest.mark.usefixtures("authenticated")
+async def test_a_route_without_what_we_read_of_it_answers_alone():
+    @routes._of_new
+    async def endpoint(**given: Any) -> Any:
+        return running_exchange(), given
+
+    given = {"request_of_tomorrow": 1}
+    assert await endpoint(**given) == (None, given) and defects.counted() == 1
 
 
-@pytest.mark.parametrize("metadata", [OF_BOB, {}, None])
-async def test_a_call_that_is_not_the_caller_s_is_passed_through(metadata):
-    early, reply = await handled(litellm_metadata=metadata)
-    assert early is None and reply.request is None and not hasattr(reply, "_hidden_params")
+async def test_without_redis_a_route_answers_alone():
+    @routes._of_new
+    async def endpoint(**given: Any) -> Any:
+        return running_exchange()
+
+    with using(None):
+        assert await endpoint(**given_of(b"{}")) is None
+    assert defects.counted() == 0

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError, TimeoutError
 
 from lab.redis_server import RedisServer
-from litellm.responses.litellm_completion_transformation.redis_session_patch.connection import (
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.connection import (
     Connection,
     arguments_of,
     find_connection,
-    has_database,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
-from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.runtime import Runtime
 
-from .support.bridge import pretend_a_proxy_runs
-from .support.stores import inputs_of, say
+from .support.runtimes import pretend_a_proxy_runs
+from .support.stores import inputs_of, say, settings_of
+
+KEEPALIVE = {
+    "on": (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+    "idle": (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+    "between": (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+    "probes": (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+}
 
 OWN = "redis://own:6379/0"
 URL, HOST = {"REDIS_URL": "redis://env:6379"}, {"REDIS_HOST": "cache", "REDIS_PORT": "6380", "REDIS_PASSWORD": "s3cret"}
@@ -59,10 +72,10 @@ def test_the_namespace_of_the_proxy_s_cache_is_taken_over(undecided):
 
 
 @pytest.mark.parametrize(
-    "limit, places", [(None, 16), ("", 16), (1, 1), ("4", 4), (16, 16), (1_000, 16), (0, 16), ("many", 16)]
+    "limit, most", [(None, None), ("", None), (1, 1), ("4", 4), (1_000, 1_000), (0, None), ("many", None)]
 )
-def test_there_are_no_more_places_than_the_pool_has_connections(limit, places):
-    assert Connection("X", {"max_connections": limit}).places == places
+def test_an_operator_s_limit_of_connections_is_known(limit, most):
+    assert Connection("X", {"max_connections": limit}).most_connections == most
 
 
 @pytest.mark.parametrize(
@@ -143,51 +156,115 @@ def places(undecided, redis_server) -> dict[str, Any]:
 every_origin = pytest.mark.parametrize("origin", ["own", "REDIS_URL", "REDIS_HOST", "cache by host", "cache by url"])
 
 
-@every_origin
-async def test_an_opened_client_reaches_its_redis_and_answers_in_bytes(places, redis_client, origin):
-    client = find_connection(*places[origin]()).open()
-    try:
-        await client.set("a", "b")
-        assert await client.get("a") == await redis_client.get("a") == b"b"
-        assert client.get_retry().get_retries() == 0  # The link does it, with a new client.
-    finally:
-        await client.aclose()
+@pytest.fixture
+def opened(places) -> Iterator[Callable[..., Any]]:
+    """Opens clients, which are closed afterwards."""
+    with ExitStack() as stack:
+        yield lambda origin, seconds=5: stack.enter_context(find_connection(*places[origin]()).open(seconds))
 
 
 @every_origin
-async def test_a_burst_is_served_and_stale_connections_cost_a_retry_each(places, redis_client, origin):
-    connection = find_connection(*places[origin]())
-    runtime = Runtime(Settings(timeout_seconds=10), connection.open, places=connection.places)
-    ids = await asyncio.gather(*(runtime.write(lambda store, _: say(store, "hello")) for _ in range(100)))
-    await redis_client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-    found = await asyncio.gather(*(runtime.read(lambda store, _, each=each: inputs_of(store, each)) for each in ids))
-    assert found == [["hello"]] * 100
-    assert len(await redis_client.client_list()) <= connection.places + 1
+def test_an_opened_client_reaches_its_redis_and_answers_in_bytes(opened, redis_client, origin):
+    client = opened(origin)
+    client.set("a", "b")
+    assert client.get("a") == redis_client.get("a") == b"b"
 
 
-async def test_a_url_of_our_own_is_not_mixed_with_litellm_s_variables(undecided, redis_server, redis_client):
+@every_origin
+def test_each_answer_is_waited_for_so_long_and_not_twice(opened, redis_client, origin):
+    client = opened(origin, seconds=0.1)
+    client.ping()
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        client.blpop("nothing", timeout=2)
+    assert 0.1 <= time.monotonic() - began < 0.19
+
+
+@every_origin
+def test_a_connection_that_a_middlebox_dropped_is_found_before_anybody_asks_by_it(opened, origin):
+    """TCP keepalive finds it, within a minute."""
+    client = opened(origin)
+    client.ping()
+    (connection,) = client.connection_pool._available_connections
+    options = {name: connection._sock.getsockopt(*option) for name, option in KEEPALIVE.items()}
+    assert options["on"] and options["idle"] + options["between"] * options["probes"] <= 60
+
+
+@every_origin
+def test_connections_that_the_server_has_closed_cost_no_failure(opened, redis_client, origin):
+    """As after a restart, or a load balancer's idle timeout: all connections of the pool are gone at once."""
+    client = opened(origin)
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(lambda _: client.ping(), range(50)))
+        redis_client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        assert all(threads.map(lambda _: client.ping(), range(50)))
+
+
+@pytest.mark.parametrize(
+    "connection_to",
+    [
+        lambda path: Connection("REDIS_SESSION_PATCH_URL", {"url": f"unix://{path}"}),
+        lambda path: Connection("the proxy's cache", {"url": f"unix://{path}"}),
+        lambda path: Connection("the proxy's cache", {"host": "localhost", "unix_socket_path": path}),
+    ],
+    ids=["own", "cache by url", "cache by path"],
+)
+def test_a_unix_socket_is_a_way_too(bare_environment, tmp_path, connection_to):
+    """It knows nothing of TCP's keepalive."""
+    path = str(tmp_path / "socket")
+    with RedisServer(unixsocket=path), connection_to(path).open(0.1) as client:
+        assert client.ping()
+        with pytest.raises(TimeoutError):
+            client.blpop("nothing", timeout=2)
+
+
+def test_a_redis_that_is_away_is_asked_twice_and_no_more(undecided):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port, accepted = listening.getsockname()[1], []
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    accepted.append(connection.recv(1 << 16))
+                    connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with find_connection(f"redis://127.0.0.1:{port}", {}).open(5) as client, pytest.raises(ConnectionError):
+            client.ping()
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+    assert len(accepted) == 2
+
+
+async def test_a_burst_is_served_by_as_many_connections_as_there_are_places(places, redis_client):
+    connection = find_connection(*places["cache by host"]())
+    runtime = Runtime(settings_of(), connection)
+    stored = await asyncio.gather(*(say(runtime.store, "hello") for _ in range(100)))
+    assert await asyncio.gather(*(inputs_of(runtime.store, place) for place in stored)) == [["hello"]] * 100
+    assert connection.most_connections == 3 and len(redis_client.client_list()) <= 3 + 1
+
+
+@pytest.mark.parametrize("name, value", [("read_from_replicas", True), ("load_balancing_strategy", "round_robin")])
+def test_a_replica_is_never_asked(monkeypatch, name, value):
+    """It may not have the newest turn yet."""
+    given: dict[str, Any] = {}
+    monkeypatch.setattr("litellm._redis.get_redis_client", lambda **kwargs: given.update(kwargs) or Redis())
+    Connection("the proxy's cache", {"startup_nodes": [{"host": "a", "port": 1}], name: value}).open(1)
+    assert name not in given and given["startup_nodes"]
+
+
+def test_a_url_of_our_own_is_not_mixed_with_litellm_s_variables(undecided, redis_server, redis_client):
     undecided.setenv("REDIS_PASSWORD", "wrong")
     undecided.setenv("REDIS_CLUSTER_NODES", '[{"host": "elsewhere", "port": 1}]')
-    client = find_connection(redis_server.url, {}).open()
-    assert await client.ping()
-    await client.aclose()
+    with find_connection(redis_server.url, {}).open(5) as client:
+        assert client.ping()
 
 
-async def test_a_password_in_litellm_s_variables_is_used(undecided):
+def test_a_password_in_litellm_s_variables_is_used(undecided):
     with RedisServer(password="right") as server:
         for name, value in server.environment.items():
             undecided.setenv(name, value)
-        client = find_connection(None, server.environment).open()
-        assert await client.ping()
-        await client.aclose()
-
-
-@pytest.mark.parametrize("attributes, expected", [({}, False), ({"prisma_client": None}, False)])
-def test_without_a_client_of_it_the_proxy_has_no_database(undecided, attributes, expected):
-    assert has_database() is False
-    pretend_a_proxy_runs(undecided, **attributes)
-    assert has_database() is expected
-
-
-def test_with_a_client_of_it_the_proxy_has_a_database(with_database):
-    assert has_database()
+        with find_connection(None, server.environment).open(5) as client:
+            assert client.ping()

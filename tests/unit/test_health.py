@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,7 +11,14 @@ from fastapi.testclient import TestClient
 from litellm.proxy._types import LitellmUserRoles, UserAPIKeyAuth
 from litellm.proxy.auth.user_api_key_auth import user_api_key_auth
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.health import PATH, add_health_route
+from litellm.responses.litellm_completion_transformation.redis_session_patch.api import health
+from litellm.responses.litellm_completion_transformation.redis_session_patch.api.health import (
+    PATH,
+    add_health_route,
+    describe_store,
+)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.runtime import Runtime
 
 
 async def describe() -> dict[str, Any]:
@@ -18,10 +26,11 @@ async def describe() -> dict[str, Any]:
 
 
 @pytest.fixture
-def client() -> TestClient:
+def client(monkeypatch: pytest.MonkeyPatch) -> TestClient:
     """A proxy's app in which the header ``role`` says what the key may do."""
     app = FastAPI()
-    add_health_route(app, describe)
+    monkeypatch.setattr(health, "describe_store", describe)
+    add_health_route(app)
 
     def authenticate(request: Request) -> UserAPIKeyAuth:
         return UserAPIKeyAuth(user_role=request.headers.get("role"))
@@ -44,3 +53,25 @@ def test_nobody_else_does(client: TestClient, role: LitellmUserRoles) -> None:
 
 def test_a_key_without_a_role_does_not(client: TestClient) -> None:
     assert client.get(PATH).status_code == 403
+
+
+async def test_without_a_store_it_says_that_nothing_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "current", lambda: None)
+    about = await describe_store()
+    assert about.pop("active") is False
+    assert about.keys() == {"fork", "release"}
+
+
+async def test_an_active_store_says_how_its_redis_is(monkeypatch: pytest.MonkeyPatch, runtime: Runtime) -> None:
+    monkeypatch.setattr(runtimes, "current", lambda: runtime)
+    await runtime.probe()
+    about = await describe_store()
+    assert (about["active"], about["redis_problems"]) == (True, [])
+    assert about["breaker_open"] == {"read": False, "write": False}
+    assert about["last_error"] == {"read": None, "write": None}
+    assert about["redis_memory"]["used_memory"] > 0
+    runtime.problems, runtime.reads.last_reason = ("it cannot store a turn (NOPERM)",), "OOM"
+    about = await describe_store()
+    assert about["redis_problems"] == ["it cannot store a turn (NOPERM)"]
+    assert about["last_error"] == {"read": "OOM", "write": None}
+    json.dumps(about)

@@ -1,4 +1,4 @@
-"""The stored conversation as messages, and what of the new request it makes superfluous."""
+"""The stored conversation as messages, and what of a request is new in it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import Turn
-from litellm.responses.litellm_completion_transformation.redis_session_patch.history import (
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import Call, Exchange
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.history import (
     answer_message,
     call_ids,
     calls_put_back,
     history_messages,
     latest_instructions,
-    maker_of,
+    results_of,
     spend_log_rows,
-    without_repeated_calls,
 )
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import NOBODY
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Turn
 
 
 def user(text: str) -> dict[str, Any]:
@@ -126,37 +127,52 @@ def test_in_rows_a_summary_of_claude_stays_for_upstream_to_make_text_of():
     ],
 )
 def test_the_maker_is_whose_model_it_is_wherever_it_is_hosted(model, provider, maker):
-    assert maker_of(model, provider) == maker
+    assert Call(Exchange(NOBODY), {}, {"model": model, "custom_llm_provider": provider}).maker == maker
 
 
-CALL_ITEM = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
-OUTPUT_ITEM = {"type": "function_call_output", "call_id": "c1", "output": "done"}
+def item_of_result(call_id: str) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": call_id, "output": "done"}
 
 
-def test_a_call_that_the_history_has_is_not_said_again():
-    new = [assistant(None, "c1"), result("c1"), user("and?")]
-    assert without_repeated_calls(new, [OUTPUT_ITEM], [assistant(None, "c1")]) == new[1:]
+def item_of_call(call_id: str) -> dict[str, Any]:
+    return {"type": "function_call", "call_id": call_id, "name": "f", "arguments": "{}"}
 
 
-def test_parallel_calls_that_the_history_has_are_not_said_again():
-    new = [assistant(None, "c1", "c2"), result("c1"), result("c2")]
-    assert without_repeated_calls(new, [OUTPUT_ITEM], [assistant("text", "c2", "c1")]) == new[1:]
+CALLING = (assistant("Let me look.", "c1"),)
+BOTH_CALLING = (assistant(None, "c1", "c2"),)
+BEFORE = [user("look"), item_of_call("c0"), item_of_result("c0")]
 
 
 @pytest.mark.parametrize(
-    "new, request_input, history",
+    "answer, request_input, results",
     [
-        (assistant(None, "c1"), [OUTPUT_ITEM], []),
-        (assistant(None, "c1", "c2"), [OUTPUT_ITEM], [assistant(None, "c1")]),
-        (assistant("And a text.", "c1"), [OUTPUT_ITEM], [assistant(None, "c1")]),
-        (assistant(None, "c1"), [CALL_ITEM, OUTPUT_ITEM], [assistant(None, "c1")]),
-        (assistant(None, "c1"), [{**CALL_ITEM, "type": "custom_tool_call"}, OUTPUT_ITEM], [assistant(None, "c1")]),
-        (user("hello"), "hello", [assistant(None, "c1")]),
+        (CALLING, [user("look"), item_of_call("c1"), item_of_result("c1")], ["c1"]),
+        (CALLING, [*BEFORE, item_of_call("c1"), item_of_result("c1")], ["c1"]),
+        (CALLING, [{**item_of_call("c1"), "type": "custom_tool_call"}, item_of_result("c1")], ["c1"]),
+        (CALLING, [{"type": "reasoning"}, assistant("Let me look."), item_of_call("c1"), item_of_result("c1")], ["c1"]),
+        (BOTH_CALLING, [*map(item_of_call, ("c1", "c2")), *map(item_of_result, ("c1", "c2"))], ["c1", "c2"]),
     ],
-    ids=["unknown", "one of two unknown", "with text", "sent by the client", "custom, sent by the client", "no call"],
+    ids=["one call", "after a round before it", "a custom tool", "with the answer's text", "parallel calls"],
 )
-def test_anything_else_stays(new, request_input, history):
-    assert without_repeated_calls([new], request_input, history) == [new]
+def test_of_an_input_that_says_an_answer_s_calls_again_their_results_are_new(answer, request_input, results):
+    assert results_of(answer, request_input) == [item_of_result(each) for each in results]
+
+
+@pytest.mark.parametrize(
+    "answer, request_input",
+    [
+        (CALLING, "look"),
+        (CALLING, None),
+        (CALLING, BEFORE),
+        (CALLING, [item_of_result("c1")]),
+        (BOTH_CALLING, [item_of_call("c1"), item_of_result("c1")]),
+        ((assistant("done"),), [item_of_call("c1"), item_of_result("c1")]),
+        ((), [item_of_call("c1"), item_of_result("c1")]),
+    ],
+    ids=["a text", "nothing", "other calls", "a result alone", "one of two calls", "no calls", "no answer"],
+)
+def test_any_other_input_says_no_calls_again(answer, request_input):
+    assert results_of(answer, request_input) is None
 
 
 def test_call_ids_are_found_in_objects_and_in_dictionaries():
@@ -169,23 +185,17 @@ def test_call_ids_are_found_in_objects_and_in_dictionaries():
 
 @pytest.mark.parametrize("call_id", [["c1"], {"a": 1}, 7, None])
 def test_a_call_id_that_is_no_text_does_no_harm(call_id):
-    odd = {**CALL_ITEM, "call_id": call_id}
-    new = [assistant(None, "c1"), result("c1")]
-    assert without_repeated_calls(new, [odd, OUTPUT_ITEM], [assistant(None, "c1")]) == new[1:]
+    odd_call, odd_result = ({**item, "call_id": call_id} for item in (item_of_call("c1"), item_of_result("c1")))
+    both = [item_of_call("c1"), item_of_result("c1")]
+    assert results_of(CALLING, [odd_call, *both, odd_result]) == [item_of_result("c1")]
+    assert results_of(CALLING, [odd_call, item_of_result("c1")]) is None
+    assert list(calls_put_back(CALLING, [odd_call, odd_result, item_of_result("c1")])) == [item_of_call("c1")]
     assert call_ids({"tool_calls": [{"id": call_id}, {"id": "c2"}]}) == ["c2"]
 
 
 def test_fields_that_say_nothing_are_left_out_of_a_message():
     assert answer_message({"content": "", "tool_calls": [], "name": None}) == {"role": "assistant", "content": ""}
     assert answer_message({"role": "user", "content": "a"}) == user("a")
-
-
-def item_of_result(call_id: str) -> dict[str, Any]:
-    return {"type": "function_call_output", "call_id": call_id, "output": "done"}
-
-
-def item_of_call(call_id: str) -> dict[str, Any]:
-    return {"type": "function_call", "call_id": call_id, "name": "f", "arguments": "{}"}
 
 
 @pytest.mark.parametrize(

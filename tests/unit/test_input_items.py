@@ -6,27 +6,25 @@ from typing import Any
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import (
-    NO_TURN,
-    Chain,
-    Record,
-    Turn,
-)
-from litellm.responses.litellm_completion_transformation.redis_session_patch.input_items import (
+from litellm.responses.litellm_completion_transformation.redis_session_patch.api.stored_responses import (
     BadParameter,
-    PageRequest,
     items_of,
     page,
-    page_request,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import Place
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import (
+    Chain,
+    Tip,
+    Turn,
+    take_down,
+)
 
 OUTPUT = {"id": "msg_given", "type": "message", "role": "assistant", "status": "completed", "content": []}
 ITEMS = [{"id": f"item_{number}"} for number in range(5)]
 
 
 def chain(*turns: Turn, conversation: str = "c") -> Chain:
-    return Chain(turns, Record(conversation, NO_TURN, len(turns), 0, 0, 0, 0, Owner()))
+    return Chain(turns, Tip(Place(conversation, "1"), len(turns), 0, 0, 0, 0))
 
 
 def replied(said: Any, *output: dict[str, Any]) -> Turn:
@@ -57,6 +55,30 @@ def test_a_text_is_a_message_of_the_user() -> None:
         "status": "completed",
         "content": [{"type": "input_text", "text": "hello"}],
     }
+
+
+def test_an_input_that_was_taken_down_is_listed_as_its_value() -> None:
+    for said in ("hello", [{"role": "user", "content": "hello"}]):
+        assert items_of(chain(Turn(take_down(said)))) == items_of(chain(Turn(said)))
+
+
+@pytest.mark.parametrize(
+    "said, kinds",
+    [
+        ({"a": 1}, []),
+        (5, []),
+        ([5, None, {"role": "user", "content": "a"}], ["message"]),
+        ([{"type": [1]}], ["message"]),
+    ],
+)
+def test_of_an_input_in_an_odd_form_the_objects_are_listed(said: Any, kinds: list[str]) -> None:
+    """Upstream takes some such."""
+    assert [item["type"] for item in items_of(chain(Turn(said)))] == kinds
+
+
+def test_turns_that_are_in_no_conversation_yet_have_ids_too() -> None:
+    (item,) = items_of(Chain((Turn("hello"),)))
+    assert item["id"].startswith("msg_")
 
 
 def test_earlier_answers_are_listed_as_given_and_the_own_one_is_not() -> None:
@@ -114,35 +136,36 @@ def ids_of(found: dict[str, Any]) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "ids", "has_more"),
+    ("asked", "ids", "has_more"),
     [
-        (PageRequest(), [4, 3, 2, 1, 0], False),
-        (PageRequest(is_ascending=True), [0, 1, 2, 3, 4], False),
-        (PageRequest(limit=2), [4, 3], True),
-        (PageRequest(limit=2, after="item_3"), [2, 1], True),
-        (PageRequest(limit=2, after="item_2"), [1, 0], False),
-        (PageRequest(limit=2, is_ascending=True, after="item_2"), [3, 4], False),
-        (PageRequest(limit=2, is_ascending=True, before="item_3"), [1, 2], True),
-        (PageRequest(limit=2, is_ascending=True, before="item_2"), [0, 1], False),
-        (PageRequest(is_ascending=True, after="item_0", before="item_3"), [1, 2], False),
-        (PageRequest(after="item_0"), [], False),
+        ({}, [4, 3, 2, 1, 0], False),
+        ({"order": "asc"}, [0, 1, 2, 3, 4], False),
+        ({"limit": "2"}, [4, 3], True),
+        ({"limit": "2", "after": "item_3"}, [2, 1], True),
+        ({"limit": "2", "after": "item_2"}, [1, 0], False),
+        ({"limit": "2", "order": "asc", "after": "item_2"}, [3, 4], False),
+        ({"limit": "2", "order": "asc", "before": "item_3"}, [1, 2], True),
+        ({"limit": "2", "order": "asc", "before": "item_2"}, [0, 1], False),
+        ({"order": "asc", "after": "item_0", "before": "item_3"}, [1, 2], False),
+        ({"order": "asc", "after": "item_3", "before": "item_1"}, [], False),
+        ({"after": "item_0"}, [], False),
+        (
+            {"include": "reasoning.encrypted_content", "limit": "", "order": "", "after": "", "before": ""},
+            [4, 3, 2, 1, 0],
+            False,
+        ),
     ],
     ids=str,
 )
-def test_a_page_is_what_is_asked_for(wanted: PageRequest, ids: list[int], has_more: bool) -> None:
-    found = page(ITEMS, wanted)
+def test_a_page_is_what_is_asked_for(asked: dict[str, str], ids: list[int], has_more: bool) -> None:
+    found = page(ITEMS, query(**asked))
     assert (found["object"], ids_of(found), found["has_more"]) == ("list", ids, has_more)
     ends = (f"item_{ids[0]}", f"item_{ids[-1]}") if ids else (None, None)
     assert (found["first_id"], found["last_id"]) == ends
 
 
 def test_without_parameters_a_page_has_the_last_twenty() -> None:
-    assert page_request(query()) == PageRequest(limit=20, is_ascending=False, after=None, before=None)
-
-
-def test_what_is_asked_for_is_understood() -> None:
-    asked = query(limit="7", order="asc", after="a", before="b", include="reasoning.encrypted_content")
-    assert page_request(asked) == PageRequest(7, True, "a", "b")
+    assert ids_of(page([{"id": f"item_{number}"} for number in range(50)], query())) == list(range(49, 29, -1))
 
 
 @pytest.mark.parametrize(
@@ -159,11 +182,12 @@ def test_what_is_asked_for_is_understood() -> None:
 )
 def test_a_bad_value_is_named(param: str, value: str, code: str) -> None:
     with pytest.raises(BadParameter) as caught:
-        page_request(Query({param: [value]}))
+        page(ITEMS, Query({param: [value]}))
     assert (caught.value.param, caught.value.code) == (param.removesuffix("[]"), code)
 
 
-@pytest.mark.parametrize("wanted", [PageRequest(after="nobody"), PageRequest(before="nobody")], ids=["after", "before"])
-def test_a_place_that_no_item_has_is_refused(wanted: PageRequest) -> None:
-    with pytest.raises(BadParameter):
-        page(ITEMS, wanted)
+@pytest.mark.parametrize("param", ["after", "before"])
+def test_a_place_that_no_item_has_is_refused(param: str) -> None:
+    with pytest.raises(BadParameter) as caught:
+        page(ITEMS, query(**{param: "nobody"}))
+    assert caught.value.param == param

@@ -15,8 +15,8 @@ import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch import metrics
-from litellm.responses.litellm_completion_transformation.redis_session_patch.metrics import (
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import metrics
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.metrics import (
     LOOKUP_RESULTS,
     OPERATIONS,
     TURN_RESULTS,
@@ -49,12 +49,12 @@ def test_what_is_counted_is_exported() -> None:
         name: sample(name, result=result)
         for name, result in (("lookups_total", "denied"), ("requests_total", "deleted"), ("turns_total", "skipped"))
     }
-    counted.count_lookup("denied")
-    counted.count_request("deleted")
-    counted.count_turn("skipped")
-    counted.count_turn("skipped")
+    counted.count("lookups", "denied")
+    counted.count("requests", "deleted")
+    counted.count("turns", "skipped")
+    counted.count("turns", "skipped")
     defects = sample("defects_total")
-    counted.count_defect()
+    counted.record("defects", 1)
     assert sample("defects_total") == defects + 1
     assert sample("lookups_total", result="denied") == before["lookups_total"] + 1
     assert sample("requests_total", result="deleted") == before["requests_total"] + 1
@@ -63,8 +63,8 @@ def test_what_is_counted_is_exported() -> None:
 
 def test_counts_are_of_one_instance_and_hold_every_result() -> None:
     counted, other = Metrics(), Metrics()
-    counted.count_lookup("found")
-    counted.count_turn("stored")
+    counted.count("lookups", "found")
+    counted.count("turns", "stored")
     assert counted.counts() == {
         "lookups": {**dict.fromkeys(LOOKUP_RESULTS, 0), "found": 1},
         "requests": dict.fromkeys(LOOKUP_RESULTS, 0),
@@ -77,10 +77,10 @@ def test_times_and_sizes_fall_into_their_buckets() -> None:
     counted = Metrics()
     slow = sample("redis_seconds_bucket", operation="read", le="0.0005"), sample("redis_seconds_sum", operation="read")
     small = sample("turn_bytes_bucket", le="1024.0")
-    counted.observe_redis("read", 0.0004)
-    counted.observe_redis("read", 0.3)
-    counted.observe_turn_bytes(1024)
-    counted.observe_turn_bytes(16 * 1024 * 1024)
+    counted.record("redis_seconds", 0.0004, "read")
+    counted.record("redis_seconds", 0.3, "read")
+    counted.record("turn_bytes", 1024)
+    counted.record("turn_bytes", 16 * 1024 * 1024)
     assert sample("redis_seconds_bucket", operation="read", le="0.0005") == slow[0] + 1
     assert sample("redis_seconds_sum", operation="read") == pytest.approx(slow[1] + 0.3004)
     assert sample("turn_bytes_bucket", le="1024.0") == small + 1
@@ -89,21 +89,21 @@ def test_times_and_sizes_fall_into_their_buckets() -> None:
 
 def test_a_breaker_opens_and_closes_for_one_operation() -> None:
     counted = Metrics()
-    counted.set_breaker_open("read", True)
+    counted.record("breaker_open", True, "read")
     assert (sample("breaker_open", operation="read"), sample("breaker_open", operation="write")) == (1, 0)
-    counted.set_breaker_open("read", False)
+    counted.record("breaker_open", False, "read")
     assert sample("breaker_open", operation="read") == 0
 
 
 def test_the_info_says_what_runs() -> None:
-    Metrics().set_info("9.9.9", "1.2.3", True)
+    Metrics().record("info", 1, "9.9.9", "1.2.3", "true")
     assert sample("info", fork="9.9.9", release="1.2.3", encrypted="true") == 1
 
 
 def test_two_in_one_process_count_together() -> None:
     before = sample("lookups_total", result="found")
-    Metrics().count_lookup("found")
-    Metrics().count_lookup("found")
+    Metrics().count("lookups", "found")
+    Metrics().count("lookups", "found")
     assert sample("lookups_total", result="found") == before + 2
 
 
@@ -121,12 +121,12 @@ def test_names_that_are_taken_fail_nothing() -> None:
     module.logger.addHandler(handler := logging.Handler())
     handler.emit = lambda record: lines.append(record.getMessage())
     again = module.Metrics()
-    again.count_lookup("found")
-    again.count_turn("stored")
-    again.observe_redis("read", 0.1)
-    again.observe_turn_bytes(10)
-    again.set_breaker_open("read", True)
-    again.set_info("1", "2", False)
+    again.count("lookups", "found")
+    again.count("turns", "stored")
+    again.record("redis_seconds", 0.1, "read")
+    again.record("turn_bytes", 10)
+    again.record("breaker_open", True, "read")
+    again.record("info", 1, "1", "2", "false")
     assert again.counts()["lookups"]["found"] == 1
     module.Metrics()
     assert [line.split(" (")[0] for line in lines] == ["The session store's metrics are not exported"]
@@ -134,12 +134,12 @@ def test_names_that_are_taken_fail_nothing() -> None:
 
 USE_ALL = """
 counted = metrics.Metrics()
-counted.count_lookup("found")
-counted.count_turn("stored")
-counted.observe_redis("read", 0.002)
-counted.observe_turn_bytes(2000)
-counted.set_breaker_open("read", OPEN)
-counted.set_info("0.2.0", "1.106.2", False)
+counted.count("lookups", "found")
+counted.count("turns", "stored")
+counted.record("redis_seconds", 0.002, "read")
+counted.record("turn_bytes", 2000)
+counted.record("breaker_open", OPEN, "read")
+counted.record("info", 1, "0.2.0", "1.106.2", "false")
 print(counted.counts()["lookups"]["found"])
 """
 

@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import (
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import (
     ANYBODY,
     NOBODY,
     Owner,

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch import packing
-from litellm.responses.litellm_completion_transformation.redis_session_patch.packing import (
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values import packing
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.packing import (
     WINDOW_BYTES,
-    Unpackable,
     pack,
     unpack,
 )
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import Unreadable
 
 TEXT = "שלום \x00 \ud83d \U0001f600 ".encode("utf-8", "surrogatepass") * 20
 
@@ -99,7 +99,7 @@ WHOLE = b"".join(TURNS)
 def test_missing_foreign_or_misordered_pieces_do_not_unpack(spoil):
     pieces = packed(TURNS)
     assert unpacked(pieces, WHOLE) == WHOLE
-    with pytest.raises(Unpackable):
+    with pytest.raises(Unreadable):
         unpacked(spoil(pieces), WHOLE)
 
 
@@ -110,7 +110,7 @@ def test_a_piece_cut_anywhere_is_never_another_text():
             try:
                 assert unpacked([*pieces[:number], piece[:length], *pieces[number + 1 :]], WHOLE) == WHOLE
                 whole += 1
-            except Unpackable:
+            except Unreadable:
                 continue
     assert whole <= 2  # Of the last bytes of the last piece none says anything.
 
@@ -118,7 +118,7 @@ def test_a_piece_cut_anywhere_is_never_another_text():
 def test_a_text_of_another_size_or_sum_does_not_unpack():
     pieces = packed(TURNS)
     for size, crc in ((len(WHOLE) - 1, crc32(WHOLE)), (len(WHOLE) + 1, crc32(WHOLE)), (len(WHOLE), crc32(WHOLE) ^ 1)):
-        with pytest.raises(Unpackable):
+        with pytest.raises(Unreadable):
             unpack(pieces, size, crc)
 
 
@@ -135,12 +135,12 @@ def test_a_bomb_is_unpacked_no_further_than_the_record_says(monkeypatch):
             return out
 
     monkeypatch.setattr(packing.zlib, "decompressobj", Watched)
-    with pytest.raises(Unpackable):
+    with pytest.raises(Unreadable):
         unpack([bomb], 1_000, 0)
     assert len(bomb) < 500_000 and seen == [1_001]
 
 
 def test_an_error_does_not_quote_what_was_said():
-    with pytest.raises(Unpackable) as caught:
+    with pytest.raises(Unreadable) as caught:
         unpack([pack(b"a secret " * 50, b"")[:-5]], 450, 0)
     assert "secret" not in str(caught.value)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.rare_log import (
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.defects import (
     SECONDS_BETWEEN_LINES,
     RareLog,
 )
@@ -31,6 +31,12 @@ def case() -> Case:
 def test_the_first_of_a_kind_is_logged_at_once(case: Case) -> None:
     case.log.warn("unreadable", "A value is unreadable.")
     assert case.lines == ["WARNING A value is unreadable."]
+
+
+def test_a_line_is_the_module_s_that_warns(caplog: pytest.LogCaptureFixture) -> None:
+    """Else each would look like a defect, by the name of the module that logs them."""
+    RareLog(logging.getLogger("rare")).warn("unreadable", "A value is unreadable.")
+    assert [record.filename for record in caplog.records] == ["test_rare_log.py"]
 
 
 def test_others_of_its_kind_are_silent_for_a_minute(case: Case) -> None:

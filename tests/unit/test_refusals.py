@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import litellm
-from litellm.responses.litellm_completion_transformation.redis_session_patch import refusals
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values import refusals
 
 NOT_FOUND, CANNOT_ASK = "previous_response_not_found", "previous_response_unavailable"
 
@@ -14,15 +14,15 @@ NOT_FOUND, CANNOT_ASK = "previous_response_not_found", "previous_response_unavai
     "code, status, kind", [(NOT_FOUND, 400, "invalid_request_error"), (CANNOT_ASK, 503, "server_error")]
 )
 def test_status_and_body_are_openai_s(code, status, kind):
-    assert refusals.is_refusal(code) and refusals.status_of(code) == status
-    assert refusals.error_body(code, "Why.") == {
-        "error": {"message": "Why.", "type": kind, "param": "previous_response_id", "code": code}
-    }
+    assert refusals.is_refusal(code)
+    said, _, body = refusals.answer_of(code, "Why.")
+    assert said == status
+    assert body == {"error": {"message": "Why.", "type": kind, "param": "previous_response_id", "code": code}}
 
 
 def test_only_what_may_be_tried_again_says_when():
-    assert int(refusals.headers_of(CANNOT_ASK)["Retry-After"]) >= 1
-    assert refusals.headers_of(NOT_FOUND) == {}
+    assert int(refusals.answer_of(CANNOT_ASK, "")[1]["Retry-After"]) >= 1
+    assert refusals.answer_of(NOT_FOUND, "")[1] == {}
 
 
 @pytest.mark.parametrize("code", [None, "", "invalid_api_key", 400, "400"])
@@ -30,30 +30,33 @@ def test_other_codes_are_none_of_ours(code):
     assert not refusals.is_refusal(code)
 
 
-@pytest.mark.parametrize(
-    "refuse, code", [(refusals.refuse_unknown_response, NOT_FOUND), (refusals.refuse_for_now, CANNOT_ASK)]
-)
+@pytest.mark.parametrize("code", [NOT_FOUND, CANNOT_ASK])
 @pytest.mark.parametrize("provider", ["groq", None])
-def test_to_the_router_a_refusal_is_a_bad_request_and_not_a_deployment_s_fault(refuse, code, provider):
+def test_to_the_router_a_refusal_is_a_bad_request_and_not_a_deployment_s_fault(code, provider):
     with pytest.raises(litellm.BadRequestError) as caught:
-        refuse("m", provider)
+        refusals.refuse(code, "m", provider)
     error = caught.value
     assert (error.code, error.param, error.type) == (
         code,
         "previous_response_id",
-        refusals.error_body(code, "")["error"]["type"],
+        refusals.answer_of(code, "")[2]["error"]["type"],
     )
 
 
 @pytest.mark.parametrize(
-    "has_previous_response, param, code",
-    [(False, "conversation", "unsupported_parameter"), (True, None, "mutually_exclusive_parameters")],
+    "ours, param, code",
+    [
+        (refusals.CONVERSATION, "conversation", "unsupported_parameter"),
+        (refusals.CONVERSATION_TOO, None, "mutually_exclusive_parameters"),
+    ],
 )
-def test_a_conversation_object_is_refused_in_openai_s_words(has_previous_response, param, code):
+def test_a_conversation_object_is_refused_in_openai_s_words(ours, param, code):
     with pytest.raises(litellm.BadRequestError) as caught:
-        refusals.refuse_conversation("m", "groq", has_previous_response)
+        refusals.refuse(ours, "m", "groq")
     assert not refusals.is_refusal(code), "a native model's provider may say so too"
-    assert refusals.is_refusal(caught.value.code) and refusals.status_of(caught.value.code) == 400
-    error = refusals.error_body(caught.value.code, str(caught.value))["error"]
+    assert refusals.is_refusal(caught.value.code)
+    status, _, body = refusals.answer_of(caught.value.code, str(caught.value))
+    error = body["error"]
+    assert status == 400
     assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", param, code)
     assert "previous_response_id" in error["message"]

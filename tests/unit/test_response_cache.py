@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
-from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
-from litellm.responses.litellm_completion_transformation.redis_session_patch.response_cache import is_cached_as_chat
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.response_cache import (
+    is_cached_as_chat,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import (
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.settings import (
     SettingError,
     Settings,
     read_settings,
@@ -37,6 +37,7 @@ def test_without_variables_the_documented_defaults_hold():
     assert settings.max_turn_bytes >= 1_000_000 and settings.max_turns >= 1_000
     assert settings.max_conversation_bytes > settings.max_turn_bytes
     assert settings.max_age_seconds is None and not settings.encryption_required
+    assert settings.max_owner_bytes is None
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,7 @@ def test_without_variables_the_documented_defaults_hold():
         ("MAX_TURN_BYTES", "1000", "max_turn_bytes", 1000),
         ("MAX_TURNS", "7", "max_turns", 7),
         ("MAX_CONVERSATION_BYTES", "5000", "max_conversation_bytes", 5000),
+        ("MAX_OWNER_BYTES", "9000", "max_owner_bytes", 9000),
         ("MAX_AGE", "2592000", "max_age_seconds", 2_592_000),
         ("ENCRYPTION_REQUIRED", "no", "encryption_required", False),
     ],
@@ -86,6 +88,8 @@ def test_a_good_value_sets_its_field_and_no_other(name, value, field, expected):
         ("MAX_TURN_BYTES", "16MB", "whole number of at least 1"),
         ("MAX_TURNS", "many", "whole number of at least 1"),
         ("MAX_CONVERSATION_BYTES", "64MB", "whole number of at least 1"),
+        ("MAX_OWNER_BYTES", "0", "whole number of at least 1"),
+        ("MAX_OWNER_BYTES", "1GB", "whole number of at least 1"),
         ("MAX_AGE", "0", "whole number of at least 1"),
         ("MAX_AGE", "30d", "whole number of at least 1"),
         ("ENCRYPTION_REQUIRED", "please", "expected true or false"),
@@ -114,7 +118,19 @@ def test_a_bad_url_is_refused_without_showing_it(value):
 
 
 @pytest.mark.parametrize(
-    "name", ["ENABLED", "TTL", "URL", "TIMEOUT", "ON_MISS", "ENCRYPTION_KEY", "STORE_UNLOGGED", "MAX_TURNS", "MAX_AGE"]
+    "name",
+    [
+        "ENABLED",
+        "TTL",
+        "URL",
+        "TIMEOUT",
+        "ON_MISS",
+        "ENCRYPTION_KEY",
+        "STORE_UNLOGGED",
+        "MAX_TURNS",
+        "MAX_AGE",
+        "MAX_OWNER_BYTES",
+    ],
 )
 @pytest.mark.parametrize("value", ["", "   "])
 def test_an_empty_value_means_the_default(name, value):
@@ -135,9 +151,10 @@ def test_every_field_has_a_variable_of_its_own():
         "MAX_TURN_BYTES": "6",
         "MAX_CONVERSATION_BYTES": "8",
         "MAX_TURNS": "7",
+        "MAX_OWNER_BYTES": "10",
     }
     settings = read_settings({PREFIX + name: value for name, value in values.items()})
-    assert settings == Settings(True, 5, 9, "redis://h", 3.0, "error", (KEY,), True, True, 6, 8, 7)
+    assert settings == Settings(True, 5, 9, "redis://h", 3.0, "error", (KEY,), True, True, 6, 8, 7, 10)
     assert len(values) == len(dataclasses.fields(Settings))
 
 

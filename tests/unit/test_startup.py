@@ -13,15 +13,15 @@ from fastapi.responses import JSONResponse
 from litellm.proxy._types import ProxyException
 
 import litellm
-from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
-from litellm.responses.litellm_completion_transformation.redis_session_patch import startup
-from litellm.responses.litellm_completion_transformation.redis_session_patch.connection import Connection
-from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
-from litellm.responses.litellm_completion_transformation.redis_session_patch.startup import (
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import startup
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.startup import (
     announce,
     announce_at_startup,
     describe,
 )
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.connection import Connection
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.settings import Settings
 
 from .support.bridge import pretend_a_proxy_runs
 
@@ -143,6 +143,19 @@ async def test_with_a_redis_that_answers_it_says_active(started, log_lines, redi
     started.setenv("REDIS_SESSION_PATCH_URL", redis_server.url)
     line = await only_line(log_lines)
     assert line.startswith("INFO") and "active" in line and f":{redis_server.port}" in line
+
+
+async def test_with_a_redis_that_refuses_a_right_it_says_what_cannot_be_done(
+    started, log_lines, redis_server, redis_client
+):
+    redis_client.execute_command("ACL", "SETUSER", "limited", "on", ">s3cret", "~other:*", "+@all")
+    try:
+        started.setenv("REDIS_SESSION_PATCH_URL", redis_server.url.replace("://", "://limited:s3cret@"))
+        line = await only_line(log_lines)
+    finally:
+        redis_client.execute_command("ACL", "DELUSER", "limited")
+    assert line.startswith("WARNING") and "active" in line and "s3cret" not in line
+    assert "it cannot store a turn" in line and "it cannot read a conversation" in line
 
 
 async def test_a_redis_that_litellm_itself_uses_is_named_as_shared(started, log_lines, redis_server):

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Iterator
 
-from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.cluster import ClusterNode
+import pytest
+from redis.cluster import RedisCluster
 
-from lab.processes import free_port
-from lab.redis_server import RedisServer
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.probe import (
+    probe_all,
+    probe_reading,
+    probe_storing,
+)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import Miss
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Chain
 
-from .support.stores import follow, inputs_of, load, reserve, say, store_on, talk
-
-
-def port_for_a_cluster() -> int:
-    """The nodes of a cluster talk on a port 10,000 above."""
-    return next(port for _ in range(100) if (port := free_port()) <= 55_535)
-
-
-async def make_a_cluster_of_one(server: RedisServer) -> None:
-    async with Redis.from_url(server.url) as client:
-        await client.execute_command("CLUSTER ADDSLOTS", *range(16_384))
-        for _ in range(500):
-            if (await client.execute_command("CLUSTER INFO"))["cluster_state"] == "ok":
-                return
-            await asyncio.sleep(0.02)
-    raise AssertionError("the cluster of one node is not ready")
+from .support.clusters import running_cluster
+from .support.stores import ALICE, PREFIX, follow, inputs_of, keys_of, load, say, store_on, talk, turn_of
 
 
-async def test_it_works_on_a_redis_cluster():
-    with RedisServer(port=port_for_a_cluster(), cluster_enabled="yes") as server:
-        await make_a_cluster_of_one(server)
-        client = RedisCluster(startup_nodes=[ClusterNode(server.host, server.port)])
-        try:
-            store = store_on(client)
-            ids = await talk(store, map(str, range(10)))
-            branch = await follow(store, ids[4], "branch")
-            reservation = await reserve(store, "x")
-            await say(store, "a", as_id="x", id_is_out=True, reservation=reservation)
-            await store.release(await reserve(store, "y"))
-            assert await inputs_of(store, ids[-1]) == list("0123456789")
-            assert await inputs_of(store, branch) == [*"01234", "branch"]
-            assert await inputs_of(store, "x") == ["a"] and not await store.is_taken("y")
-            assert (await load(store, "y")).value == "unknown"
-        finally:
-            await client.aclose()
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RedisCluster]:
+    with running_cluster() as client:
+        yield client
+
+
+async def test_it_works_on_a_redis_cluster(cluster):
+    store = store_on(cluster)
+    places = await talk(store, map(str, range(10)))
+    branch = await follow(store, places[4], "branch")
+    given = await say(store, "d", Chain(tuple(map(turn_of, "abc"))))
+    assert await inputs_of(store, places[-1]) == list("0123456789")
+    assert await inputs_of(store, branch) == [*"01234", "branch"]
+    assert await inputs_of(store, given) == list("abcd")
+    assert await store.delete(branch, ALICE) is None
+    assert await load(store, branch) is Miss.DELETED
+
+
+async def test_each_conversation_has_one_slot_and_not_all_the_same(cluster):
+    store = store_on(cluster)
+    slots = [{cluster.keyslot(key) for key in keys_of(await say(store, "a"))} for _ in range(20)]
+    assert {len(each) for each in slots} == {1}
+    assert len(set.union(*slots)) > 1
+
+
+def test_it_is_probed_on_a_cluster_too(cluster):
+    assert probe_all(PREFIX, cluster) == ()
+    probe_reading(PREFIX, cluster)
+    probe_storing(PREFIX, cluster)

@@ -1,145 +1,113 @@
-"""What lives is what a live response reaches: a branch that nobody uses dies alone."""
+"""What one use of a conversation takes out. That all is taken out, and nothing else, test_store_model.py shows."""
 
 from __future__ import annotations
 
-import asyncio
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch import scripts
-from litellm.responses.litellm_completion_transformation.redis_session_patch.results import NotStored
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import Place
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import Miss
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Chain
 
-from .support.clients import Halved
-from .support.inside import conversation_of, pass_time, responses, turns_in_all
-from .support.stores import TTL_SECONDS, chain_of, follow, inputs_of, say, store_on, talk
+from .support.clients import Interposed
+from .support.passing_time import pass_time
+from .support.stores import (
+    ALICE,
+    TTL_SECONDS,
+    chain_of,
+    follow,
+    inputs_of,
+    keys_of,
+    load,
+    say,
+    store_on,
+    talk,
+    turn_of,
+)
 
-HALF = TTL_SECONDS // 2 + 50  # After two of them a life and its grace are over.
+AT_ONCE = 100  # turns, so that one tenant's conversation does not hold Redis for others
 
 
-async def test_a_branch_that_nobody_uses_dies_alone(redis_client, store):
+def turns_in(client: Any, place: Place) -> int:
+    turns, tree, _ = keys_of(place)
+    stored = sum(name.isdigit() for name in client.hkeys(turns))
+    assert stored == client.zcard(tree)
+    return stored
+
+
+def hang_on(client: Any, place: Place, turns: list[tuple[int, int]], ended: list[int]) -> None:
+    """Adds ``turns``, each with the one before it, whose responses have ended; those in ``ended`` are the last ones."""
+    for number, before in turns:
+        client.hset(keys_of(place)[0], str(number), b"1 1 1 1 \nP")
+        client.zadd(keys_of(place)[1], {str(number): before})
+    for number in ended:
+        client.zadd(keys_of(place)[2], {str(number): 5})
+
+
+BRANCHES = [(number, 0) for number in range(1_001, 1_251)]
+LINE = [(number, number - 1 if number > 1_001 else 0) for number in range(1_001, 1_251)]
+
+
+@pytest.mark.parametrize(("turns", "ended"), [(BRANCHES, 250), (LINE, 1)], ids=["branches", "line"])
+@pytest.mark.parametrize("use", ["read", "store"])
+async def test_one_use_takes_out_a_hundred_turns_and_the_next_ones_the_others(redis_client, store, turns, ended, use):
     first = await say(store, "a")
-    unused = await follow(store, await follow(store, first, "b"), "c")
-    used = await follow(store, first, "x")
-    for _ in range(2):
-        await pass_time(redis_client, HALF)
-        assert await inputs_of(store, used) == ["a", "x"]
-    assert await turns_in_all(redis_client) == 2
-    assert unused not in await responses(redis_client)
+    hang_on(redis_client, first, turns, [number for number, _ in turns[-ended:]])
+    left = []
+    for _ in range(3):
+        pass_time(redis_client, 1)  # Else there is no life to renew.
+        await (load(store, first) if use == "read" else follow(store, first, "b"))
+        left.append(redis_client.hlen(keys_of(first)[0]))
+    fresh = [number + 1 for number in range(3)] if use == "store" else [0] * 3
+    about = 1 + 2  # the first turn; whose it is, and who took part
+    uses = {"read": 1, "store": 2}[use]  # A follow-up reads before it stores.
+    expected = [max(0, 250 - AT_ONCE * uses * (number + 1)) for number in range(3)]
+    assert left == [about + new + rest for new, rest in zip(fresh, expected, strict=True)]
+    assert await inputs_of(store, first) == ["a"]
 
 
-async def test_a_turn_stays_as_long_as_one_after_it_lives(redis_client, store):
-    last = (await talk(store, "abcd"))[-1]
-    for _ in range(4):
-        await pass_time(redis_client, HALF)
-        assert await inputs_of(store, last) == list("abcd")
-    assert await responses(redis_client) == {last}
-    assert await turns_in_all(redis_client) == 4
-
-
-async def test_800_follow_ups_of_one_response_over_several_lifetimes_leave_what_is_live(redis_client, store):
-    """Four lifetimes, of which each has 200."""
-    base = await say(store, "base")
-    for _ in range(8):
-        for _ in range(4):
-            chain = await chain_of(store, base)
-            await asyncio.gather(*(say(store, "follow-up", chain) for _ in range(25)))
-        await pass_time(redis_client, HALF)
-        # A use takes out up to a hundred.
-        assert await turns_in_all(redis_client) <= 1 + 300
-    assert await inputs_of(store, base) == ["base"]
-    await asyncio.gather(*(say(store, "follow-up", chain) for _ in range(3)))
-    live = len(await responses(redis_client))
-    assert live <= 1 + 200 and await turns_in_all(redis_client) <= live + 100
-
-
-@pytest.mark.parametrize("use", ["read", "write"])
-async def test_the_next_use_of_a_conversation_takes_out_what_has_ended(redis_client, store, use):
-    first = await say(store, "a")
-    chain = await chain_of(store, first)
-    for _ in range(30):
-        await say(store, "b", chain)
-    await pass_time(redis_client, HALF)
-    await chain_of(store, first)
-    await pass_time(redis_client, HALF)
-    await (inputs_of(store, first) if use == "read" else say(store, "c", chain))
-    assert await turns_in_all(redis_client) == (1 if use == "read" else 2)
+@pytest.mark.parametrize("others", ["never lived", "have ended"])
+async def test_a_deletion_takes_out_a_hundred_turns_a_command_until_its_mark_alone_is_there(
+    redis_client, store, others
+):
+    """Of a history that is written anew, the last response alone lives."""
+    last = await say(store, "last", Chain(tuple(map(turn_of, map(str, range(249))))))
+    turns, tree, lives = keys_of(last)
+    if others == "have ended":
+        redis_client.zadd(lives, {turn: 5 for turn in redis_client.zrange(tree, 0, -1) if turn != last.turn.encode()})
+    left = [250]
+    watching = Interposed(redis_client, after=lambda name: left.append(redis_client.zcard(tree)))
+    assert await store_on(watching).delete(last, ALICE) is None
+    assert left[-1] == 0 and all(before - after <= AT_ONCE for before, after in pairwise(left))
+    assert redis_client.keys("*") == [turns.encode()]
+    assert set(redis_client.hkeys(turns)) == {b"about", f"x{last.turn}".encode()}
 
 
 async def test_when_nobody_comes_back_redis_itself_removes_everything(redis_client, store):
     first = await say(store, "a")
     await follow(store, first, "b")
-    await pass_time(redis_client, 2 * HALF)
-    assert await redis_client.keys("*") == []
+    pass_time(redis_client, TTL_SECONDS + 61)
+    assert redis_client.keys("*") == []
 
 
-async def test_a_turn_whose_record_was_never_written_does_not_outlive_its_own_life(redis_client, store):
-    first = await say(store, "a")
-
-    with pytest.raises(asyncio.CancelledError):
-        await say(store_on(Halved(redis_client, asyncio.CancelledError())), "lost", await chain_of(store, first))
-    assert await turns_in_all(redis_client) == 2
-    assert await inputs_of(store, await follow(store, first, "b")) == ["a", "b"]
-    for _ in range(2):
-        await pass_time(redis_client, HALF)
-        await chain_of(store, first)
-    assert await turns_in_all(redis_client) == 1
+async def test_of_many_follow_ups_of_one_response_over_lifetimes_what_is_live_stays(redis_client, store):
+    base = await say(store, "base")
+    for _ in range(6):
+        chain = await chain_of(store, base)
+        for _ in range(25):
+            await say(store, "follow-up", chain)
+        pass_time(redis_client, TTL_SECONDS // 2 + 50)  # After two of them a life and its grace are over.
+        assert turns_in(redis_client, base) <= 1 + 3 * 25
+    assert await inputs_of(store, base) == ["base"]
 
 
-async def test_a_turn_whose_id_was_taken_does_not_outlive_its_own_life(redis_client, store):
-    first = await say(store, "a")
-    await say(store, "other", as_id="taken")
-    with pytest.raises(NotStored):
-        await follow(store, first, "b", as_id="taken", id_is_out=True)
-    for _ in range(2):
-        await pass_time(redis_client, HALF)
-        await chain_of(store, first)
-    assert await turns_in_all(redis_client) == 1
-
-
-async def test_a_conversation_of_1_500_turns_goes_at_once(redis_client):
-    """All of it hangs on its last response; taking it out must neither fail nor be left half done."""
-    store = store_on(redis_client)
-    chain = await chain_of(store, await say(store, "a"))
-    await say(store, "b", chain)
-    conversation = await conversation_of(redis_client, (await responses(redis_client)).pop())
-    turns = [str(number) for number in range(1_000_001, 1_001_501)]
-    await redis_client.hset(conversation.turns, mapping=dict.fromkeys(turns, b"x"))
-    await redis_client.zadd(conversation.tree, dict(zip(turns, ["0", *turns[:-1]], strict=True)))
-    await redis_client.zadd(conversation.lives, {turns[-1]: 5})
-    await say(store, "c", chain)
-    assert await turns_in_all(redis_client) == 2 + 1
-
-
-async def test_ending_a_response_takes_out_what_only_it_needed(redis_client, store):
-    ids = await talk(store, "abc")
-    sibling = await follow(store, ids[0], "x")
-    conversation = await conversation_of(redis_client, ids[-1])
-
-    async def end(turn: str) -> None:
-        await redis_client.eval(scripts.END, 3, *conversation.keys, turn, TTL_SECONDS)
-
-    await end(conversation.path[1])  # A turn follows it.
-    assert await inputs_of(store, ids[-1]) == list("abc")
-    await end(conversation.path[2])
-    assert await turns_in_all(redis_client) == 2  # The first, and its other follow-up.
-    assert await inputs_of(store, sibling) == ["a", "x"]
-
-
-@pytest.mark.parametrize("how", ["ended", "erased"])
-async def test_what_is_still_under_way_does_not_bring_a_deleted_response_back(redis_client, store, how):
-    last = (await talk(store, "ab"))[-1]
-    chain, conversation = await chain_of(store, last), await conversation_of(redis_client, last)
-    script, turns = (scripts.END, conversation.path[1:]) if how == "ended" else (scripts.ERASE, ())
-    await redis_client.eval(script, 3, *conversation.keys, *turns, TTL_SECONDS)
-    with pytest.raises(NotStored, match="deleted meanwhile"):
-        await say(store, "c", chain, as_id="c")
-    assert not await store.is_taken("c")
-    assert await turns_in_all(redis_client) == (1 if how == "ended" else 0)
-
-
-async def test_ending_the_last_response_leaves_no_turn_and_a_note_that_goes_by_itself(redis_client, store):
-    conversation = await conversation_of(redis_client, await say(store, "a"))
-    await redis_client.eval(scripts.END, 3, *conversation.keys, conversation.path[0], TTL_SECONDS)
-    assert await redis_client.exists(*conversation.keys) == 1
-    assert await redis_client.hkeys(conversation.turns) == [b"x" + conversation.path[0].encode()]
-    assert await redis_client.ttl(conversation.turns) > 0
+async def test_when_the_last_response_is_deleted_no_text_stays(redis_client, store):
+    places = await talk(store, "abc")
+    for place in places:
+        assert await store.delete(place, ALICE) is None
+        assert await load(store, place) is Miss.DELETED
+    fields = redis_client.hgetall(keys_of(places[0])[0])
+    assert set(fields) == {b"about", *(f"x{place.turn}".encode() for place in places)}
+    assert redis_client.exists(*keys_of(places[0])) == 1

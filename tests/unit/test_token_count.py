@@ -2,69 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
-from litellm.responses.litellm_completion_transformation.redis_session_patch import runtime as runtimes
-from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import history_is_whole
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import NOBODY, Owner
-from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT
-from litellm.responses.litellm_completion_transformation.redis_session_patch.token_count import count_with_redis
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.bridge import history_is_whole
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.token_count import count_with_redis
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import CALL, Exchange
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import inner_id
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import NOBODY, Owner
 
-from .support.bridge import asked_by
+from .support.bridge import ALICE, BOB, entered, stored, using
 from .support.bridge import counted as counts
-from .support.stores import ALICE, BOB, say
-
-
-@pytest.fixture(autouse=True)
-def is_used(runtime) -> Iterator[None]:
-    runtimes.use(runtime)
-    yield
-    runtimes.use(None)
 
 
 @count_with_redis
 async def counted(model: str, custom_llm_provider: str, api_base: None, responses_request: dict, policy: None = None):
     """In upstream's place: what its lookup and its cache of tool calls would be told."""
-    request = CURRENT.get()
-    return request and (request.owner, history_is_whole(), request.input, request.completion["model"])
+    call = CALL.get()
+    return call and (call.exchange.caller, history_is_whole(), call.exchange.said.text, call.completion["model"])
 
 
-async def count(caller: Owner | None, previous_response_id: str | None = "x") -> Any:
-    params = {"input": "How long?", "previous_response_id": previous_response_id}
-    with asked_by(caller):
+async def count(runtime: Any, caller: Owner | None, *followed: str, previous_response_id: str | None = None) -> Any:
+    """``followed``: previous response ids in the request's body."""
+    params = {"input": "How long?", "previous_response_id": previous_response_id or next(iter(followed), None)}
+    exchange = None if caller is None else Exchange(caller, followed=followed)
+    with using(runtime), entered(exchange):
         return await counted("m", custom_llm_provider="groq", api_base=None, responses_request=params)
 
 
 @pytest.mark.parametrize("caller, is_whole", [(ALICE, True), (BOB, False), (NOBODY, False)])
-async def test_the_history_is_looked_for_as_the_caller(store, runtime, caller, is_whole):
-    await say(store, "mine", as_id="x")
-    assert await count(caller) == (caller, is_whole, "How long?", "m")
-    assert CURRENT.get() is None
+async def test_the_history_is_looked_for_as_the_caller(runtime, caller, is_whole):
+    assert await count(runtime, caller, await stored(runtime, "mine")) == (caller, is_whole, '"How long?"', "m")
+    assert CALL.get() is None
     assert counts(runtime) == {}  # Upstream's own lookup, which follows, is what counts.
 
 
-@pytest.mark.parametrize("caller, response_id", [(None, "x"), (ALICE, None)])
-async def test_without_a_caller_or_a_history_upstream_counts_alone(store, caller, response_id):
-    assert await count(caller, response_id) is None and defects.counted() == 0
+async def test_the_place_is_in_the_client_s_word_where_litellm_has_taken_it_off(runtime):
+    last = await stored(runtime, "mine")
+    bare = inner_id(last)
+    assert await count(runtime, ALICE, last, previous_response_id=bare) == (ALICE, True, '"How long?"', "m")
 
 
-async def test_without_redis_upstream_counts_alone(store):
-    runtimes.use(None)
-    assert await count(ALICE) is None
+async def test_an_id_that_the_client_only_mentions_is_not_the_one_that_it_follows(runtime):
+    other, last = await stored(runtime, "another"), await stored(runtime, "mine")
+    exchange = Exchange(ALICE, followed=(other, last))
+    seen = []
+
+    @count_with_redis
+    async def look(model: str, custom_llm_provider: str, responses_request: dict) -> None:
+        seen.extend(turn.items for turn in CALL.get().exchange.chain.turns)
+
+    with using(runtime), entered(exchange):
+        await look("m", custom_llm_provider="groq", responses_request={"previous_response_id": last})
+    assert seen == ["mine"]
 
 
-async def test_a_step_whose_parameters_have_other_names_counts_alone(store):
+async def test_without_a_caller_upstream_counts_alone(runtime):
+    assert await count(runtime, None, await stored(runtime, "mine")) is None and defects.counted() == 0
+
+
+async def test_what_follows_nothing_has_no_history(runtime):
+    runtime.store.read = None  # It is not asked.
+    assert await count(runtime, ALICE) == (ALICE, False, '"How long?"', "m") and defects.counted() == 0
+
+
+async def test_without_redis_no_history_is_known(runtime):
+    last = await stored(runtime, "mine")
+    assert await count(None, ALICE, last) == (ALICE, False, '"How long?"', "m") and defects.counted() == 0
+
+
+async def test_a_step_whose_parameters_have_other_names_counts_alone(runtime):
     @count_with_redis
     async def renamed(model: str, request: dict[str, Any]) -> Any:
-        return model, request, CURRENT.get()
+        return model, request, CALL.get()
 
-    await say(store, "mine", as_id="x")
-    request = {"input": "How long?", "previous_response_id": "x"}
-    with asked_by(ALICE):
+    request = {"input": "How long?", "previous_response_id": await stored(runtime, "mine")}
+    with using(runtime), entered(Exchange(ALICE)):
         assert await renamed("m", request=request) == ("m", request, None)
         with pytest.raises(TypeError, match="model"):
             await renamed()

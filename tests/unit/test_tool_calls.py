@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from litellm.caching import InMemoryCache
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch import bridge
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import NOBODY, Owner
-from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT, History, Source
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import bridge
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import History, Source
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import NOBODY, Owner
 
-from .support.bridge import asked_by, request_of
-from .support.stores import ALICE, BOB
+from .support.bridge import ALICE, BOB, asked_by, entered, exchange_of
 
 CALL = {"id": "functions.look_up:0", "function": {"name": "look_up", "arguments": '{"what": "a secret"}'}}
 ID = CALL["id"]
@@ -100,20 +99,14 @@ def test_a_request_that_came_by_no_route_of_ours_has_litellm_s_cache(cache, upst
 @pytest.mark.parametrize("source", Source)
 def test_while_a_history_of_ours_has_the_calls_nothing_is_found(cache, source):
     put(cache, ALICE)
-    before = CURRENT.set(request_of(history=History(source)))
-    try:
-        assert found(cache, ALICE) == (None if History(source).is_ours else CALL)
-        assert found(cache, ALICE, BY_POSITION) == (None if History(source).is_ours else CALL)
-    finally:
-        CURRENT.reset(before)
+    with entered(exchange_of(history=History(source))):
+        for args, options in WAYS:
+            assert cache.get_cache(*args, **options) == (None if source is Source.REDIS else CALL)
 
 
 def test_while_nothing_is_found_calls_are_kept(cache):
-    before = CURRENT.set(request_of(history=History(Source.REDIS)))
-    try:
-        put(cache, ALICE)
-    finally:
-        CURRENT.reset(before)
+    with entered(exchange_of(history=History(Source.REDIS))):
+        cache.set_cache(key=ID, value=CALL)
     assert found(cache, ALICE) == CALL
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch import defects
-from litellm.responses.litellm_completion_transformation.redis_session_patch.bridge import with_one_trace_id
-from litellm.responses.litellm_completion_transformation.redis_session_patch.request import CURRENT, Request
+from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.bridge import with_one_trace_id
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects
 
-from .support.bridge import request_of
+from .support.bridge import call_in, exchange_of, running
 
 
 @with_one_trace_id
@@ -21,17 +18,8 @@ async def handler(litellm_completion_request: dict[str, Any], **call: Any) -> di
     return dict(**litellm_completion_request, **call)
 
 
-@contextmanager
-def running(request: Request | None) -> Iterator[None]:
-    before = CURRENT.set(request)
-    try:
-        yield
-    finally:
-        CURRENT.reset(before)
-
-
 async def test_the_conversation_s_trace_id_wins():
-    with running(request_of()):
+    with running(call_in(exchange_of())):
         both = await handler(
             litellm_completion_request={"litellm_trace_id": "conversation"}, litellm_trace_id="call", a=1
         )
@@ -40,7 +28,7 @@ async def test_the_conversation_s_trace_id_wins():
 
 @pytest.mark.parametrize("is_ours", [True, False])
 async def test_else_the_call_s_own_stays(is_ours):
-    with running(request_of() if is_ours else None):
+    with running(call_in(exchange_of()) if is_ours else None):
         assert await handler(litellm_completion_request={}, litellm_trace_id="call") == {"litellm_trace_id": "call"}
         assert await handler(litellm_completion_request={"b": 2}, a=1) == {"a": 1, "b": 2}
 
@@ -55,7 +43,7 @@ async def test_a_call_that_names_its_completion_otherwise_goes_through():
     async def renamed(**call: Any) -> dict[str, Any]:
         return call
 
-    with running(request_of()):
+    with running(call_in(exchange_of())):
         call = {"completion_request": {}, "litellm_trace_id": "call"}
         assert await renamed(**call) == call
     assert defects.counted() == 1

@@ -1,0 +1,200 @@
+"""The operations of a stored response: get, delete, list its input, cancel.
+
+Its input is, as at OpenAI, the whole conversation up to and with the request's own input, answers included: "a list of
+items used to generate this response" (https://platform.openai.com/docs/api-reference/responses/input-items), which has
+output messages among its kinds; Alibaba's compatible service says it in so many words
+(https://help.aliyun.com/en/model-studio/list-input-items).
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from openai.types.responses import ResponseIncludable
+from starlette.datastructures import QueryParams
+
+from ..redis.runtime import Runtime
+from ..values.ids import Place
+from ..values.owner import Owner
+from ..values.results import Miss, Unreadable
+from ..values.turns import Chain, Turn, dump_json
+
+Item = dict[str, Any]
+
+_MOST_ITEMS = 100
+
+# An item that its client gave no id has one that begins like OpenAI's.
+_PREFIXES = {
+    "message": "msg_",
+    "function_call": "fc_",
+    "function_call_output": "fco_",
+    "custom_tool_call": "ctc_",
+    "custom_tool_call_output": "ctco_",
+    "reasoning": "rs_",
+}
+
+
+class BadParameter(ValueError):
+    """A query parameter has a value that cannot be; says so in OpenAI's words."""
+
+    def __init__(self, param: str | None, message: str, code: str | None = "invalid_value"):
+        super().__init__(message)
+        self.param, self.message, self.code = param, message, code
+
+
+@dataclass(frozen=True)
+class Asked:
+    """``client_id``: the response's id as the client has it. ``query``: the request's parameters."""
+
+    client_id: str
+    place: Place
+    query: QueryParams
+    caller: Owner
+
+
+Serve = Callable[[Runtime, Asked], Awaitable[dict[str, Any] | Miss]]
+
+
+def _of_read(answer: Callable[[Asked, Chain], dict[str, Any]]) -> Serve:
+    """Reads the response first, which is a use of it as a follow-up is: its life is renewed."""
+
+    async def serve(runtime: Runtime, asked: Asked) -> dict[str, Any] | Miss:
+        found = await runtime.store.read(asked.place, asked.caller)
+        if isinstance(found, Miss):
+            return found
+        try:
+            return answer(asked, found) if found.turns[-1].reply is not None else Miss.INCOMPLETE
+        except Unreadable:
+            return Miss.UNREADABLE
+
+    return serve
+
+
+def _retrieve(asked: Asked, found: Chain) -> dict[str, Any]:
+    _check_include(asked.query)
+    for name in ("stream", "starting_after"):
+        if (asked.query.get(name) or "false").lower() not in ("false", "0"):
+            problem = "This response cannot be streamed because it was not created with background=true."
+            raise BadParameter(name, problem)
+    return {"id": asked.client_id, **(found.turns[-1].shown or {})}
+
+
+def _cancel(_asked: Asked, _found: Chain) -> dict[str, Any]:
+    raise BadParameter(None, "Cannot cancel a synchronous response.", None)
+
+
+async def _delete(runtime: Runtime, asked: Asked) -> dict[str, Any] | Miss:
+    miss = await runtime.store.delete(asked.place, asked.caller)
+    return miss or {"id": asked.client_id, "object": "response", "deleted": True}
+
+
+# By method and the last part of the path.
+OPERATIONS: dict[tuple[str, str], Serve] = {
+    ("GET", "{response_id}"): _of_read(_retrieve),
+    ("GET", "input_items"): _of_read(lambda asked, found: page(items_of(found), asked.query)),
+    ("DELETE", "{response_id}"): _delete,
+    ("POST", "cancel"): _of_read(_cancel),
+}
+
+
+def _check_include(query: QueryParams) -> None:
+    """What may be included is always there. Raises BadParameter for what is not known."""
+    names, includable = [*query.getlist("include"), *query.getlist("include[]")], sorted(get_args(ResponseIncludable))
+    if unknown := [name for name in ",".join(names).split(",") if name and name not in includable]:
+        known = ", ".join(f"'{name}'" for name in includable)
+        raise BadParameter("include", f"Invalid value: '{unknown[0]}'. Supported values are: {known}.")
+
+
+def page(items: Sequence[Item], query: QueryParams) -> dict[str, Any]:
+    """OpenAI's list object. ``items``: oldest first. Raises BadParameter."""
+    _check_include(query)
+    order = query.get("order") or "desc"
+    if order not in ("asc", "desc"):
+        raise BadParameter("order", f"Invalid value: '{order}'. Supported values are: 'asc' and 'desc'.")
+    limit, after, before = _limit(query.get("limit") or "20"), query.get("after"), query.get("before")
+    ordered = items if order == "asc" else items[::-1]
+    places = {item["id"]: place for place, item in enumerate(ordered)}
+    for param, item_id in (("after", after), ("before", before)):
+        if item_id and item_id not in places:
+            raise BadParameter(param, f"Invalid '{param}': the response has no input item with id '{item_id}'.")
+    among = ordered[places[after] + 1 if after else 0 : places[before] if before else None]
+    data = among[-limit:] if before and not after else among[:limit]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": len(among) > len(data),
+    }
+
+
+def _limit(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        problem = f"Invalid type for 'limit': expected an integer, but got '{text}' instead."
+        raise BadParameter("limit", problem, "invalid_type") from None
+    if number < 1:
+        problem = f"Invalid 'limit': integer below minimum value. Expected a value >= 1, but got {number} instead."
+        raise BadParameter("limit", problem, "integer_below_min_value")
+    if number > _MOST_ITEMS:
+        problem = f"Invalid 'limit': integer above maximum value. Expected a value <= {_MOST_ITEMS}, but got {number}"
+        raise BadParameter("limit", f"{problem} instead.", "integer_above_max_value")
+    return number
+
+
+def items_of(chain: Chain) -> list[Item]:
+    """The items that the last one of the turns was made from, oldest first; each has an id that it always has."""
+    items: dict[str, Item] = {}
+    conversation = chain.tip.place.conversation if chain.tip is not None else ""
+    for number, turn in enumerate(chain.turns, 1):
+        said = turn.items
+        if isinstance(said, str):
+            new: list[Item] = [{"type": "message", "role": "user", "content": said}]
+        else:  # Upstream takes an object too, and makes nothing of it.
+            new = [item for item in said if isinstance(item, dict)] if isinstance(said, list) else []
+        if number < len(chain.turns):
+            new += _output_items(turn)
+        for place, each in enumerate(new):
+            item = _as_listed(each)
+            if not isinstance(item.get("id"), str) or item["id"] in items:
+                # Of what it says too, for branches have turns of the same number.
+                text = f"{conversation}/{number}/{place}/{dump_json(item)}"
+                digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+                item["id"] = f"{_PREFIXES.get(item['type'], 'item_')}{digest[:48]}"
+            items[item["id"]] = item
+    return list(items.values())
+
+
+def _output_items(turn: Turn) -> list[Item]:
+    """What the client was given; where that is not known, as of turns out of the database, what the model said."""
+    if (reply := turn.shown) is not None:
+        return list(reply.get("output") or ())
+    items: list[Item] = []
+    for message in turn.answer:
+        content = message.get("content")
+        if message["role"] == "tool":
+            call_id = message.get("tool_call_id")
+            items.append({"type": "function_call_output", "call_id": call_id, "output": content})
+        elif content:
+            items.append({"type": "message", "role": message["role"], "content": content})
+        for call in message.get("tool_calls") or ():
+            function = call["function"]
+            called = {"name": function["name"], "arguments": function["arguments"]}
+            items.append({"type": "function_call", "call_id": call["id"], **called})
+    return items
+
+
+def _as_listed(item: Mapping[str, Any]) -> Item:
+    """An item as OpenAI lists it: its kind, its status and a message's parts are said, though the client need not."""
+    kind, content = item.get("type") or "message", item.get("content")
+    kind = kind if isinstance(kind, str) else "message"  # as upstream takes it
+    listed: Item = {**item, "type": kind}
+    if kind in ("message", "function_call", "function_call_output") and not listed.get("status"):
+        listed["status"] = "completed"
+    if kind == "message" and isinstance(content, str):
+        is_output = listed.get("role") == "assistant"
+        part = {"type": "output_text", "annotations": []} if is_output else {"type": "input_text"}
+        listed["content"] = [{**part, "text": content}]
+    return listed

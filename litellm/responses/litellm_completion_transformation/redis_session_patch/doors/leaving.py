@@ -1,0 +1,76 @@
+"""A reply on its way out: stored, in one step, before the client has it."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ..redis import runtime as runtimes
+from ..redis.defects import safely_await
+from ..request.exchange import Exchange, Source
+from ..request.saving import store_reply
+from ..request.streams import TERMINAL
+from ..values.ids import decrypted, place_of
+
+HISTORY_HEADER = "x-litellm-session-history"
+
+_WORDS = {source: source.value for source in (Source.REDIS, Source.DATABASE, Source.UNAVAILABLE)}
+_LAST = tuple(f'"{kind}"'.encode() for kind in TERMINAL)
+
+
+async def leave(exchange: Exchange, reply: Any, headers: Any) -> Any:
+    """``reply``: what the proxy's route gives; ``headers``: of a plain one. What the client gets, with our header."""
+    is_stream = hasattr(reply, "body_iterator")
+    if exchange.calls:
+        word = _WORDS.get(exchange.history.source, "none") if exchange.history is not None else "none"
+        (reply if hasattr(reply, "headers") else headers).headers[HISTORY_HEADER] = word
+    if is_stream:
+        reply.body_iterator = _watched(reply.body_iterator, exchange)
+    elif exchange.answered is not None:
+        await store_session_in_redis(exchange, _plain_response(reply))
+    return reply
+
+
+async def store_session_in_redis(exchange: Exchange, reply: Any) -> None:
+    """Stores the turn of ``exchange``. ``reply``: a response by field; another than what the model answered, as of a
+    guardrail, is not stored.
+    """
+    runtime = runtimes.current()
+    if runtime is None or not isinstance(reply, dict):
+        return
+    if place_of(decrypted(str(reply.get("id")))) == exchange.place:
+        await store_reply(runtime, exchange, reply)
+
+
+async def _watched(chunks: Any, exchange: Exchange) -> AsyncIterator[Any]:
+    async with contextlib.aclosing(chunks) if hasattr(chunks, "aclose") else contextlib.nullcontext():
+        async for chunk in chunks:
+            await safely_await(store_last_event, exchange, chunk, otherwise=None)
+            yield chunk
+
+
+async def store_last_event(exchange: Exchange, chunk: str | bytes) -> None:
+    """Stores the response of a stream's last event, if that is in ``chunk``: server-sent events, or the JSON of one."""
+    if exchange.answered is None:
+        return
+    data = chunk.encode("utf-8", "surrogatepass") if isinstance(chunk, str) else bytes(chunk)
+    if not any(kind in data for kind in _LAST):
+        return
+    for line in data.split(b"\n"):
+        event = from_json(line.removeprefix(b"data:"))
+        if isinstance(event, dict) and event.get("type") in TERMINAL:
+            await store_session_in_redis(exchange, event.get("response"))
+
+
+def _plain_response(reply: Any) -> Any:
+    if hasattr(reply, "body"):  # Starlette's
+        return from_json(reply.body)
+    return reply.model_dump(mode="json") if hasattr(reply, "model_dump") else reply
+
+
+def from_json(text: str | bytes) -> Any:
+    """``None`` where it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

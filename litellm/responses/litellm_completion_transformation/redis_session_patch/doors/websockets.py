@@ -1,0 +1,92 @@
+"""The outer door of a WebSocket of ``/v1/responses``, where upstream keeps the history of a connection in its memory.
+
+Each turn is looked up and stored as over HTTP; the connection's memory is what helps where Redis does not have it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..redis import runtime as runtimes
+from ..redis.defects import safely, safely_await
+from ..request.exchange import CONNECTION, Connection, Exchange
+from ..request.lookup import begin, note_connections
+from ..values.owner import Owner
+from ..values.refusals import answer_of, is_refusal
+from ..values.results import Miss
+from .leaving import from_json, store_last_event
+
+# What Redis says of a response must not be overruled by a memory.
+_ANSWERS = ("found", Miss.DELETED.value, Miss.DENIED.value)
+
+
+class WatchedSocket:
+    """Starlette's WebSocket, whose frames we see: what the client says, and what it gets."""
+
+    def __init__(self, websocket: Any, caller: Owner):
+        self._websocket = websocket
+        self._caller = caller
+        self._connection = Connection()
+        CONNECTION.set(self._connection)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._websocket, name)
+
+    async def receive_text(self) -> Any:
+        text = await self._websocket.receive_text()
+        self._connection.exchange = None
+        await safely_await(self._begin, text, otherwise=None)
+        return text
+
+    async def send_text(self, data: str) -> None:
+        await self._websocket.send_text(await safely_await(self._leave, data, otherwise=data))
+
+    async def _begin(self, text: str) -> None:
+        message = from_json(text)
+        if not isinstance(message, dict) or message.get("type") != "response.create":
+            return
+        nested = message.get("response")
+        params: Mapping[str, Any] = nested if isinstance(nested, dict) and nested else message
+        previous = params.get("previous_response_id")
+        followed = (previous,) if isinstance(previous, str) else ()
+        exchange = Exchange(self._caller, len(text), followed)
+        await begin(exchange, params)
+        self._connection.exchange = exchange
+
+    async def _leave(self, data: str) -> str:
+        """What the client gets for ``data``, once it is stored."""
+        exchange = self._connection.exchange
+        if exchange is None:
+            return data
+        await store_last_event(exchange, data)
+        code = getattr(exchange.refusal, "code", None)
+        if not is_refusal(code) or json.loads(data).get("type") != "error":
+            return data
+        status, _, body = answer_of(code, exchange.refusal.message)
+        return json.dumps({"type": "error", "status": status, **body})
+
+
+def leave_history_to_redis(call: dict[str, Any], previous_response_id: str | None, remembered: Sequence[Any]) -> bool:
+    """Whether the turn's ``call`` keeps its input and names the response before it, as over HTTP.
+
+    ``remembered``: what upstream puts before the input otherwise. Where it has nothing, it leaves the id there itself.
+    """
+    return safely(_leave_to_redis, call, previous_response_id, remembered, otherwise=False)
+
+
+def _leave_to_redis(call: dict[str, Any], previous_response_id: str | None, remembered: Sequence[Any]) -> bool:
+    connection = CONNECTION.get()
+    exchange = connection.exchange if connection is not None and not connection.is_on_its_own else None
+    if runtimes.current() is None or exchange is None or not previous_response_id or not remembered:
+        return False
+    if exchange.looked_up not in _ANSWERS:
+        note_connections(exchange, remembered)
+        return False
+    call["previous_response_id"] = previous_response_id
+    return True
+
+
+def leave_history_to_the_connection() -> None:
+    """From now on the running connection, if any, gives the history of its turns itself, as without the fork."""
+    if (connection := CONNECTION.get()) is not None:
+        connection.is_on_its_own = True

@@ -1,0 +1,71 @@
+"""Asks Redis for what the store asks, on a conversation of nobody: at start, and while it is left alone.
+
+Redis may refuse one thing and not the other: it is full, a replica, or its user lacks a right.
+"""
+
+import contextlib
+import secrets
+from typing import Any
+
+from ..values.results import StoreUnavailable
+from . import scripts
+from .scripts import Script
+from .store import conversation_keys, erased_key, owner_keys, run_script
+
+_SECONDS = 10
+
+# A few names, so that all nodes of a Cluster are asked, and little stays where a user may not EXPIRE.
+_NAMES = 16
+
+_OWNER, _TURN, _TEXT = "nobody", "1", b"1 1 1 1 \nP"
+_APPEND = ("0", _OWNER, _SECONDS, 0, 0, "", _TURN, _TEXT)
+_CLAIM = ("start", 1, _SECONDS, 1 << 30)
+_READ = (_TURN, _OWNER, _SECONDS + 1, 0, 1, 1, 1)  # a second more, so that there is a life to renew
+
+
+def probe_reading(prefix: str, client: Any) -> None:
+    """Raises what redis-py does, or StoreUnavailable, while nobody could read."""
+    from redis.exceptions import RedisError
+
+    keys = _keys(prefix)
+    with contextlib.suppress(RedisError):  # Then there is only less to read.
+        run_script(client, scripts.APPEND, keys, *_APPEND)
+    run_script(client, scripts.READ, keys, *_READ)
+
+
+def probe_storing(prefix: str, client: Any) -> None:
+    """Raises what redis-py does, or StoreUnavailable, while nobody could store."""
+    if run_script(client, scripts.APPEND, _keys(prefix), *_APPEND) not in (1, -1):
+        raise StoreUnavailable("Redis did not keep what was stored")
+
+
+def probe_all(prefix: str, client: Any) -> tuple[str, ...]:
+    """What Redis does not do of all that the store may ask, a line each, with Redis' reason.
+
+    That may be Redis' words: what was asked is nobody's, so they hold no message.
+    """
+    from redis.exceptions import ResponseError
+
+    # A name of its own: what another start has erased, no script would go through.
+    keys = conversation_keys(prefix, f"start-{secrets.token_hex(4)}")
+    mark = (erased_key(prefix, "user", "start"),)
+    wanted: dict[str, tuple[Script, tuple[str, ...], tuple[Any, ...]]] = {
+        "store a turn": (scripts.APPEND, keys, _APPEND),
+        "read a conversation": (scripts.READ, keys, _READ),
+        "delete a response": (scripts.END, keys, (_TURN, _OWNER, _SECONDS)),
+        "erase a conversation": (scripts.ERASE, keys, (_SECONDS,)),
+        "claim an owner's room": (scripts.CLAIM, owner_keys(prefix, "start"), _CLAIM),
+        "mark an erasure": (scripts.ERASED, mark, (_SECONDS,)),
+        "look for an erasure": (scripts.ERASED_AGO, mark, ()),
+    }
+    problems = []
+    for what, (script, its_keys, arguments) in wanted.items():
+        try:
+            run_script(client, script, its_keys, *arguments)
+        except ResponseError as error:
+            problems.append(f"it cannot {what} ({error})")
+    return tuple(problems)
+
+
+def _keys(prefix: str) -> tuple[str, str, str]:
+    return conversation_keys(prefix, f"probe-{secrets.randbelow(_NAMES)}")

@@ -1,0 +1,247 @@
+"""The turns of conversations in Redis.
+
+``{prefix}{{conversation}}:turns``, ``:tree`` and ``:lives`` hold a conversation (see ``scripts``), in one slot of a
+Cluster. One command reads a chain of turns of any length, two where it is large; one stores a turn. Nothing is read,
+changed and written back. Work of our own (JSON, packing, encryption) comes before and after, and where a text is
+large in a thread, so that it holds up nobody.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from zlib import crc32
+
+from ..values.cipher import Cipher
+from ..values.ids import Place, new_turn
+from ..values.owner import PARTS, Owner
+from ..values.packing import WINDOW_BYTES, pack, unpack
+from ..values.results import Miss, NotStored, OddValue, Unreadable
+from ..values.settings import Settings
+from ..values.turns import NO_TURNS, Chain, Tip, Turn, decode_turns, encode_turn
+from . import scripts
+from .guard import LARGE_BYTES, Guard
+from .metrics import Metrics
+from .scripts import GRACE_SECONDS, Script
+
+KEY_PREFIX = "litellm_patch:session:"
+
+NO_TURN = "0"
+
+# A text that is larger is worked on in a thread: of our own, lest large texts hold up what LiteLLM does in threads.
+OFF_THE_LOOP_BYTES = 1 << 17
+_WORKERS = ThreadPoolExecutor(2, "redis-session-work")
+
+# What a first turn follows.
+_START = Tip(Place("", NO_TURN), turns=0, bytes=0, size=0, crc=0, started=0)
+
+
+class SessionStore:
+    """Stores and reads turns by way of ``reads`` and ``writes``.
+
+    Every verb names the owner: to anybody else there is nothing. What the guards raise goes through (see ``results``),
+    but for an odd value: to a reader that is a miss.
+    """
+
+    def __init__(self, settings: Settings, reads: Guard, writes: Guard, prefix: str, metrics: Metrics):
+        self._settings, self._reads, self._writes = settings, reads, writes
+        self._prefix, self._metrics = prefix, metrics
+        self._cipher = Cipher(settings.encryption_keys, required=settings.encryption_required)
+        self._life = settings.ttl_seconds, settings.max_age_seconds or 0  # of a response, and of its conversation
+
+    async def read(self, place: Place, owner: Owner) -> Chain | Miss:
+        """The turns up to ``place``, the life of that response renewed; or why there are none."""
+        asked_at, most_bytes = time.monotonic(), self._settings.max_conversation_bytes
+        asked = place.turn, owner.identity, *self._life, self._settings.max_turns, most_bytes
+        try:
+            reply = await self._reads.run(self._asked(scripts.READ, place, *asked, LARGE_BYTES))
+            if reply[0] == b"large":
+                reply = await self._reads.run(self._asked(scripts.READ, place, *asked, most_bytes), int(reply[1]))
+            if reply[0] != b"found":
+                return Miss(str(reply[0], "ascii"))
+            turns, stored, size, crc = map(int, reply[-1].partition(b"\n")[0].split(b" "))  # READ has looked at them
+            tip = Tip(place, turns, stored, size, crc, int(reply[1]))
+            chain: Chain = await off_the_loop(size, self._open, tip, reply, owner, asked_at)
+            return chain
+        except (OddValue, ValueError, LookupError, TypeError):  # Unreadable is a ValueError.
+            return Miss.UNREADABLE
+
+    async def delete(self, place: Place, owner: Owner) -> Miss | None:
+        """Ends a response now: nothing continues it, and what no other response needs of its text is gone."""
+        end = self._asked(scripts.END, place, place.turn, owner.identity, mark_life(self._settings))
+        first = word = await self._writes.run(end)
+        while word == b"left":
+            word = await self._writes.run(end)
+        return None if first in (b"found", b"left") else Miss(str(first, "ascii"))
+
+    async def append(self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner) -> None:
+        """Stores ``turns`` after ``chain``, the last of them at ``place``. Raises NotStored, or what the guards do."""
+        started = chain.tip.started if chain.tip is not None else int(time.time())
+        goes_on = chain.tip is not None and chain.tip.place.conversation == place.conversation
+        if goes_on and await self._append(place, turns, chain, owner, started):
+            return
+        # A first turn, or one whose turns before it are not in Redis (any more): written with them.
+        everything = [*chain.turns, *turns]
+        await self._append(place, everything, NO_TURNS, owner, started)
+        if chain.turns:
+            await self._take_back_erased(place, everything, chain.asked_at)
+
+    async def _append(self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner, started: int) -> bool:
+        """Whether the last turn of ``chain`` was there to be followed."""
+        text_size = sum(map(_text_size, turns))
+        pieces: dict[str, bytes] = await off_the_loop(text_size, self._seal, place, turns, chain, owner)
+        size = sum(map(len, pieces.values()))
+        await self._claim(place, owner, size)
+        before, tags = (chain.tip or _START).place.turn, " ".join(sorted(_tags_of(turns)))
+        arguments = before, owner.identity, *self._life, started, tags, *itertools.chain(*pieces.items())
+        done = await self._writes.run(self._asked(scripts.APPEND, place, *arguments), size)
+        if done == -1:
+            raise NotStored("The response that it follows was deleted meanwhile.")
+        if done == -2:
+            raise NotStored("The conversation has reached its longest life (REDIS_SESSION_PATCH_MAX_AGE).")
+        if done == 1:
+            self._metrics.record("turn_bytes", len(pieces[place.turn]))
+        return bool(done == 1)
+
+    async def _claim(self, place: Place, owner: Owner, size_bytes: int) -> None:
+        """Raises NotStored where the owner's conversations would take more than they may."""
+        if (most := self._settings.max_owner_bytes) is None:
+            return
+        keys = owner_keys(self._prefix, owner.identity)
+        arguments = place.conversation, size_bytes, mark_life(self._settings), most
+        if not await self._writes.run(lambda client: run_script(client, scripts.CLAIM, keys, *arguments)):
+            raise NotStored(
+                f"Its owner's conversations would take more than REDIS_SESSION_PATCH_MAX_OWNER_BYTES={most}."
+            )
+
+    async def _take_back_erased(self, place: Place, turns: Iterable[Turn], asked_at: float) -> None:
+        """Takes out a conversation that was written anew if one of its people was erased since ``asked_at``.
+
+        Their erasure could not find it. Asked after writing, as an erasure is marked before it looks: so one of the two
+        sees the other. Raises NotStored.
+        """
+        marks = [erased_key(self._prefix, part, digest) for tag in _tags_of(turns) for part, digest in parts_of(tag)]
+        agos = await self._writes.run(lambda client: [run_script(client, scripts.ERASED_AGO, [key]) for key in marks])
+        passed = time.monotonic() - asked_at + 1  # Redis' clock is asked for whole seconds.
+        if any(0 <= ago <= passed for ago in agos):
+            await self._writes.run(self._asked(scripts.ERASE, place, mark_life(self._settings)))
+            raise NotStored("Somebody who took part in the conversation was erased meanwhile.")
+
+    def _seal(self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner) -> dict[str, bytes]:
+        """Of each turn its header and sealed text. Raises NotStored."""
+        context, pieces, settings = _context(place, owner), dict[str, bytes](), self._settings
+        tip, tail, before = chain.tip or _START, chain.tail, chain.turns[-1] if chain.turns else None
+        parent, number, stored, size, crc = tip.place.turn, tip.turns, tip.bytes, tip.size, tip.crc
+        for turn_id, turn in zip([*(new_turn() for _ in turns[1:]), place.turn], turns, strict=True):
+            try:
+                data = encode_turn(turn, before)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise NotStored(f"The turn has a form that cannot be stored ({type(error).__name__}).") from error
+            _check_limit("The turn", "bytes", len(data), "TURN_BYTES", settings.max_turn_bytes)
+            packed = pack(data, tail)
+            number, size, crc = number + 1, size + len(data), crc32(data, crc)
+            stored += len(packed) + self._cipher.overhead
+            head = b"%d %d %d %d\n" % (number, stored, size, crc)
+            pieces[turn_id] = head + self._cipher.seal(packed, context, _position(head, parent, turn_id))
+            before, tail, parent = turn, (tail + data)[-WINDOW_BYTES:], turn_id
+        _check_limit("The conversation", "turns", number, "TURNS", settings.max_turns)
+        most_bytes = settings.max_conversation_bytes
+        _check_limit("The conversation", "bytes", max(size, stored), "CONVERSATION_BYTES", most_bytes)
+        return pieces
+
+    def _open(self, tip: Tip, reply: list[Any], owner: Owner, asked_at: float) -> Chain:
+        context, before, pieces = _context(tip.place, owner), NO_TURN, []
+        for turn_id, value in zip(map(bytes.decode, reply[3::2]), reply[4::2], strict=True):
+            head, _, sealed = value.partition(b"\n")
+            pieces.append(self._cipher.open(sealed, context, _position(head + b"\n", before, turn_id)))
+            before = turn_id
+        text = unpack(pieces, tip.size, tip.crc)
+        turns = decode_turns(text)
+        if len(turns) != tip.turns:
+            raise Unreadable("A stored conversation has another number of turns than its last one says.")
+        return Chain(turns, tip, text[-WINDOW_BYTES:], asked_at, is_full=reply[2] >= self._settings.max_turns)
+
+    def _asked(self, script: Script, place: Place, *arguments: Any) -> Callable[[Any], Any]:
+        keys = conversation_keys(self._prefix, place.conversation)
+        return lambda client: run_script(client, script, keys, *arguments)
+
+
+def run_script(client: Any, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
+    """What the script gives. Raises what redis-py does."""
+    from redis.exceptions import NoScriptError
+
+    try:
+        return client.evalsha(script.sha, len(keys), *keys, *arguments)
+    except NoScriptError:
+        return client.eval(script, len(keys), *keys, *arguments)
+
+
+async def off_the_loop(size_bytes: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``function`` gives; in a thread where the text that it works on is large."""
+    if size_bytes < OFF_THE_LOOP_BYTES:
+        return function(*arguments)
+    return await asyncio.get_running_loop().run_in_executor(_WORKERS, function, *arguments)
+
+
+def mark_life(settings: Settings) -> int:
+    """Seconds that a mark of what was deleted lives: a full Redis may evict first what expires first."""
+    return settings.ttl_seconds + GRACE_SECONDS
+
+
+def parts_of(tag: str) -> Iterator[tuple[str, str]]:
+    """Each part that is known of an owner's tag, and its digest."""
+    return ((part, digest) for part, digest in zip(PARTS, tag.split("."), strict=False) if digest)
+
+
+def key_prefix(namespace: str | None) -> str:
+    """The beginning of every key. ``namespace``: of the proxy's cache, if it has one."""
+    return f"{namespace}:{KEY_PREFIX}" if namespace else KEY_PREFIX
+
+
+def conversation_keys(prefix: str, conversation: str) -> tuple[str, str, str]:
+    head = f"{prefix}{{{conversation}}}:"
+    return f"{head}turns", f"{head}tree", f"{head}lives"
+
+
+def owner_keys(prefix: str, identity: str | None) -> tuple[str, str]:
+    head = f"{prefix}{{{identity}}}:"
+    return f"{head}sizes", f"{head}ends"
+
+
+def erased_key(prefix: str, part: str, digest: str) -> str:
+    """The key that holds the time of an owner's last erasure, or ``running``. ``part``: one of ``PARTS``."""
+    return f"{prefix}erased:{part}:{digest}"
+
+
+def _check_limit(what: str, unit: str, number: int, setting: str, most: int) -> None:
+    """Raises NotStored."""
+    if number > most:
+        raise NotStored(f"{what} has {number} {unit}, over REDIS_SESSION_PATCH_MAX_{setting}={most}.")
+
+
+def _tags_of(turns: Iterable[Turn]) -> Collection[str]:
+    return {tag for turn in turns for tag in turn.by}
+
+
+def _text_size(turn: Turn) -> int:
+    """About how many characters it holds."""
+    size, left = 0, [turn.input, turn.answer, turn.reply]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left.extend(value.values())
+        elif isinstance(value, list | tuple):
+            left.extend(value)
+        else:
+            size += len(value if isinstance(value, str) else getattr(value, "text", ""))
+    return size
+
+
+def _context(place: Place, owner: Owner) -> bytes:
+    return f"{place.conversation} {owner.identity}".encode()
+
+
+def _position(head: bytes, before: str, turn: str) -> bytes:
+    return b"%b%b/%b" % (head, before.encode(), turn.encode())

@@ -1,0 +1,99 @@
+"""Response ids: what upstream makes of them, and the place in a conversation that the fork puts into them.
+
+Upstream wraps a provider's id as ``resp_`` + base64 of ``litellm:custom_llm_provider:…;model_id:…;response_id:<id>``
+(``ResponsesAPIRequestUtils`` in ``litellm/responses/utils.py``), and reads that by splitting at ``;``: it takes part
+three and no more. The place is part four. So a database, and a proxy without the fork, still get the provider's id.
+"""
+
+import base64
+import re
+import secrets
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+_PREFIX = "resp_"
+_RESPONSE = ";response_id:"
+_PLACE = ";turn:"
+_PLACE_FORM = re.compile(r"([\w-]{11})([\w-]{8})", re.ASCII)
+_TURN_BYTES = 6  # Redis keeps a turn as a score too, which is exact up to 53 bits.
+
+
+@dataclass(frozen=True)
+class Place:
+    """A turn, a number from 1 to 2**48 - 1 in decimal; and the ``conversation`` it is in, 11 URL-safe characters."""
+
+    conversation: str
+    turn: str
+
+
+def new_conversation() -> str:
+    return secrets.token_urlsafe(9)[:11]
+
+
+def new_turn() -> str:
+    return str(1 + secrets.randbelow(2 ** (8 * _TURN_BYTES) - 1))
+
+
+def with_place(response_id: str, place: Place, previous_id: str | None = None) -> str:
+    """The provider's id with its place, as upstream is to wrap it.
+
+    From 1.110 on upstream hands out the previous response's id where the provider repeats that.
+    """
+    own_id = inner_id(response_id)
+    if previous_id is not None and own_id == inner_id(previous_id):
+        own_id = f"{own_id}-{place.turn}"
+    turn = base64.urlsafe_b64encode(int(place.turn).to_bytes(_TURN_BYTES, "big")).decode()
+    return f"{own_id}{_PLACE}{place.conversation}{turn}"
+
+
+def wrapped_with_place(
+    response_id: str, place: Place, previous_id: str | None, provider: str | None, model_id: str | None
+) -> str:
+    """The same in its wrapper; ``provider`` and ``model_id`` are for an id that has none, as of streams up to 1.99."""
+    head = _unwrapped(response_id)[0] or f"litellm:custom_llm_provider:{provider};model_id:{model_id}"
+    text = f"{head}{_RESPONSE}{with_place(response_id, place, previous_id)}"
+    return _PREFIX + base64.b64encode(text.encode()).decode()
+
+
+def inner_id(client_id: str) -> str:
+    """The provider's id."""
+    return _unwrapped(client_id)[1].partition(_PLACE)[0]
+
+
+def place_of(client_id: str) -> Place | None:
+    """The place in a decrypted id; ``None``: it has none."""
+    found = _PLACE_FORM.fullmatch(_unwrapped(client_id)[1].partition(_PLACE)[2])
+    turn = int.from_bytes(base64.urlsafe_b64decode(found[2]), "big") if found else 0
+    return Place(found[1], str(turn)) if found and turn else None
+
+
+def provider_of(client_id: str) -> str | None:
+    """Whose model the wrapper says it is; ``None`` where it says nothing."""
+    found = re.match("litellm:custom_llm_provider:([^;]+)", _unwrapped(client_id)[0])
+    return found[1] if found else None
+
+
+def decrypted(client_id: str) -> str:
+    """What is inside the proxy's encryption of ids, which is around all other forms; or the id as it is."""
+    if find_spec("litellm.proxy.hooks.responses_id_security") is None:  # until 1.78: ids are not encrypted
+        return client_id
+    from litellm.proxy.common_utils.encrypt_decrypt_utils import decrypt_value_helper
+
+    text = decrypt_value_helper(client_id.removeprefix(_PREFIX), "response_id", exception_type="debug")
+    found = re.match("litellm_proxy:responses_api:response_id:(.*?);user_id:", text or "", re.DOTALL)
+    return found[1] if found else client_id
+
+
+def _unwrapped(client_id: str) -> tuple[str, str]:
+    """What the outer wrapper says before the id, "" where there is none; and the inner id. An MCP round wraps twice."""
+    head = ""
+    while client_id.startswith(_PREFIX):
+        try:
+            text = base64.b64decode(client_id[len(_PREFIX) :], validate=True).decode()
+        except ValueError:
+            break
+        said, separator, inner = text.partition(_RESPONSE)
+        if not separator:
+            break
+        head, client_id = head or said, inner
+    return head, client_id

@@ -1,0 +1,34 @@
+"""What the store answers when it does not give or keep what it was asked to."""
+
+from enum import Enum
+
+
+class Miss(Enum):
+    """Why a response is not served from Redis."""
+
+    UNKNOWN = "unknown"
+    DELETED = "deleted"
+    DENIED = "denied"
+    INCOMPLETE = "incomplete"
+    UNREADABLE = "unreadable"
+    TOO_LARGE = "too_large"
+
+
+class Unreadable(ValueError):
+    """What Redis holds was never stored so: damaged, moved, of another format, or sealed with a key that is missing."""
+
+
+class StoreError(Exception):
+    """Something was not stored or read; the message says why, without values or passwords."""
+
+
+class StoreUnavailable(StoreError):
+    """Redis did not do what was asked, or not in time."""
+
+
+class NotStored(StoreError):
+    """A turn is not stored: a limit, or a form that could not be read again."""
+
+
+class OddValue(StoreError):
+    """A key of ours holds another type of value, or a reply of Redis has one."""
