@@ -66,7 +66,7 @@ def test_the_reader_of_places_reads_the_three_that_matter() -> None:
     assert lookup.scope.endswith(".async def get_chat_completion_message_history_for_previous_response_id")
     stream = found[STREAMING, "@_patch_store_stream_in_redis"]
     assert stream.scope == "ClassDef LiteLLMCompletionStreamingIterator.async def __anext__"
-    store = found[HANDLER, "await _patch_store_session_in_redis(responses_api_response, litellm_completion_response)"]
+    store = found[HANDLER, "_patch_keep_answer(responses_api_response, litellm_completion_response)"]
     assert store.scope == "ClassDef LiteLLMCompletionTransformationHandler.async def async_response_api_handler"
     assert store.following == "return responses_api_response"
 

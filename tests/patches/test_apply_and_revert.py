@@ -12,7 +12,7 @@ import pytest
 
 from patches import PatchError, apply_patches, open_target, plan_apply, plan_revert, revert_patches
 from patches.manifest import MANIFEST
-from patches.places import HANDLER, PROXY_SERVER, SESSION, STREAMING, TRANSFORMATION
+from patches.places import HANDLER, PROXY_SERVER, ROUTING, SESSION, STREAMING, TRANSFORMATION
 from tests.patches.trees import (
     NEWEST,
     OWN,
@@ -46,17 +46,18 @@ def test_every_call_site_gets_its_lines_in_the_right_place(tmp_path: Path) -> No
 
     handler = (tmp_path / HANDLER).read_text()
     assert (
-        "            # >>> PATCH redis-session-store: store the turn before the reply\n"
+        "            # >>> PATCH redis-session-store: the answer is kept until its reply leaves\n"
         "            from litellm.responses.litellm_completion_transformation.transformation import (\n"
-        "                _patch_store_session_in_redis,\n"
+        "                _patch_keep_answer,\n"
         "            )\n"
-        "            await _patch_store_session_in_redis("
-        "responses_api_response, litellm_completion_response)\n"
+        "            _patch_keep_answer(responses_api_response, litellm_completion_response)\n"
         "            # <<< PATCH redis-session-store\n"
         "            return responses_api_response\n"
         "        return inner()\n"
     ) in handler
     assert "    @_patch_remember_request\n    # <<< PATCH redis-session-store\n    async def async_resp" in handler
+    routing = (tmp_path / ROUTING).read_text()
+    assert "@_patch_take_client_request\n# <<< PATCH redis-session-store\nasync def route_request(" in routing
     assert "    @_patch_store_stream_in_redis\n    # <<< PATCH" in (tmp_path / STREAMING).read_text()
     session = (tmp_path / SESSION).read_text()
     assert session.index("@staticmethod") < session.index("@_patch_get_session_from_redis") < session.index("async def")
@@ -237,7 +238,7 @@ def test_a_foreign_edit_before_apply_is_refused(tmp_path: Path, path: str) -> No
 @pytest.mark.parametrize(
     ("path", "old", "new"),
     [
-        (HANDLER, "await _patch_store", "await   _patch_store"),
+        (HANDLER, "_patch_keep_answer(responses", "_patch_keep_answer( responses"),
         (HANDLER, "# <<< PATCH redis-session-store\n            return", "            return"),
         (f"{RUNTIME}/bridge.py", "False", "True"),
         (

