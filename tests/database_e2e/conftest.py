@@ -1,6 +1,7 @@
 """The proxies that all tests here share, and one database behind most of them.
 
 with_patch: patched, Redis and the database, which holds what was said. without_patch: pristine, the same database.
+switched_off: as with_patch, but for the setting that switches the patch off.
 without_prompts: patched, with LiteLLM's default of keeping no prompts. without_database: patched, the same Redis.
 Tests may stop that Redis; each test that uses it starts with a Redis that works. A test that takes `stream`, or a
 fixture that does, runs plain and as a stream.
@@ -31,9 +32,9 @@ from .upstream import Continues, continues
 __all__ = ["databases"]
 
 # Fixtures of tests, and the proxy each needs.
-PROXIES = {name: name for name in ("with_patch", "without_patch", "without_prompts", "without_database")} | {
-    "measured_continues": "without_patch"
-}
+PROXIES = {
+    name: name for name in ("with_patch", "without_patch", "switched_off", "without_prompts", "without_database")
+} | {"measured_continues": "without_patch"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -86,6 +87,10 @@ def all_options(
     return {
         "with_patch": with_database(patched, shared_url),
         "without_patch": with_database(replace(patched, tree=pristine_tree, environment={}), shared_url),
+        "switched_off": with_database(
+            replace(patched, environment={**mortal_redis.environment, "REDIS_SESSION_PATCH_ENABLED": "false"}),
+            shared_url,
+        ),
         "without_prompts": with_database(
             replace(patched, general_settings={"store_prompts_in_spend_logs": False}), shared_url
         ),
@@ -126,6 +131,13 @@ def without_prompts(proxy_named: Callable[[str], Proxy], provider: Provider) -> 
 @pytest.fixture
 def without_patch(proxy_named: Callable[[str], Proxy], provider: Provider) -> Iterator[ResponsesClient]:
     proxy = proxy_named("without_patch")
+    with ResponsesClient(proxy.url, proxy.key) as client:
+        yield client
+
+
+@pytest.fixture
+def switched_off(proxy_named: Callable[[str], Proxy]) -> Iterator[ResponsesClient]:
+    proxy = proxy_named("switched_off")
     with ResponsesClient(proxy.url, proxy.key) as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""The patch is put in or taken out between two turns: the database carries the conversation over."""
+"""The patch is put in, taken out or switched off between two turns: the database carries the conversation over."""
 
 from __future__ import annotations
 
@@ -41,3 +41,12 @@ def test_a_conversation_of_the_patched_proxy_goes_on_after_revert_as_far_as_upst
     for _ in range(turns):
         conversation.say()
     assert continues(conversation.fork(client=without_patch)) == upstream_continues
+
+
+@some_turns
+def test_a_conversation_of_the_patched_proxy_goes_on_where_it_is_switched_off_as_far_as_upstream_can(
+    turns: int, conversation: Talk, switched_off: ResponsesClient, upstream_continues: bool
+) -> None:
+    for _ in range(turns):
+        conversation.say()
+    assert continues(conversation.fork(client=switched_off)) == upstream_continues

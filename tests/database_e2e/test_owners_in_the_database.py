@@ -9,11 +9,11 @@ import pytest
 
 from lab.client import ResponsesClient
 from lab.redis_server import RedisServer
-from lab.stored import SESSIONS
+from lab.stored import TURNS, id_at, turns_of
 
 from .identities import Management
+from .redis_state import connect, only_new_key
 from .redis_state import keys as redis_keys
-from .redis_state import only_new_key
 from .talks import Talk
 
 
@@ -24,8 +24,8 @@ def management(with_patch: ResponsesClient) -> Management:
 
 @dataclass(frozen=True)
 class Played:
-    """Two turns of one key's. ids: the one that the client got for the second, and the one that Redis has inside it,
-    which upstream's own wrapper around it no longer guards.
+    """Two turns of one key's. ids: the one that the client got for the second, and one that names its place in Redis,
+    which upstream's own wrapper no longer guards. The provider's own is in the database.
     """
 
     talk: Talk
@@ -38,7 +38,8 @@ class Played:
         """Whether nobody with such a key learns of it, neither before the database has its rows nor then."""
         strangers = [self.talk.fork(key=key, previous=each) for key in keys for each in self.ids]
         before = [learns_nothing(each) for each in strangers]
-        self.talk.rows()
+        own_ids = [row["request_id"] for row in self.talk.rows()]
+        strangers += [self.talk.fork(key=key, previous=each) for key in keys for each in own_ids]
         return all([*before, *(learns_nothing(each) for each in strangers)])
 
 
@@ -46,11 +47,14 @@ class Played:
 def played_by(conversation: Talk, mortal_redis: RedisServer) -> Callable[[str], Played]:
     def play(key: str) -> Played:
         talk = conversation.fork(key=key)
+        known = redis_keys(mortal_redis, TURNS)
         talk.say()
-        records = redis_keys(mortal_redis, SESSIONS)
         assert talk.remembers()
-        record = only_new_key(mortal_redis, SESSIONS, records).decode()
-        return Played(talk, (talk.previous, record.removeprefix(SESSIONS.rstrip("*"))))
+        with connect(mortal_redis) as redis:
+            turns = only_new_key(mortal_redis, TURNS, known)
+            turn = int(list(turns_of(redis, turns))[-1])
+        name = turns.decode().partition("{")[2].partition("}")[0]
+        return Played(talk, (talk.previous, id_at(name, turn, "anything")))
 
     return play
 

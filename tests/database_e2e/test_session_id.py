@@ -33,3 +33,11 @@ def test_a_session_that_the_client_named_is_the_session_of_later_turns_too(conve
     conversation.say()
     conversation.say()
     assert sessions_of(conversation) == [name] * 3
+
+
+def test_turns_after_an_unknown_response_are_one_group(conversation: Talk) -> None:
+    conversation.previous = "resp_nobody_knows"
+    conversation.say()
+    conversation.say()
+    conversation.say()
+    assert len(set(sessions_of(conversation))) == 1, sessions_of(conversation)

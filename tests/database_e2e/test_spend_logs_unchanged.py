@@ -2,7 +2,8 @@
 
 Compared are all columns of LiteLLM_SpendLogs. Not their values: ids (request_id, session_id and ids inside the stored
 request and answer), times (startTime, endTime, completionStartTime, durations, `created`), the proxy's own address,
-a traceback (it names the files of the proxy's tree), and the tags by which a test finds its rows.
+a traceback (it names the files of the proxy's tree), the length of a request (the fork's ids are longer), and the tags
+by which a test finds its rows.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .talks import Talk
 
 IDS_AND_TIMES = re.compile(
     r"(^|_)(id|created|startTime|endTime|completionStartTime|max_output_tokens|max_tokens)$"
-    r"|duration|overhead|timing|_seconds$|_ms$|_time$|_at$|^x-ratelimit|^date$|response_cost_failure|^traceback$"
+    r"|duration|overhead|timing|_seconds$|_ms$|_time$|_at$|^x-ratelimit|^date$|^content-length$|response_cost_failure|^traceback$"
 )
 ADDRESS = re.compile(r"127\.0\.0\.1:\d+")
 TIME_IN_TEXT = re.compile(r"(?<=_at=)\d+\.\d+")

@@ -43,7 +43,7 @@ def test_values_are_unreadable_in_redis(keyed: dict[str, Asker], redis: Redis) -
     first = keyed["old"].ask(secret, instructions=f"be {secret}")
     second = check_remembers(keyed["old"], first, [f"be {secret}", secret])
     written = set(stored_texts(redis)) - before
-    assert len(written) == 4, "two records and two turns"
+    assert len(written) == 2
     assert not redis_holds(redis, secret)
     readable = [first.reply.text, second.reply.text, "And then?", "default_user_id", "content", "user"]
     assert not [text for text in readable for value in written if text.encode() in value]

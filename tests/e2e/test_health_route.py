@@ -73,6 +73,27 @@ def test_turns_and_lookups_show(watched: Proxy) -> None:
     assert after["lookups"]["found"] == before["lookups"]["found"] + 1
 
 
+@pytest.mark.parametrize(
+    "rules, what",
+    [
+        (("~other:*", "+@all"), "it cannot store a turn ("),
+        (("~litellm_patch:*", "+@all", "-zrem"), "it cannot delete a response ("),
+        (("~litellm_patch:*", "+@all", "-unlink"), "it cannot erase a conversation ("),
+    ],
+    ids=["of other keys", "without ZREM", "without UNLINK"],
+)
+def test_what_redis_does_not_let_do_is_named_at_start_and_by_the_route(
+    rules: tuple[str, ...], what: str, plain_options: ProxyOptions
+) -> None:
+    with RedisServer() as server, server.client() as redis:
+        redis.execute_command("ACL", "SETUSER", "poor", "on", f">{PASSWORD}", *rules)
+        url = f"redis://poor:{PASSWORD}@{server.host}:{server.port}/0"
+        with Proxy(replace(plain_options, environment={"REDIS_SESSION_PATCH_URL": url})) as proxy:
+            (line,) = [line for line in proxy.log_text().splitlines() if "Redis session patch " in line]
+            assert what in line and PASSWORD not in line
+            assert any(problem.startswith(what) for problem in health(proxy)["redis_problems"])
+
+
 @IDENTITIES
 def test_another_key_is_refused(watched: Proxy) -> None:
     reply = get(watched, key=bearer(user="alice"))

@@ -95,19 +95,12 @@ def claude_blocks(request: Recorded) -> list[dict[str, Any]]:
     return said[0]
 
 
-@pytest.mark.parametrize("manner", [Manner("claude-model")], ids=["plain"])
+@pytest.mark.parametrize(
+    "manner", [Manner("claude-model"), Manner("claude-model", stream=True)], ids=["plain", "stream"]
+)
 def test_claude_s_thought_stays_before_the_call_that_the_proxy_ran(mcp: McpAsker) -> None:
     first, (_, answering) = mcp.ask("Look it up.")
     _, (request,) = mcp.ask("And?", first)
     for each in (answering, request):
         thought, call = claude_blocks(each)
         assert (thought, call["type"]) == (THOUGHT, "tool_use")
-
-
-@pytest.mark.parametrize("manner", [Manner("claude-model", stream=True)], ids=["stream"])
-def test_in_a_stream_upstream_s_own_second_call_leaves_claude_s_thought_out(mcp: McpAsker) -> None:
-    """Upstream's defect: that call has neither the thought nor the id of the response that holds it."""
-    first, (_, answering) = mcp.ask("Look it up.")
-    _, (request,) = mcp.ask("And?", first)
-    for each in (answering, request):
-        assert THOUGHT not in claude_blocks(each)

@@ -19,7 +19,7 @@ from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import MASTER_KEY, Proxy, ProxyOptions
-from lab.stored import SESSIONS, TURNS, turns_of
+from lab.stored import TURNS, id_at, turns_of
 
 from .checks import check_remembers, forgotten_id, marker, outcome, redis_holds, unknown_id
 from .sizes import IDENTITIES
@@ -81,11 +81,14 @@ def anyone(guarded: Guarded, provider: Provider) -> Iterator[Asker]:
 
 
 def inner_ids(redis: Redis, first: Exchange, text: str) -> set[str]:
-    """Every other form of the response's id: of the store, of the provider, and what is inside the client's."""
+    """Every other form of the response's id: forged with its place, of the provider, what is inside the client's."""
     (turns,) = [key for key in redis.scan_iter(TURNS) if text.encode() in b"".join(turns_of(redis, key).values())]
-    conversation = turns.partition(b"{")[2].partition(b"}")[0]
-    sessions = [key for key in redis.scan_iter(SESSIONS) if conversation in (redis.get(key) or b"")]
-    return {key.decode().partition("session:")[2] for key in sessions} | {unwrapped(first.id)} - {first.id}
+    conversation = turns.partition(b"{")[2].partition(b"}")[0].decode()
+    (turn,) = [each.decode() for each, data in turns_of(redis, turns).items() if text.encode() in data]
+    known = unwrapped(first.id)
+    forged = id_at(conversation, int(turn), "anything")
+    wrapped = base64.b64encode(f"litellm:custom_llm_provider:a;model_id:b;response_id:{forged}".encode()).decode()
+    return {forged, f"resp_{wrapped}", known, known.partition(";")[0]} - {first.id}
 
 
 def unwrapped(response_id: str) -> str:

@@ -32,42 +32,50 @@ ENDPOINTS = ("litellm/proxy/response_api_endpoints/endpoints.py",)
 CACHING = ("litellm/caching/caching_handler.py", "litellm/caching/caching.py", "litellm/utils.py")
 SETUP = ("litellm/proxy/litellm_pre_call_utils.py",)
 STREAMS = (f"{BRIDGE}/streaming_iterator.py",)
+ROUTING = (
+    "litellm/proxy/route_llm_request.py",
+    "litellm/proxy/common_request_processing.py",
+    "litellm/proxy/response_api_endpoints/endpoints.py",
+)
 
 
-Others = tuple[tuple[Renaming, str | None], ...]
+Others = tuple[tuple[Renaming, set[str]], ...]
 
 HISTORY = "get_chat_completion_message_history_for_previous_response_id"
 STORED_TURNS = "get_stored_turns_for_previous_response_id"
 
 
-def handler(name: str, seen_in: str | None = "request.py") -> Others:
-    return ((Parameter("async_response_api_handler", name, (HANDLER,)), seen_in),)
+def handler(name: str) -> Others:
+    return ((Parameter("async_response_api_handler", name, (HANDLER,)), {"bridge.py"}),)
 
 
-# By what is renamed, one proxy each: names, none of which hides another, and which module of the fork has to notice
-# (``None``: this release gives the fork the same by another name, or by position).
+# By what is renamed, one proxy each: names, none of which hides another, and which modules of the fork have to notice
+# (none: this release gives the fork the same by another name, or by position).
 OTHERS: dict[str, Others] = {
-    "the handler's input": handler("request_input", None if STEPS_BEFORE_THE_HANDLER else "request.py"),
+    "the handler's input": handler("request_input"),
     "the handler's request": handler("litellm_completion_request"),
-    "the handler's options": handler("responses_api_request"),
+    "what is routed": ((Parameter("route_request", "data", ROUTING), {"exchange.py", "bridge.py"}),),
+    "by which route": ((Parameter("route_request", "route_type", ROUTING), {"bridge.py"}),),
     "the lookup, the cache, the counting of tokens": (
         (
             Parameter(HISTORY, "previous_response_id", LOOKUPS),
-            None if STEPS_BEFORE_THE_HANDLER else "bridge.py",
+            set() if STEPS_BEFORE_THE_HANDLER else {"bridge.py"},
         ),
-        (Parameter(STORED_TURNS, "previous_response_id", LOOKUPS), None),
-        (Attribute("request_kwargs", CACHING), "response_cache.py"),
-        (Parameter("chat_count_request", "responses_request", (f"{BRIDGE}/count_request.py",)), "token_count.py"),
+        (Parameter(STORED_TURNS, "previous_response_id", LOOKUPS), set()),
+        (Attribute("request_kwargs", CACHING), {"response_cache.py"}),
+        (Parameter("chat_count_request", "responses_request", (f"{BRIDGE}/count_request.py",)), {"token_count.py"}),
     ),
-    "a WebSocket": ((Attribute("self.websocket", ("litellm/responses/streaming_iterator.py",)), "websockets.py"),),
     "what a stream holds": (
-        (Attribute("litellm_model_response", STREAMS), "streams.py"),
-        (Attribute("collected_chat_completion_chunks", STREAMS), "streams.py"),
+        (Attribute("litellm_model_response", STREAMS), {"streams.py"}),
+        (Attribute("collected_chat_completion_chunks", STREAMS), {"streams.py"}),
     ),
-    "what says who asks": ((Attribute("get_sanitized_user_information_from_key", SETUP), "caller.py"),),
+    "what says who asks": ((Attribute("get_sanitized_user_information_from_key", SETUP), {"caller.py"}),),
     "what the routes are given": tuple(
-        (Parameter(function, "user_api_key_dict", ENDPOINTS), "routes.py")
+        (Parameter(function, "user_api_key_dict", ENDPOINTS), {"routes.py"})
         for function in ("responses_api", "get_response", "responses_websocket_endpoint")
+    ),
+    "the WebSocket that a route is given": (
+        (Parameter("responses_websocket_endpoint", "websocket", ENDPOINTS), {"routes.py"}),
     ),
 }
 
@@ -86,12 +94,12 @@ def renamed_proxy(trees: Path, options: ProxyOptions, *others: Others) -> Iterat
     """A proxy of this release with other names in it, patched; and the modules that have to notice."""
     target = trees / f"tree{len(list(trees.iterdir()))}"
     shutil.copytree(tree("pristine"), target, copy_function=link_or_copy, symlinks=True)
-    renamed = [module for each in others for what, module in each if rename(target, what)]
+    renamed = [modules for each in others for what, modules in each if rename(target, what)]
     if not renamed:
         pytest.skip("this release has none of these names")
     must_run_patches("apply", "--target", str(target))
     with Proxy(replace(options, tree=target)) as proxy:
-        yield proxy, set(filter(None, renamed))
+        yield proxy, set().union(*renamed)
 
 
 def check_serves(proxy: Proxy, provider: Provider) -> None:

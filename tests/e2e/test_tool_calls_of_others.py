@@ -18,7 +18,7 @@ from lab.exchange import Exchange
 from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxy import Proxy
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import owner_of
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import owner_of
 
 from .checks import marker, redis_holds
 from .sizes import IDENTITIES

@@ -11,11 +11,10 @@ from lab.asking import Asker, asking
 from lab.custom_auth import bearer
 from lab.exchange import Exchange
 from lab.lines import Manner
-from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
-from lab.stored import SESSIONS, TURNS
+from lab.stored import TURNS, end_lives
 
 from .checks import check_remembers, unknown_id
 from .sizes import IDENTITIES
@@ -69,11 +68,10 @@ def test_a_known_id_is_not_refused(strict: Asker) -> None:
 
 
 def test_an_expired_response_is_refused(strict: Asker, redis: Redis) -> None:
-    before = set(redis.scan_iter(SESSIONS))
+    before = set(redis.scan_iter(TURNS))
     first = strict.ask("hello")
-    (key,) = set(redis.scan_iter(SESSIONS)) - before
-    assert redis.pexpire(key, 1)
-    wait_until(lambda: not redis.exists(key), 30, "the end of the response's life")
+    (key,) = set(redis.scan_iter(TURNS)) - before
+    end_lives(redis, key)
     check_is_refused(strict.ask("And?", first))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import random
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -24,7 +26,9 @@ from tests.e2e.sizes import LONG
 from tests.unit.support.waiting import until
 
 MEGABYTE = 1_000_000
-TURNS = 400 if LONG else 40
+MANY_TURNS = 400 if LONG else 40
+FEW_TURNS = 8
+READS_AT_ONCE = 32
 BRANCHES = 1_000 if LONG else 100
 STREAMS = 200 if LONG else 50
 LARGE_AT_ONCE, LARGE_TURNS = (6, 6) if LONG else (3, 3)
@@ -54,6 +58,11 @@ def limited_proxy(running_provider: Provider, mortal_redis: RedisServer) -> Iter
 async def client(limited_proxy: Proxy) -> AsyncIterator[AsyncResponsesClient]:
     async with AsyncResponsesClient(limited_proxy.url, limited_proxy.key, STREAMS) as client:
         yield client
+
+
+def file_of(megabytes: int, seed: int = 1) -> str:
+    """Base64 of so many bytes, which takes most of that packed, as a picture does."""
+    return base64.b64encode(random.Random(seed).randbytes(megabytes * MEGABYTE)).decode()
 
 
 class Talker:
@@ -92,6 +101,21 @@ async def test_a_large_message_comes_back_whole(manner: Manner, padding: str, ta
     assert [await talker.ask(teller) for _ in range(2)] == [WHOLE, WHOLE]
 
 
+async def test_what_a_turn_of_fifteen_megabytes_takes_the_proxy_is_no_delay_of_redis(
+    running_provider: Provider, provider: Provider, next_tag: Iterator[int], mortal_redis: RedisServer
+) -> None:
+    """Packing it takes longer than Redis may."""
+    environment = {OWN_URL: mortal_redis.url, "REDIS_SESSION_PATCH_TIMEOUT": "0.15"}
+    with Proxy(ProxyOptions(running_provider.url, tree("patched"), environment)) as proxy:
+        async with AsyncResponsesClient(proxy.url, proxy.key) as client:
+            talker = Talker(client, provider, next_tag)
+            for _ in range(2):
+                teller = talker.begin(padding=file_of(11))
+                assert await talker.ask(teller) == FIRST
+                teller.padding = ""
+                assert [await talker.ask(teller) for _ in range(2)] == [WHOLE, WHOLE]
+
+
 async def test_a_reply_over_the_limit_is_counted_and_the_conversation_begins_anew(
     talker: Talker, limited_proxy: Proxy
 ) -> None:
@@ -106,8 +130,8 @@ async def test_a_reply_over_the_limit_is_counted_and_the_conversation_begins_ane
 
 async def test_a_long_conversation_is_whole_to_its_last_turn(talker: Talker) -> None:
     teller = talker.begin()
-    verdicts = [await talker.ask(teller) for _ in range(TURNS)]
-    assert verdicts == [FIRST] + [WHOLE] * (TURNS - 1)
+    verdicts = [await talker.ask(teller) for _ in range(MANY_TURNS)]
+    assert verdicts == [FIRST] + [WHOLE] * (MANY_TURNS - 1)
 
 
 async def test_many_branches_of_one_response_at_once(talker: Talker) -> None:
@@ -147,6 +171,65 @@ async def test_many_clients_of_a_redis_that_stops_answering(talker: Talker, mort
         resumed = time.monotonic()
         await until(lambda: back_at(load.asked, resumed, 3) is not None, WAIT_SECONDS)
     assert {each.verdict for each in load.asked} == {FIRST, WHOLE, LOST}, [each for each in load.asked if each.detail]
+
+
+async def test_small_conversations_beside_many_reads_of_a_large_one_are_whole_and_go_on(talker: Talker) -> None:
+    """By the route that shows a response, so that neither the model nor LiteLLM is busy with what is large."""
+    teller = talker.begin(padding=file_of(8))
+    await talker.ask(teller)
+    teller.padding = ""
+    assert await talker.ask(teller) == WHOLE
+    headers = {"authorization": f"Bearer {talker.client.key}"}
+
+    async def show() -> int:
+        return (await talker.client.http.get(f"/v1/responses/{teller.last.id}", headers=headers)).status_code
+
+    async with Load(talker.client, talker.provider, talker.tags, 3, Plan(3, 0.1)) as load:
+        await until(lambda: len(load.asked) > 3, WAIT_SECONDS)
+        before = len(load.asked)
+        shown = await asyncio.gather(*(show() for _ in range(READS_AT_ONCE)))
+        meanwhile = len(load.asked) - before
+    assert {each.verdict for each in load.asked} == {FIRST, WHOLE}, [each for each in load.asked if each.detail]
+    assert set(shown) <= {200, 503} and 200 in shown  # 503: no place was free in time
+    assert meanwhile > READS_AT_ONCE / 2
+
+
+async def test_errors_for_large_values_are_no_reason_to_leave_redis_alone(
+    talker: Talker, mortal_redis: RedisServer
+) -> None:
+    """Hosted Redis has limits on a request."""
+    with mortal_redis.client() as redis:
+        before = redis.config_get("proto-max-bulk-len")["proto-max-bulk-len"]
+        redis.config_set("proto-max-bulk-len", "1mb")
+        try:
+            large = [talker.begin(padding=file_of(3, number)) for number in range(6)]
+            assert await asyncio.gather(*map(talker.ask, large)) == [FIRST] * 6
+            small = talker.begin()
+            assert [await talker.ask(small) for _ in range(2)] == [FIRST, WHOLE]
+        finally:
+            redis.config_set("proto-max-bulk-len", before)
+
+
+async def test_a_conversation_is_bounded_over_its_branches(
+    running_provider: Provider, provider: Provider, next_tag: Iterator[int], mortal_redis: RedisServer
+) -> None:
+    """What has no room in it is a conversation of its own, whole."""
+    environment = {OWN_URL: mortal_redis.url, "REDIS_SESSION_PATCH_MAX_TURNS": str(FEW_TURNS)}
+    with (
+        Proxy(ProxyOptions(running_provider.url, tree("patched"), environment)) as proxy,
+        mortal_redis.client() as redis,
+    ):
+        redis.flushdb()
+        async with AsyncResponsesClient(proxy.url, proxy.key, STREAMS) as client:
+            talker = Talker(client, provider, next_tag)
+            root = talker.begin()
+            await talker.ask(root)
+            branches = [talker.begin() for _ in range(3 * FEW_TURNS)]
+            for branch in branches:
+                branch.last = root.last
+                assert [await talker.ask(branch) for _ in range(2)] == [WHOLE, WHOLE]
+        sizes = [redis.zcard(tree) for tree in redis.scan_iter("litellm_patch:*:tree")]
+    assert max(sizes) <= FEW_TURNS < sum(sizes)
 
 
 async def test_small_conversations_beside_large_ones_are_always_whole(talker: Talker, limited_proxy: Proxy) -> None:

@@ -24,6 +24,7 @@ from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
+from lab.stored import living_responses
 from lab.trees import BUILD, tree
 from tests.deploy.versions import ALSO_TESTED
 from tests.e2e.conftest import with_environment
@@ -34,7 +35,6 @@ pytestmark = pytest.mark.xdist_group("processes")
 CONVERSATIONS = 60 if LONG else 16
 STREAMS = 100 if LONG else 20
 SHORT_SECONDS = 4
-RECORDS = "litellm_patch:session:*"
 PLAIN_AND_STREAM = (Manner(), Manner(stream=True))
 
 
@@ -186,14 +186,14 @@ async def test_a_shorter_time_to_live_never_shortens_what_another_proxy_gave(
     ):
         kept = await begin(of_long, provider, next_tag)
         firsts = [teller.last for teller in kept]
-        before = set(redis.scan_iter(RECORDS))
+        before = set(living_responses(redis))
         brief = await begin(of_short, provider, next_tag)
-        records = set(redis.scan_iter(RECORDS)) - before
+        begun = set(living_responses(redis)) - before
         prolonged = await begin(of_short, provider, next_tag)
         check(await follow(of_short, kept), WHOLE)
         check(await follow(of_long, prolonged), WHOLE)
         # What only the short one has touched ends by itself.
-        await asyncio.to_thread(wait_until, lambda: not redis.exists(*records), 60, "their end of life")
+        await asyncio.to_thread(wait_until, lambda: begun.isdisjoint(living_responses(redis)), 60, "their end of life")
         check(await follow(of_long, brief), LOST)
         check(await follow(of_long, prolonged), WHOLE)
         for teller, first in zip(kept, firsts, strict=True):
