@@ -35,9 +35,11 @@ def main() -> None:
     # All of LiteLLM first, then the fork's own modules once more, so that these alone are instrumented.
     from litellm.responses.litellm_completion_transformation import transformation  # noqa: F401
 
-    for name in [name for name in sys.modules if name.startswith(f"{PACKAGE}.")]:
+    ours = [name for name in sys.modules if name.startswith(f"{PACKAGE}.")]
+    for name in ours:
         del sys.modules[name]
-        delattr(sys.modules[PACKAGE], name.rpartition(".")[2])
+    for floor in {name.removeprefix(f"{PACKAGE}.").partition(".")[0] for name in ours}:
+        delattr(sys.modules[PACKAGE], floor)
     with atheris.instrument_imports(include=[PACKAGE]):
         from . import target
     from .mutating import mutate

@@ -41,35 +41,26 @@ OTHERS = {
     "a deep list": "[" * DEEP + "]" * DEEP,
     "a deep object": '{"a":' * DEEP + "1" + "}" * DEEP,
 }
-TEXT_OR_LIST = ("input", "content", "output")
-OPTIONAL = ("instructions", "maker", "tool_calls", "session")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A document with something else in one place.
-
-    is_plausible: of the same kind as what stood there, so a reader cannot know that it was changed.
-    """
+    """A document with something else in one place."""
 
     name: str
     text: str
-    is_plausible: bool
 
 
 def changes_of(document: Any) -> Iterator[Change]:
     for path in places_in(document):
-        old = value_at(document, path)
         for name, text in OTHERS.items():
-            yield Change(
-                f"{'.'.join(map(str, path))} = {name}", with_text_at(document, path, text), like(path, old, text)
-            )
+            yield Change(f"{'.'.join(map(str, path))} = {name}", with_text_at(document, path, text))
     for path in places_in(document):
         if isinstance(path[-1], str):
             changed = json.loads(json.dumps(document))
             del value_at(changed, path[:-1])[path[-1]]
-            yield Change(f"{'.'.join(map(str, path))} gone", json.dumps(changed), True)
-    yield Change("a new field", json.dumps({**document, "new": [1, {"a": None}]}), True)
+            yield Change(f"{'.'.join(map(str, path))} gone", json.dumps(changed))
+    yield Change("a new field", json.dumps({**document, "new": [1, {"a": None}]}))
 
 
 def places_in(value: Any, path: Path = ()) -> Iterator[Path]:
@@ -91,15 +82,3 @@ def with_text_at(document: Any, path: Path, text: str) -> str:
     changed = json.loads(json.dumps(document))
     value_at(changed, path[:-1])[path[-1]] = "the place"
     return json.dumps(changed).replace('"the place"', text)
-
-
-def like(path: Path, old: Any, text: str) -> bool:
-    if len(text) > 10_000 or "\\u" in text:
-        return (isinstance(old, str) or path[-1] in TEXT_OR_LIST) and text.startswith('"')
-    try:
-        new = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    if path[-1] in TEXT_OR_LIST:
-        return isinstance(new, str) or new == [] or (new is None and path[-1] == "content")
-    return type(new) is type(old) or (new is None and path[-1] in OPTIONAL)

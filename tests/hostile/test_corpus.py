@@ -17,4 +17,4 @@ def test_an_input_of_the_fuzzer_is_read_or_is_a_miss(file: Path) -> None:
 
 
 def test_there_is_a_corpus() -> None:
-    assert {file.read_bytes()[:1] for file in CORPUS} == {b"R", b"P", b"T"}
+    assert {file.read_bytes()[:1] for file in CORPUS} == {b"I", b"V", b"P", b"T"}

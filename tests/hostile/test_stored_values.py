@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,17 +18,19 @@ from lab.memory import resident_bytes
 from lab.provider import Provider
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
+from lab.stored import TURNS
 from lab.trees import tree
 from lab.trial import our_lines
 from lab.wire import Conversation
 from tests.e2e.sizes import LONG, some_of
 
 from .changes import changes_of
-from .stored import SESSION, Stored, dump, pack, take_up
+from .stored import KEYS, Stored, pack, take_up
 
 pytestmark = pytest.mark.xdist_group("hostile")
 
 LOOK_UP = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
+HISTORY = "x-litellm-session-history"
 MEGABYTE = 1_000_000
 RANDOM_VALUES = 1_000 if LONG else 100
 
@@ -55,31 +57,31 @@ def redis(victim: RedisServer) -> Iterator[Redis]:
 
 @dataclass(frozen=True)
 class Target:
-    """A stored conversation with tools, and what its follow-up must bring."""
+    """A stored conversation with tools, the ids of its responses, and what its follow-up must bring."""
 
     asker: Asker
+    ids: tuple[str, ...]
     last: Exchange
     whole: Conversation
     stored: Stored
 
-    def problem(self, may_differ: bool) -> str | None:
-        """What is wrong with the follow-up: it must go out once, with all or with nothing.
-
-        `may_differ`: or with what stands there now.
-        """
+    def problem(self) -> str | None:
+        """What is wrong with the follow-up: it must go out once, with all or with nothing."""
         after = self.asker.ask("And?", self.last)
         if after.status != 200 or after.request is None:
             return f"status {after.status}, {after.reply.body}"
-        if may_differ or after.conversation in (self.whole, self.whole[-1:]):
+        if after.reply.headers.get(HISTORY) == "unavailable":
+            return "it is held against Redis, which then is left alone by everybody"
+        if after.conversation in (self.whole, self.whole[-1:]):
             return None
         return f"the provider got {after.conversation}"
 
-    def check_all(self, cases: list[tuple[str, Callable[[], object], bool]]) -> None:
+    def check_all(self, cases: list[tuple[str, Callable[[], object]]]) -> None:
         """Each case is put in the place of what is stored, asked for, and taken back."""
         problems: list[str] = []
-        for what, put, may_differ in cases:
+        for what, put in cases:
             put()
-            if problem := self.problem(may_differ):
+            if problem := self.problem():
                 problems.append(f"{what}: {problem[:300]}")
             self.stored.put_back()
         assert not problems, f"{len(problems)} of {len(cases)}:\n" + "\n".join(problems)
@@ -97,61 +99,94 @@ def target(proxy: Proxy, provider: Provider, redis: Redis) -> Iterator[Target]:
         call = Answer("One moment.", (ToolCall("look_up", '{"n": 1}', "call_1"),))
         second = asker.ask(message, first, call, tools=[LOOK_UP])
         result = [{"type": "function_call_output", "call_id": "call_1", "output": "found"}]
-        before = set(redis.scan_iter(SESSION + b"*"))
         third = asker.ask(result, second, tools=[LOOK_UP])
-        (new,) = set(redis.scan_iter(SESSION + b"*")) - before
+        (turns_key,) = redis.scan_iter(TURNS)
+        stored = take_up(redis, turns_key)
         whole = asker.ask("And?", third).conversation
-        stored = take_up(redis, new.removeprefix(SESSION).decode())
         assert len(stored.turns) == 3
-        yield Target(asker, third, whole, stored)
+        yield Target(asker, (first.id, second.id, third.id), third, whole, stored)
         other = asker.ask("Somebody else.")
         assert asker.ask("And?", other).said == ["Somebody else.", other.reply.text, "And?"]
     bad = [line for line in our_lines(proxy)[logged:] if "fails at" in line or "defect" in line]
     assert bad == []
 
 
-def test_every_field_of_a_record_may_be_anything(target: Target) -> None:
-    stored = target.stored
-    changes = list(changes_of(stored.head))
-    target.check_all([(c.name, lambda c=c: stored.put_record(c.text), False) for c in changes])
+NUMBERS = ["", " ", "x", "-1", "0", "1", "2", "4", "1.5", "1e3", "0x3", "NaN", "inf", "\ud800", "\x00", "٣"]
+NUMBERS += [str(2**31), str(2**53), str(2**63), "9" * 400, "9" * 5_000]
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_every_field_of_a_turn_may_be_anything(number: int, target: Target) -> None:
+def test_every_number_of_a_header_may_be_anything(number: int, target: Target) -> None:
     stored = target.stored
+    numbers = stored.value(number).partition(b"\n")[0].decode().split(" ")
+    headers = [
+        " ".join([*numbers[:place], other, *numbers[place + 1 :]]) for place in range(len(numbers)) for other in NUMBERS
+    ]
+    headers += ["", " ", "\n", " ".join(numbers[:3]), " ".join([*numbers, "1"]), "  ".join(numbers)]
+    target.check_all([(repr(h[:60]), lambda h=h: stored.put_header(number, h)) for h in some_of(headers, 2)])
+
+
+@pytest.mark.parametrize("name", ["about", "by"])
+def test_what_a_conversation_says_of_itself_may_be_anything(name: str, target: Target) -> None:
+    stored = target.stored
+    about = stored.redis.hget(stored.key("turns"), name).decode()
+    owner, _, began = about.rpartition(" ")
+    texts = ["", " ", "x", "x y", "\x00", "\ud800", "%s", "x" * 100_000, owner, f"{about} {about}", about[:-1]]
+    texts += [f"{owner} {number}" for number in NUMBERS] + [f"{other} {began}" for other in ("", "x", "user:.", "key:")]
+    target.check_all([(repr(text[:60]), lambda text=text: stored.put_field(name, text)) for text in texts])
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_every_field_of_a_turn_may_be_changed_by_others(number: int, target: Target) -> None:
+    """Its sum does not fit then."""
+    stored = target.stored
+    reply = stored.texts[number].split(b"\n")[1]
     changes = some_of(list(changes_of(stored.turns[number])), 3)
-    target.check_all([(c.name, lambda c=c: stored.put_turn(number, c.text), c.is_plausible) for c in changes])
+    pieces = {c.name: pack(c.text.encode("utf-8", "surrogatepass") + b"\n" + reply + b"\n") for c in changes}
+    target.check_all([(name, lambda p=piece: stored.put_piece(number, p)) for name, piece in pieces.items()])
 
 
-def test_of_a_turn_in_an_odd_form_every_field_may_be_anything(target: Target) -> None:
-    """It is read as it was sent, so the history is what stands there, or none."""
-    stored = target.stored
-    changes = some_of(list(changes_of({**stored.turns[2], "odd": True})), 3)
-    target.check_all([(c.name, lambda c=c: stored.put_turn(2, c.text), True) for c in changes])
+@pytest.mark.parametrize("number", range(3))
+def test_every_field_of_a_stored_reply_may_be_anything(number: int, target: Target) -> None:
+    """It is shown as it stands there, or it is not found; the history does not need it."""
+    stored, client = target.stored, target.asker.client
+    headers = {"authorization": f"Bearer {client.key}"}
+    problems = []
+    for change in some_of(list(changes_of(stored.replies[number])), 3):
+        stored.put_reply(number, change.text)
+        for path in ("", "/input_items"):
+            shown = client.http.get(f"/v1/responses/{target.ids[number]}{path}", headers=headers)
+            if shown.status_code not in (200, 404):
+                problems.append(f"{change.name}: {path} {shown.status_code}")
+        if problem := target.problem():
+            problems.append(f"{change.name}: {problem[:300]}")
+        stored.put_back()
+    assert problems == []
 
 
 def test_a_value_may_end_at_any_byte(target: Target) -> None:
     stored = target.stored
-    record, text = stored.redis.get(stored.session_key), dump(stored.turns[1])
-    piece = pack(text.encode())
-    puts: list[tuple[str, Callable[[], object], bool]] = []
-    for n in some_of(range(len(record)), 3):
-        puts.append((f"record to {n}", lambda n=n: stored.redis.set(stored.session_key, record[:n]), False))
+    value, piece = stored.value(2), pack(stored.texts[1])
+    text = stored.texts[1].split(b"\n")[0].decode()
+    puts: list[tuple[str, Callable[[], object]]] = []
+    for n in some_of(range(len(value)), 3):
+        puts.append((f"value to {n}", lambda n=n: stored.put_value(2, value[:n])))
     for n in some_of(range(len(text)), 5):
-        puts.append((f"text to {n}", lambda n=n: stored.put_turn(1, text[:n]), False))
+        puts.append((f"text to {n}", lambda n=n: stored.put_turn(1, text[:n])))
     for n in some_of(range(len(piece)), 3):
-        puts.append((f"piece to {n}", lambda n=n: stored.put_piece(1, piece[:n]), False))
+        puts.append((f"piece to {n}", lambda n=n: stored.put_piece(1, piece[:n])))
     target.check_all(puts)
 
 
 def test_values_may_be_random_bytes(target: Target) -> None:
     stored, chance = target.stored, random.Random(1)
-    cases: list[tuple[str, Callable[[], object], bool]] = []
+    cases: list[tuple[str, Callable[[], object]]] = []
     for number in range(RANDOM_VALUES):
         value = chance.randbytes(chance.randint(0, 400))
-        cases.append((f"record {number}", lambda v=value: stored.redis.set(stored.session_key, v), False))
-        cases.append((f"head {number}", lambda v=value: stored.put_record(v), False))
-        cases.append((f"piece {number}", lambda v=value: stored.put_piece(2, v), False))
+        cases.append((f"value {number}", lambda v=value: stored.put_value(2, v)))
+        cases.append((f"header {number}", lambda v=value: stored.put_header(2, v)))
+        cases.append((f"about {number}", lambda v=value: stored.put_field("about", v)))
+        cases.append((f"piece {number}", lambda v=value: stored.put_piece(2, v)))
     target.check_all(cases)
 
 
@@ -167,7 +202,7 @@ TYPES: dict[str, Callable[[Redis, str], object]] = {
 
 def test_a_key_may_hold_another_type_of_value_or_be_gone(target: Target) -> None:
     stored = target.stored
-    keys = {"record": stored.session_key.decode(), **{name: stored.key(name) for name in ("turns", "tree", "lives")}}
+    keys = {name: stored.key(name) for name in KEYS}
 
     def put(key: str, make: Callable[[Redis, str], object] | None) -> None:
         stored.redis.delete(key)
@@ -177,78 +212,67 @@ def test_a_key_may_hold_another_type_of_value_or_be_gone(target: Target) -> None
     kinds = {**TYPES, "gone": None}
     target.check_all(
         [
-            (f"{name} is a {kind}", lambda key=key, make=make: put(key, make), False)
+            (f"{name} is a {kind}", lambda key=key, make=make: put(key, make))
             for name, key in keys.items()
             for kind, make in kinds.items()
         ]
     )
 
 
-def test_a_record_may_lead_anywhere(target: Target) -> None:
+def test_a_tree_may_lead_anywhere(target: Target) -> None:
     stored = target.stored
-    head, (first, second, third) = stored.head, stored.path
-    elsewhere = {
-        "to no conversation": {"c": "nobody"},
-        "out of our keys": {"c": "x}:turns\nother:{y"},
-        "to a turn before": {"t": first},
-        "to a turn that is not there": {"t": "77"},
-        "to fewer turns": {"n": 2},
-        "to more turns": {"n": 4},
-        "to the most turns": {"n": 2_000},
-        "to millions of turns": {"n": 5_000_000},
-        "to fewer bytes": {"b": head["b"] - 1},
-        "to terabytes": {"b": 2**40},
-        "to a shorter text": {"s": head["s"] - 1},
-        "to a text of terabytes": {"s": 2**40},
-        "to another text": {"k": head["k"] ^ 1},
-        "to another format": {"v": head["v"] + 1},
-        "to the format before": {"v": head["v"] - 1},
-    }
-    cases = [(name, lambda c=c: stored.put_record(dump({**head, **c})), False) for name, c in elsewhere.items()]
+    first, second, third = stored.path
     trees = {
         "a turn after itself": {third: third},
         "a circle": {first: third},
         "a turn after nothing known": {first: 99},
+        "a turn before the others": {third: 0},
         "half a turn": {second: 0.5},
         "a turn before none": {second: -1},
         "endless": {second: float("inf")},
+        "a turn that is no number": {"x": third, "nan": third},
     }
 
     def bend(scores: dict) -> None:
         stored.redis.zadd(stored.key("tree"), scores)
 
-    cases += [(name, lambda s=scores: bend(s), False) for name, scores in trees.items()]
-    bent = {"n": 1_000, "b": 1_000 * stored.redis.hstrlen(stored.key("turns"), third)}
+    cases = [(name, lambda s=scores: bend(s)) for name, scores in trees.items()]
+    numbers = stored.value(2).partition(b"\n")[0].decode().split(" ", 1)
 
     def run_in_a_circle() -> None:
         bend({third: third})
-        stored.put_record(dump({**head, **bent}))
+        stored.put_header(2, f"2000 {numbers[1]}")
 
-    cases.append(("a thousand times around", run_in_a_circle, False))
-    target.check_all(cases)
+    target.check_all([*cases, ("two thousand times around", run_in_a_circle)])
 
 
-def test_values_of_the_first_edition_are_a_miss(target: Target) -> None:
+def test_lives_may_be_anybody_s(target: Target) -> None:
     stored = target.stored
-    record = {"v": 1, "path": [["abcdef", 0, 1]], "owner": [None, None, "x", None], "ttl": 86_400, "session": None}
+    lives = {
+        "of no number": {"x": 1},
+        "of not a number": {"nan": 1},
+        "of no turn": {"0": 1},
+        "of half a turn": {"0.5": 1},
+        "of a turn that is not there": {"99": 1},
+        "of NUL": {"\x00": 1},
+        "before all time": {"x": float("-inf")},
+        "for ever": {stored.path[0]: float("inf"), stored.path[2]: float("inf")},
+        "of very many": {f"x{number}": 1 for number in range(10_000)},
+    }
 
-    def put() -> None:
-        stored.redis.set(stored.session_key, json.dumps(record))
-        stored.redis.rpush("litellm_patch:turns:abcdef", json.dumps({"v": 1, "input": "x", "answer": []}))
+    def put(scores: dict) -> None:
+        # As if the last use were long ago, so that this one renews it, and collects.
+        stored.redis.zadd(stored.key("lives"), {stored.path[2]: time.time() + 100, **scores})
 
-    target.check_all([("the first edition", put, False)])
+    target.check_all([(name, lambda s=scores: put(s)) for name, scores in lives.items()])
 
 
 def test_what_unpacks_to_much_does_not(target: Target, proxy: Proxy) -> None:
     stored, held = target.stored, resident_bytes(proxy.pid)
     piece = pack(b" " * 1_000 * MEGABYTE)
-    sizes = {"as before": stored.head["s"], "at the limit": 64 * 1024 * 1024, "of all": 1_000 * MEGABYTE}
-
-    def put(size: int) -> None:
-        stored.put_piece(1, piece)
-        head = json.loads(stored.redis.get(stored.session_key).partition(b"\n")[0])
-        stored.put_record(dump({**head, "s": size}))
-
-    target.check_all([(f"a gigabyte, size {name}", lambda n=n: put(n), False) for name, n in sizes.items()])
+    sizes = {"as before": None, "at the limit": 64 * 1024 * 1024, "of all": 1_000 * MEGABYTE}
+    target.check_all(
+        [(f"a gigabyte, size {name}", lambda n=n: stored.put_piece(1, piece, n)) for name, n in sizes.items()]
+    )
     grown = (resident_bytes(proxy.pid) - held) // MEGABYTE
     assert grown < 200, f"{grown} MB more than before"
