@@ -17,7 +17,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-newest test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(PLAYED:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-newest test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long bench-editions bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(PLAYED:%=test-%) $(RELEASES:%=core-%)
 
 ##@ First minutes
 
@@ -123,6 +123,9 @@ bench: .build/$(UPSTREAM)/venv/ready ## what a remembered turn costs: processor 
 
 bench-long: .build/$(UPSTREAM)/venv/ready ## the same with four times the rounds, the newest release, and a million conversations in one Redis
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost turns store conversations newest scale --factor 4
+
+bench-editions: .build/$(UPSTREAM)/venv/ready ## the same turns on the fork's earlier editions too, from the history (10 minutes)
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost follow_up editions
 
 bench-picture: .build/picture/venv/ready ## the plots of what was measured last
 	@.build/picture/venv/bin/python -m bench.cost.picture

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 
 from lab.client import ResponsesClient
 from lab.provider import Provider
@@ -57,7 +56,7 @@ def texts(seed: int) -> Iterator[str]:
 
 def left_in(redis: Redis) -> tuple[int, int]:
     keys = list(redis.scan_iter("litellm_patch:*"))
-    return len(keys), sum(redis.memory_usage(key) for key in keys)
+    return len(keys), sum(redis.memory_usage(key, samples=0) for key in keys)  # Else it is guessed from five fields.
 
 
 def play(client: ResponsesClient | SocketClient, turns: int) -> None:
@@ -67,23 +66,13 @@ def play(client: ResponsesClient | SocketClient, turns: int) -> None:
 
 
 async def trees(server: RedisServer, redis: Redis) -> list[tuple[str, int, int]]:
-    sys.path.insert(0, str(tree("patched")))
-    from litellm.responses.litellm_completion_transformation.redis_session_patch.cipher import Cipher
-    from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import NO_TURNS, Turn
-    from litellm.responses.litellm_completion_transformation.redis_session_patch.guard import Budget
-    from litellm.responses.litellm_completion_transformation.redis_session_patch.link import Link
-    from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner
-    from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
-    from litellm.responses.litellm_completion_transformation.redis_session_patch.store import SessionStore
+    from .cost.fork import NO_TURNS, Place, open_store, turn_of
 
-    client = AsyncRedis.from_url(server.url)
-    store = SessionStore(Link(lambda: client, 16).call, Settings(ttl_seconds=LIFETIME_SECONDS), Cipher())
-    said, names = texts(2), map(str, range(1_000_000))
+    store, said = open_store(server.url, LIFETIME_SECONDS), texts(2)
 
-    async def say(after: str | None = None) -> str:
-        chain = await store.load(after, lambda _: True, Budget(60)) if after else NO_TURNS
-        answer = ({"role": "assistant", "content": next(said)[:300]},)
-        return await store.save(next(names), Turn(next(said)[:300], answer), chain, Budget(60), owner=Owner(key="k"))
+    async def say(after: Place | None = None) -> Place:
+        chain = await store.load(after) if after else NO_TURNS
+        return await store.save(turn_of(next(said)[:300], next(said)[:300]), chain)
 
     base, rows = await say(), []
     for lifetime in range(1, 4):
@@ -92,26 +81,22 @@ async def trees(server: RedisServer, redis: Redis) -> list[tuple[str, int, int]]
         rows.append(
             (f"one response followed up 1,000 times over 3 lifetimes, after the {ordinal(lifetime)}", *left_in(redis))
         )
-        age(redis, base)
-    await client.flushall()
+        age(redis, base.turn)
+    redis.flushall()
     chance = random.Random(7)
     for _ in range(200):
         nodes = [await say()]
         for _ in range(chance.randint(2, 8)):
             nodes.append(await say(chance.choice(nodes)))
     rows.append(("200 random trees of 3 to 9 turns of 0.6 kB", *left_in(redis)))
-    await client.aclose()
     return rows
 
 
 def age(redis: Redis, base: str) -> None:
-    """A lifetime passes for all but the response that is followed up: records expire, and lives end."""
-    for key in list(redis.scan_iter("litellm_patch:session:*")):
-        if key.decode().rpartition(":")[2] != base:
-            redis.delete(key)
+    """A lifetime passes for all but the response that is followed up."""
     for key in redis.scan_iter("litellm_patch:*:lives"):
-        for turn, ends in redis.zrange(key, 0, -1, withscores=True):
-            redis.zadd(key, {turn: ends - LIFETIME_SECONDS - 100})
+        ended = (turn for turn in redis.zrange(key, 0, -1) if turn.decode() != base)
+        redis.zadd(key, dict.fromkeys(ended, 1))
 
 
 def ordinal(number: int) -> str:

@@ -17,7 +17,8 @@ import time
 from . import results, table
 
 SHORT = ("turns", "store", "sizes", "conversations")
-SECTIONS = (*SHORT, "newest", "shares", "scale", "table")
+EARLIER = ("follow_up", "editions")  # beside earlier editions, from the history of the repository
+SECTIONS = (*SHORT, *EARLIER, "newest", "shares", "scale", "table")
 
 
 def measure(section: str, factor: int) -> None:
@@ -30,6 +31,14 @@ def measure(section: str, factor: int) -> None:
         from . import store
 
         store.main(factor)
+    elif section == "follow_up":
+        from . import follow_up
+
+        follow_up.main(factor)
+    elif section == "editions":
+        from . import turns
+
+        turns.beside_earlier_editions(factor)
     elif section == "sizes":
         from . import sizes
 

@@ -15,64 +15,77 @@ from lab.trees import tree
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else importing LiteLLM asks the network
 sys.path.insert(0, str(tree("patched")))
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.cipher import Cipher
-from litellm.responses.litellm_completion_transformation.redis_session_patch.connection import Connection
-from litellm.responses.litellm_completion_transformation.redis_session_patch.conversation import (
+from litellm.responses.litellm_completion_transformation.redis_session_patch.api.erasing import erase
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.connection import Connection
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.runtime import Runtime
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import (
+    KEY_PREFIX,
+    SessionStore,
+    conversation_keys,
+)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import (
+    Place,
+    new_conversation,
+    new_turn,
+)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import Owner, digest_of
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.settings import Settings
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import (
     NO_TURNS,
     Chain,
     Turn,
     take_down,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.erasing import erase
-from litellm.responses.litellm_completion_transformation.redis_session_patch.link import Link
-from litellm.responses.litellm_completion_transformation.redis_session_patch.owner import Owner, digest_of
-from litellm.responses.litellm_completion_transformation.redis_session_patch.runtime import Runtime
-from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
-from litellm.responses.litellm_completion_transformation.redis_session_patch.store import SessionStore
 
 SESSION_ID = "2f1d6c0e-8f4e-4b0c-9d43-5f4f3f0c7a11"
 OWNER = Owner(digest_of("a-user"), digest_of("a-team"), digest_of("a-key"))
-
-
-class NoLimit:
-    """A budget without an end."""
-
-    def add_bytes(self, size_bytes: int) -> None:
-        pass
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class OpenStore:
-    """A store of this event loop, and the client that it asks."""
+    """A store, and a client of the kind that it asks, for other questions."""
 
     store: SessionStore
     client: Any
 
-    async def load(self, response_id: str) -> Chain:
-        found = await self.store.load(response_id, lambda owner: True, NoLimit())
+    async def load(self, place: Place, owner: Owner = OWNER) -> Chain:
+        found = await self.store.read(place, owner)
         if not isinstance(found, Chain):
             raise RuntimeError(f"a stored response is not there: {found}")
         return found
 
-    async def save(self, response_id: str, turn: Turn, chain: Chain = NO_TURNS, owner: Owner = OWNER) -> str:
-        return await self.store.save(response_id, turn, chain, NoLimit(), owner=owner)
+    async def save(self, turn: Turn, chain: Chain = NO_TURNS, owner: Owner = OWNER) -> Place:
+        """Where the turn is now."""
+        place = Place(chain.tip.place.conversation if chain.tip else new_conversation(), new_turn())
+        await self.store.append(place, [turn], chain, owner)
+        return place
 
 
 def open_store(url: str, ttl_seconds: int = 86_400) -> OpenStore:
-    client = Connection("REDIS_SESSION_PATCH_URL", {"url": url}).open()
-    return OpenStore(SessionStore(Link(lambda: client, 64).call, Settings(ttl_seconds=ttl_seconds), Cipher()), client)
+    settings = Settings(ttl_seconds=ttl_seconds, timeout_seconds=PATIENCE_SECONDS)
+    runtime = _runtime(url, settings)
+    return OpenStore(runtime.store, runtime.open_client(PATIENCE_SECONDS))
 
 
-async def erase_user(url: str, user: str) -> int:
+def keys_of(place: Place) -> tuple[str, str, str]:
+    """Of its conversation: turns, tree, lives."""
+    return conversation_keys(KEY_PREFIX, place.conversation)
+
+
+def erase_user(url: str, user: str) -> int:
     """As an administrator does; how many conversations went."""
-    runtime = Runtime(Settings(), Connection("REDIS_SESSION_PATCH_URL", {"url": url}).open)
-    *_, done = [vars(progress).copy() async for progress in erase(runtime, {"user": user}, dry_run=False)]
-    return done["conversations"]
+    *_, done = erase(_runtime(url, Settings()), {"user": user}, dry_run=False)
+    return done.conversations
 
 
-def turn_of(asked: str, answered: str) -> Turn:
-    """A turn as the bridge hands it over."""
-    return _turn(asked, {"role": "assistant", "content": answered}, None)
+def _runtime(url: str, settings: Settings) -> Runtime:
+    return Runtime(settings, Connection("REDIS_SESSION_PATCH_URL", {"url": url}))
+
+
+def turn_of(asked: str, answered: str, owner: Owner = OWNER) -> Turn:
+    """A turn as the doors hand it over."""
+    return _turn(asked, {"role": "assistant", "content": answered}, None, owner)
 
 
 def turns_of(conversation: ChatConversation) -> list[Turn]:
@@ -87,10 +100,10 @@ def asked_of(messages: tuple[dict, ...]) -> str | list[dict]:
     return first["content"] if is_text else input_items_of(messages)
 
 
-def _turn(asked: str | list[dict], answered: dict, instructions: str | None) -> Turn:
+def _turn(asked: str | list[dict], answered: dict, instructions: str | None, owner: Owner = OWNER) -> Turn:
     answer = ({name: value for name, value in answered.items() if value},)
     reply = _reply(asked, answered, instructions)
-    return Turn(take_down(asked), answer, instructions, "deepseek", SESSION_ID, reply)
+    return Turn(take_down(asked), answer, instructions, "deepseek", SESSION_ID, reply, (owner.tag,))
 
 
 def _reply(asked: str | list[dict], answered: dict, instructions: str | None) -> dict:

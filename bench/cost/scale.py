@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import secrets
 import socket
 import statistics
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
@@ -26,7 +25,17 @@ from lab.processes import wait_until
 from lab.redis_server import RedisServer
 
 from . import results
-from .fork import OWNER, Owner, digest_of, erase_user, open_store, turn_of
+from .fork import (
+    OWNER,
+    Owner,
+    Place,
+    digest_of,
+    erase_user,
+    keys_of,
+    new_conversation,
+    open_store,
+    turn_of,
+)
 from .processor import keep_on
 from .sides import OTHER_CORES, PROXIES_CORES
 from .texts import Writer
@@ -48,91 +57,77 @@ def command(*words: bytes | str | int) -> bytes:
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
 
 
+@dataclass(frozen=True)
 class Template:
-    """The commands that write one stored conversation, with its name and its responses' ids to be replaced."""
+    """The commands that write one stored conversation, whose name is to be replaced; `last`: its last response."""
 
-    def __init__(self, redis: Redis, conversation: bytes, ids: list[bytes]) -> None:
-        self.conversation, self.ids = conversation, ids
-        turns, tree, lives = (b"litellm_patch:{%s}:%s" % (conversation, name) for name in (b"turns", b"tree", b"lives"))
-        parts = [command("HSET", turns, *(word for pair in redis.hgetall(turns).items() for word in pair))]
-        for key in (tree, lives):
-            members = redis.zrange(key, 0, -1, withscores=True)
-            parts.append(command("ZADD", key, *(word for turn, score in members for word in (int(score), turn))))
-        parts += [command("EXPIRE", key, TTL_SECONDS + 60) for key in (turns, tree, lives)]
-        for each in ids:
-            key = b"litellm_patch:session:" + each
-            parts.append(command("SET", key, redis.get(key), "EX", TTL_SECONDS))
-        self._commands = b"".join(parts)
+    last: Place
+    commands: bytes
 
-    def copy(self, conversation: bytes, ids: list[bytes]) -> bytes:
-        text = self._commands.replace(self.conversation, conversation)
-        for mine, other in zip(self.ids, ids, strict=True):
-            text = text.replace(mine, other)
-        return text
+    def copy(self, conversation: str) -> bytes:
+        return self.commands.replace(self.last.conversation.encode(), conversation.encode())
 
 
-async def write_templates(url: str, owner: Owner, count: int, seed: int) -> list[list[bytes]]:
-    """The response ids of `count` conversations that the store has written."""
-    store, writer = open_store(url, TTL_SECONDS), Writer(seed)
-    names, written = writer.ids(), []
+async def write_templates(url: str, owner: Owner, count: int, seed: int) -> list[Place]:
+    """The last responses of `count` conversations that the store has written."""
+    store, writer, written = open_store(url, TTL_SECONDS), Writer(seed), []
     for _ in range(count):
-        kept: list[str] = []
+        last: Place | None = None
         for _ in range(TURNS):
-            turn = turn_of(writer.text(ASKED), writer.text(ANSWERED))
-            chain = [await store.load(kept[-1])] if kept else []
-            kept.append(await store.save(next(names), turn, *chain, owner=owner))
-        written.append([each.encode() for each in kept])
-    await store.client.aclose()
+            turn = turn_of(writer.text(ASKED), writer.text(ANSWERED), owner)
+            chain = [await store.load(last, owner)] if last else []
+            last = await store.save(turn, *chain, owner=owner)
+        written.append(last)
     return written
 
 
 def templates(url: str, redis: Redis, owner: Owner, count: int, seed: int) -> list[Template]:
-    made = []
-    for ids in asyncio.run(write_templates(url, owner, count, seed)):
-        record = redis.get(b"litellm_patch:session:" + ids[0])
-        conversation = record.split(b'"c":"')[1].split(b'"')[0]
-        made.append(Template(redis, conversation, ids))
-    return made
+    return [template_of(redis, last) for last in asyncio.run(write_templates(url, owner, count, seed))]
 
 
-def new_ids() -> list[bytes]:
-    return [b"chatcmpl-" + str(uuid.UUID(bytes=secrets.token_bytes(16))).encode() for _ in range(TURNS)]
+def template_of(redis: Redis, last: Place) -> Template:
+    turns, *others = keys_of(last)
+    parts = [command("HSET", turns, *(word for pair in redis.hgetall(turns).items() for word in pair))]
+    for key in others:
+        members = redis.zrange(key, 0, -1, withscores=True)
+        parts.append(command("ZADD", key, *(word for turn, score in members for word in (int(score), turn))))
+    parts += [command("EXPIRE", key, TTL_SECONDS + 60) for key in (turns, *others)]
+    return Template(last, b"".join(parts))
 
 
-def fill(server: RedisServer, count: int, of_user: list[Template], of_others: list[Template]) -> Iterator[bytes]:
-    """Copies until there are `count`; the last response's id of some of them, for lookups."""
+def fill(server: RedisServer, count: int, of_user: list[Template], of_others: list[Template]) -> Iterator[Place]:
+    """Copies until there are `count`; the last responses of some that are of others, for lookups."""
     every = round(1 / ERASED_SHARE)
     with socket.create_connection((server.host, server.port)) as pipe:
         pipe.sendall(command("CLIENT", "REPLY", "OFF"))
         buffer = bytearray()
         for number in range(count):
             among = of_others if number % every else of_user
-            ids = new_ids()
-            buffer += among[number % len(among)].copy(secrets.token_urlsafe(8).encode(), ids)
+            template, name = among[number % len(among)], new_conversation()
+            buffer += template.copy(name)
             if len(buffer) > PIPE_BYTES:
                 pipe.sendall(buffer)
                 buffer.clear()
             if number % 20 == 1:
-                yield ids[-1]
+                yield Place(name, template.last.turn)
             if number % (count // 10) == 0:
                 results.progress(f"  filled {number:,} of {count:,}")
         pipe.sendall(buffer + command("CLIENT", "REPLY", "ON"))
         pipe.recv(64)
 
 
-async def lookups(url: str, ids: list[bytes], at_once: int) -> dict:
+async def lookups(url: str, places: list[Place], at_once: int) -> dict:
     store, chance = open_store(url, TTL_SECONDS), random.Random(1)
-    wanted = iter(chance.choices(ids, k=LOOKUPS))
+    wanted = iter(chance.choices(places, k=LOOKUPS))
     seconds: list[float] = []
 
     async def one() -> None:
         for each in wanted:
             started = time.perf_counter()
-            await store.load(each.decode())
+            await store.load(each)
             seconds.append(time.perf_counter() - started)
 
     await asyncio.gather(*(one() for _ in range(at_once)))
-    await store.client.aclose()
     hundredths = statistics.quantiles(seconds, n=100)
     return {"at_once": at_once, "p50_ms": round(1000 * hundredths[49], 3), "p99_ms": round(1000 * hundredths[98], 3)}
 
@@ -163,18 +158,18 @@ def main(count: int = 1_000_000) -> None:
     with RedisServer() as server, Redis.from_url(server.url, socket_timeout=LOAD_SECONDS) as redis:
         keep_on(server.pid, PROXIES_CORES)
         sets = templates(server.url, redis, user, TEMPLATES, 1), templates(server.url, redis, OWNER, TEMPLATES, 2)
-        few = uvloop.run(lookups(server.url, [each.ids[-1] for one in sets for each in one], 1))
+        few = uvloop.run(lookups(server.url, [each.last for each in sets[1]], 1))
         redis.flushall()
         empty = redis.info("memory")["used_memory"]
-        fill_seconds, ids = timed("filled", lambda: list(fill(server, count, *sets)))
+        fill_seconds, places = timed("filled", lambda: list(fill(server, count, *sets)))
         memory, keys = redis.info("memory"), redis.dbsize()
-        found = [uvloop.run(lookups(server.url, ids, at_once)) for at_once in (1, 16)]
+        found = [uvloop.run(lookups(server.url, places, at_once)) for at_once in (1, 16)]
         results.progress(f"  {keys:,} keys, {memory['used_memory_human']}, lookups {few}, {found}")
         save_seconds, _ = timed("saved to disk", redis.save)
         size = sum(each.stat().st_size for each in Path(redis.config_get("dir")["dir"]).glob("*.rdb"))
         start_seconds, _ = timed("started again", lambda: restart(server, redis))
         keep_on(server.pid, PROXIES_CORES)
-        erase_seconds, erased = timed("erased a user", lambda: uvloop.run(erase_user(server.url, ERASED_USER)))
+        erase_seconds, erased = timed("erased a user", lambda: erase_user(server.url, ERASED_USER))
         purge_seconds, _ = timed("purged", lambda: purge(server.url))
         left = redis.dbsize()
     results.write(

@@ -1,7 +1,7 @@
 """Where a turn's processor time goes: samples of a proxy at work, and whose code each was in.
 
 A sample belongs to the innermost function of the fork or of LiteLLM on its stack: what they call in libraries counts
-for them. What the event loop does for Redis alone (bytes arriving) has neither, and is counted by itself.
+for them, redis-py in the fork's threads too. What hands work to these threads and back has neither, and is `other`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,11 @@ CLIENTS, CONVERSATIONS = 16, 300
 SHOWN = 25
 
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>.+?)(?::\d+)?\)")
-_FORK, _LITELLM, _REDIS = "/redis_session_patch/", "/litellm/", "/redis/"
+_FORK, _LITELLM = "/redis_session_patch/", "/litellm/"
 
 
 def owner_of(stack: Iterable[str]) -> str:
-    """The fork's function, `litellm`, `redis` or `other`. Frames are `function (file:line)`, the outermost first."""
-    is_redis = False
+    """The fork's function, `litellm` or `other`. Frames are `function (file:line)`, the outermost first."""
     for frame in reversed(list(stack)):
         match = _FRAME.fullmatch(frame)
         file = match["file"] if match else ""
@@ -43,8 +42,7 @@ def owner_of(stack: Iterable[str]) -> str:
             return f"{Path(file).stem}.{match['function']}" if match else frame
         if _LITELLM in file:
             return "litellm"
-        is_redis = is_redis or _REDIS in file
-    return "redis" if is_redis else "other"
+    return "other"
 
 
 def samples_of(folded: str) -> Counter[str]:
@@ -59,11 +57,10 @@ def samples_of(folded: str) -> Counter[str]:
 def shares(found: Counter[str]) -> dict:
     """Parts of all samples. `functions`: the fork's own, the largest first."""
     total = sum(found.values())
-    functions = {name: count for name, count in found.most_common() if name not in ("litellm", "redis", "other")}
+    functions = {name: count for name, count in found.most_common() if name not in ("litellm", "other")}
     return {
         "samples": total,
         "fork": round(sum(functions.values()) / total, 4),
-        "redis_alone": round(found["redis"] / total, 4),
         "functions": {name: round(count / total, 4) for name, count in itertools.islice(functions.items(), SHOWN)},
     }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from lab.answers import Answer
 from lab.provider_client import ProviderProcess
@@ -12,6 +14,7 @@ from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
 from lab.trees import tree
 
+from .editions import EDITIONS, tree_of
 from .processor import keep_on, processor_seconds, split_cores
 
 PROXIES_CORES, OTHER_CORES = split_cores()
@@ -34,21 +37,23 @@ class Side:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a side is made of. `tree`: patched or pristine. `metrics`: LiteLLM's own, for Prometheus."""
+    """What a side is made of. `tree` makes the LiteLLM that runs. `metrics`: LiteLLM's own, for Prometheus."""
 
-    tree: str
+    tree: Callable[[], Path]
     environment: Mapping[str, str]
     remembers: bool
     metrics: bool = False
 
 
 OFF = {"REDIS_SESSION_PATCH_ENABLED": "false"}
+PATCHED = partial(tree, "patched")
 KINDS = {
-    "on": Kind("patched", {}, True),
-    "off": Kind("patched", OFF, False),
-    "pristine": Kind("pristine", {}, False),
-    "on, metrics": Kind("patched", {}, True, metrics=True),
-    "off, metrics": Kind("patched", OFF, False, metrics=True),
+    "on": Kind(PATCHED, {}, True),
+    "off": Kind(PATCHED, OFF, False),
+    "pristine": Kind(partial(tree, "pristine"), {}, False),
+    "on, metrics": Kind(PATCHED, {}, True, metrics=True),
+    "off, metrics": Kind(PATCHED, OFF, False, metrics=True),
+    **{name: Kind(partial(tree_of, name), {}, True) for name in EDITIONS},
 }
 
 
@@ -56,7 +61,7 @@ def options_of(kind: Kind, provider_url: str, redis_url: str) -> ProxyOptions:
     # A Redis of the fork's own: given by REDIS_URL, upstream would use it too, for other things.
     environment = {"REDIS_SESSION_PATCH_URL": redis_url, **kind.environment}
     settings = {"callbacks": ["prometheus"]} if kind.metrics else {}
-    return ProxyOptions(provider_url, tree(kind.tree), environment, litellm_settings=settings)
+    return ProxyOptions(provider_url, kind.tree(), environment, litellm_settings=settings)
 
 
 @contextlib.contextmanager

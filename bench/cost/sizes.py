@@ -5,7 +5,7 @@ Against the raw JSON of the messages, and against the whole history with each re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import uvloop
 from redis import Redis
@@ -14,7 +14,7 @@ from lab.conversations import ChatConversation, recorded
 from lab.redis_server import RedisServer
 
 from . import kept, results
-from .fork import OpenStore, open_store, turns_of
+from .fork import OpenStore, Place, open_store, turns_of
 from .texts import Writer
 
 TURNS = (1, 10, 100, 1000)
@@ -30,20 +30,19 @@ def a_chain(turns: int) -> ChatConversation:
     return ChatConversation(f"chain-{turns}", tuple(messages))
 
 
-async def keep(store: OpenStore, conversation: ChatConversation, names: Iterator[str]) -> None:
+async def keep(store: OpenStore, conversation: ChatConversation) -> None:
     """As a proxy does, turn by turn."""
-    last: str | None = None
+    last: Place | None = None
     for turn in turns_of(conversation):
         chain = [await store.load(last)] if last else []
-        last = await store.save(next(names), turn, *chain)
+        last = await store.save(turn, *chain)
 
 
 async def measure(url: str, redis: Redis, name: str, conversations: Sequence[ChatConversation]) -> dict:
     redis.flushall()
-    store, names = open_store(url), Writer().ids()
+    store = open_store(url)
     for each in conversations:
-        await keep(store, each, names)
-    await store.client.aclose()
+        await keep(store, each)
     longest = max(len(each.turns) for each in conversations)
     figures = {
         "name": name,

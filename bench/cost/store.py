@@ -1,4 +1,4 @@
-"""The store alone, on a real Redis on loopback: appending to and loading chains, against a bare pipelined PING.
+"""The store alone, on a real Redis on loopback: appending to and loading chains, against a bare PING of its client.
 
 What is timed takes turns in rounds; a figure is the median over rounds of each round's median.
 """
@@ -38,17 +38,14 @@ async def timed_ms(times: int, work: Callable[[], Awaitable[object]]) -> tuple[f
 
 async def measure(url: str, rounds: int) -> dict:
     store, writer = open_store(url), Writer()
-    ids = writer.ids()
     turns = [turn_of(writer.text(ASKED), writer.text(ANSWERED)) for _ in range(max(TURNS))]
     tips, chains = {}, {}
     for count in TURNS:
-        tips[count] = await store.save(next(ids), turns[count - 1], Chain(tuple(turns[: count - 1])))
+        tips[count] = await store.save(turns[count - 1], Chain(tuple(turns[: count - 1])))
         chains[count] = await store.load(tips[count])
 
     async def ping() -> None:
-        pipeline = store.client.pipeline(transaction=False)
-        pipeline.ping()
-        await pipeline.execute()
+        store.client.ping()
 
     taken: dict[str, list[tuple[float, float]]] = {}
 
@@ -59,10 +56,9 @@ async def measure(url: str, rounds: int) -> dict:
         await take("ping", TIMES["ping"], ping)
         for count in TURNS:
             turn = turns[number % len(turns)]
-            await take(f"append {count}", TIMES["append"], lambda: store.save(next(ids), turn, chains[count]))  # noqa: B023
+            await take(f"append {count}", TIMES["append"], lambda: store.save(turn, chains[count]))  # noqa: B023
             loads = TIMES["load"] if count < max(TURNS) else LONG_LOADS
             await take(f"load {count}", loads, lambda: store.load(tips[count]))  # noqa: B023
-    await store.client.aclose()
     figures = {}
     for name, each in taken.items():
         quarters = statistics.quantiles((ms for ms, _ in each), n=4, method="inclusive")

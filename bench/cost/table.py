@@ -42,6 +42,8 @@ def rows() -> Iterator[tuple[str, str]]:
         "turns_with_metrics": of_metrics,
         "shares": of_shares,
         "store": of_store,
+        "follow_up": of_follow_up,
+        "editions": of_editions,
         "sizes": of_sizes,
         "conversations": of_conversations,
         "newest": of_newest,
@@ -108,8 +110,27 @@ def of_store(section: dict) -> Iterator[tuple[str, str]]:
 
 def of_floor(turns: dict, store: dict) -> Iterator[tuple[str, str]]:
     plain = the_row(turns, "off", stream=False)["processor_ms"][1]
-    share = 3 * store["figures"]["ping"]["processor_ms"] / plain
-    yield "three bare PINGs, as many round trips as a follow-up's, ÷ processor time of a plain turn", f"{share:.1%}"
+    share = 2 * store["figures"]["ping"]["processor_ms"] / plain
+    yield "two bare PINGs, as many round trips as a follow-up's, ÷ processor time of a plain turn", f"{share:.1%}"
+
+
+def of_follow_up(section: dict) -> Iterator[tuple[str, str]]:
+    for edition, ping_ms in section["pings_ms"].items():
+        found = [row for row in section["rows"] if row["edition"] == edition]
+        turns = " / ".join(str(row["turns"]) for row in found)
+        parts = []
+        for name in ("read", "store", "both"):
+            pings = " / ".join(f"{row[name]['in_second_editions_pings']:.1f}" for row in found)
+            parts.append(f"{name} {pings}")
+        what = f"processor time of a follow-up in the store after {turns} turns, {edition}"
+        yield f"{what} (its bare PING: {ping_ms:.3f} ms)", f"in bare PINGs of asyncio's client: {', '.join(parts)}"
+
+
+def of_editions(section: dict) -> Iterator[tuple[str, str]]:
+    for side in dict.fromkeys(row["side"] for row in section["rows"] if row["side"] != "off"):
+        edition = "this edition" if side == "on" else side
+        ratios = (plain_and_stream(section, side, "off", name, ".3f") for name in ("processor", "requests_per_second"))
+        yield f"{edition} ÷ off, one run: processor time; requests a second", "; ".join(ratios)
 
 
 def of_sizes(section: dict) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from lab.redis_server import RedisServer
 
 from . import results
+from .editions import EDITIONS
 from .load import Client, Talk, play_turn
 from .processor import keep_on
 from .sides import OTHER_CORES, Side, running_provider, running_sides
@@ -188,3 +189,9 @@ def main(factor: int = 1) -> None:
     keep_on(os.getpid(), OTHER_CORES)
     run(("on", "off", "pristine"), cells(factor), "off", "turns")
     run(("on, metrics", "off, metrics"), with_metrics_cells(factor), "off, metrics", "turns_with_metrics")
+
+
+def beside_earlier_editions(factor: int = 1) -> None:
+    keep_on(os.getpid(), OTHER_CORES)
+    plan = [Cell(16, stream, 32, 8 * factor) for stream in (False, True)]
+    run(("on", *EDITIONS, "off"), plan, "off", "editions")
