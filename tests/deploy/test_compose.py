@@ -13,7 +13,7 @@ from tests.deploy.tools import DEPLOY, run
 from tests.deploy.versions import FORK, UPSTREAM
 
 FILE = DEPLOY / "compose.yaml"
-SOURCE = ROOT / "litellm/responses/litellm_completion_transformation/redis_session_patch/settings.py"
+SOURCE = ROOT / "litellm/responses/litellm_completion_transformation/redis_session_patch/values/settings.py"
 SETTINGS = [
     f"REDIS_SESSION_PATCH_{name}" for name in re.findall(r'f"\{PREFIX\}(\w+)"', SOURCE.read_text(encoding="utf-8"))
 ]

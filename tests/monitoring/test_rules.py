@@ -11,7 +11,7 @@ import yaml
 
 from lab.prometheus import find_binary
 from lab.trees import ROOT
-from litellm.responses.litellm_completion_transformation.redis_session_patch import metrics
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import metrics
 
 MONITORING = ROOT / "deploy" / "monitoring"
 CASES = Path(__file__).with_name("alerts_test.yaml")
