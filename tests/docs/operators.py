@@ -15,7 +15,8 @@ from lab.trees import ROOT, installed_release, installed_site_packages, link_tre
 
 # Beside LiteLLM in every proxy's environment, and named like it; redis is for `purge`.
 PROXY_PARTS = ("litellm_enterprise", "litellm_proxy_extras", "redis")
-OUR_KEYS = ("litellm_patch:session:a", "litellm_patch:session:b", "litellm_patch:turns:c")
+# The last one is an earlier build's.
+OUR_KEYS = ("litellm_patch:session:{a}:turns", "litellm_patch:session:erased:user:b", "litellm_patch:{c}:turns")
 
 
 def run_shell(text: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

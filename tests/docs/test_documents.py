@@ -116,9 +116,9 @@ def test_the_first_thirty_lines_say_how_to_try_it() -> None:
 
 
 def test_the_start_lines_shown_are_the_ones_logged(caplog, monkeypatch) -> None:
-    from litellm.responses.litellm_completion_transformation.redis_session_patch import startup
-    from litellm.responses.litellm_completion_transformation.redis_session_patch.connection import Connection
-    from litellm.responses.litellm_completion_transformation.redis_session_patch.settings import Settings
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import startup
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.connection import Connection
+    from litellm.responses.litellm_completion_transformation.redis_session_patch.values.settings import Settings
 
     active = startup.describe(Settings(), Connection("REDIS_URL", {"url": "redis://your-redis:6379/0"}))
     monkeypatch.setenv("REDIS_SESSION_PATCH_ENABLED", "false")
