@@ -10,10 +10,9 @@ from redis import Redis
 
 from lab.asking import Asker, asking
 from lab.provider import Provider
-from lab.proxy import Proxy, ProxyOptions
+from lab.proxy import Proxy
 from lab.redis_server import RedisServer
 from lab.stored import PREFIX, TURNS, id_at, lives_key
-from lab.trees import tree
 from lab.trial import our_lines
 
 pytestmark = pytest.mark.xdist_group("hostile")
@@ -59,19 +58,6 @@ EMPTY_IDS = {
         "chatcmpl-1;turn:c0nversat-_AAAAAAAB", "litellm:custom_llm_provider:\x00;model_id:;"
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def victim() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(running_provider: Provider, victim: RedisServer) -> Iterator[Proxy]:
-    options = ProxyOptions(running_provider.url, tree("patched"), {"REDIS_SESSION_PATCH_URL": victim.url})
-    with Proxy(options) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from lab.redis_server import RedisServer
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.runtime import Runtime
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import SessionStore
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import Place
@@ -28,19 +27,6 @@ HERE, THERE = "c0nversat-_", "elsewhere-1"
 FIRST, SAME_SUM = "hznydjui", "qizmplpn"
 
 Attack = Callable[["Attacked"], None]
-
-
-@pytest.fixture(scope="module")
-def victim() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture
-def redis(victim: RedisServer) -> Iterator[Redis]:
-    with Redis.from_url(victim.url) as client:
-        client.flushall()
-        yield client
 
 
 def store_on(client: Redis, **settings: Any) -> SessionStore:

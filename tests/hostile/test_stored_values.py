@@ -16,10 +16,8 @@ from lab.client import ResponsesClient
 from lab.exchange import Exchange
 from lab.memory import resident_bytes
 from lab.provider import Provider
-from lab.proxy import Proxy, ProxyOptions
-from lab.redis_server import RedisServer
+from lab.proxy import Proxy
 from lab.stored import TURNS
-from lab.trees import tree
 from lab.trial import our_lines
 from lab.wire import Conversation
 from tests.e2e.sizes import LONG, some_of
@@ -33,26 +31,6 @@ LOOK_UP = {"type": "function", "name": "look_up", "parameters": {"type": "object
 HISTORY = "x-litellm-session-history"
 MEGABYTE = 1_000_000
 RANDOM_VALUES = 1_000 if LONG else 100
-
-
-@pytest.fixture(scope="module")
-def victim() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(running_provider: Provider, victim: RedisServer) -> Iterator[Proxy]:
-    options = ProxyOptions(running_provider.url, tree("patched"), {"REDIS_SESSION_PATCH_URL": victim.url})
-    with Proxy(options) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def redis(victim: RedisServer) -> Iterator[Redis]:
-    with Redis.from_url(victim.url) as client:
-        client.flushall()
-        yield client
 
 
 @dataclass(frozen=True)

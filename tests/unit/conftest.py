@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+import litellm
 from lab.redis_server import RedisServer
 from litellm.responses.litellm_completion_transformation.redis_session_patch.api import erasing
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import startup
@@ -21,6 +22,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.red
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.defects import RareLog
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import SessionStore
 
+from .support.bridge import using
 from .support.clients import SCRIPTS
 from .support.runtimes import runtime_on
 from .support.stores import store_on
@@ -51,6 +53,14 @@ def store(redis_client: Redis) -> SessionStore:
 @pytest.fixture
 def runtime(redis_client: Redis) -> runtimes.Runtime:
     return runtime_on(redis_client)
+
+
+@pytest.fixture
+def used_runtime(runtime: runtimes.Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[runtimes.Runtime]:
+    """The one of this process; what is asked and answered may be logged."""
+    monkeypatch.setattr(litellm, "turn_off_message_logging", False)
+    with using(runtime):
+        yield runtime
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ the request goes on as if the fork were not there, and that is counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,7 +33,6 @@ from .support.bridge import (
     call_in,
     call_item,
     completion_of,
-    counted,
     entered,
     events_of,
     exchange_of,
@@ -43,11 +41,11 @@ from .support.bridge import (
     running,
     stored,
     tool_call,
-    using,
     wrapped,
 )
 from .support.inside import turns_in_all
 from .support.lookups import MEMORY, NOTHING, Upstream, contents
+from .support.runtimes import counted
 
 KWARGS: dict[str, Any] = {
     "request_input": "now",
@@ -57,11 +55,7 @@ KWARGS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def is_used(runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(litellm, "turn_off_message_logging", False)
-    with using(runtime):
-        yield
+pytestmark = pytest.mark.usefixtures("used_runtime")
 
 
 class Reply(SimpleNamespace):

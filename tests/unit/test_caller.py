@@ -26,7 +26,8 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
     digest_of,
 )
 
-from .support.bridge import ALICE, OF_ALICE, OF_BOB, pretend_a_proxy_runs
+from .support.bridge import ALICE, OF_ALICE, OF_BOB
+from .support.runtimes import pretend_a_proxy_runs
 
 EVE, ACME, KEY = digest_of("eve"), digest_of("acme"), digest_of("the hash of a key")
 SAYS_EVE = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from litellm.proxy._types import UserAPIKeyAuth
 from starlette.requests import ClientDisconnect
 
-import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import routes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.bridge import (
     history_is_whole,
@@ -25,26 +23,10 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.req
     running_exchange,
 )
 
-from .support.bridge import (
-    ALICE,
-    OF_ALICE,
-    completion_of,
-    counted,
-    entered,
-    inputs_at,
-    message_item,
-    pretend_a_proxy_runs,
-    stored,
-    using,
-    wrapped,
-)
+from .support.bridge import ALICE, OF_ALICE, completion_of, entered, inputs_at, message_item, stored, using, wrapped
+from .support.runtimes import counted, pretend_a_proxy_runs
 
-
-@pytest.fixture(autouse=True)
-def is_used(runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(litellm, "turn_off_message_logging", False)
-    with using(runtime):
-        yield
+pytestmark = pytest.mark.usefixtures("used_runtime")
 
 
 @take_client_request

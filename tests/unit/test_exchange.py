@@ -31,11 +31,11 @@ from .support.bridge import (
     completion_of,
     exchange_of,
     result_item,
-    runtime_on,
     stored,
     tool_call,
     wrapped,
 )
+from .support.runtimes import runtime_on
 
 PLACE = Place("c0nversat10", "7")
 

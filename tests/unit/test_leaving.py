@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import leaving
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.leaving import (
     HISTORY_HEADER,
@@ -37,12 +36,7 @@ from .support.bridge import (
     wrapped,
 )
 
-
-@pytest.fixture(autouse=True)
-def is_used(runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(litellm, "turn_off_message_logging", False)
-    with using(runtime):
-        yield
+pytestmark = pytest.mark.usefixtures("used_runtime")
 
 
 @pytest.fixture

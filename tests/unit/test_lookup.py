@@ -25,17 +25,16 @@ from .support.bridge import (
     call_item,
     client_id,
     completion_of,
-    counted,
     exchange_of,
     inputs_at,
     reply_of,
     result_item,
-    runtime_on,
     stored,
     tool_call,
     wrapped,
 )
 from .support.lookups import FROM_DATABASE, MEMORY, NOTHING, Upstream, contents, look_up
+from .support.runtimes import counted, runtime_on
 
 UNKNOWN = wrapped("chatcmpl-unknown")
 CALLING = {"role": "assistant", "content": None, "tool_calls": [tool_call("c1")]}

@@ -20,17 +20,16 @@ from .support.bridge import (
     answered,
     call_in,
     client_id,
-    counted,
     exchange_of,
     inputs_at,
     no_redis,
     reply_of,
-    runtime_on,
     stored,
     wrapped,
 )
 from .support.inside import turns_in_all
 from .support.lookups import FROM_DATABASE, NOTHING, Upstream, contents, look_up
+from .support.runtimes import counted, runtime_on
 
 UNKNOWN = wrapped("chatcmpl-unknown")
 

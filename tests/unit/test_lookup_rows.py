@@ -17,8 +17,9 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.red
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import Call, Source
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Turn
 
-from .support.bridge import BOB, call_in, counted, exchange_of, stored, wrapped
+from .support.bridge import BOB, call_in, exchange_of, stored, wrapped
 from .support.lookups import Upstream, look_up
+from .support.runtimes import counted
 
 UNKNOWN = wrapped("chatcmpl-unknown")
 

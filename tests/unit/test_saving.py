@@ -35,7 +35,6 @@ from .support.bridge import (
     chain_at,
     client_id,
     completion_of,
-    counted,
     exchange_of,
     inputs_at,
     message_item,
@@ -43,11 +42,11 @@ from .support.bridge import (
     no_redis,
     reply_of,
     result_item,
-    runtime_on,
     stored,
     tool_call,
 )
 from .support.inside import turns_in_all
+from .support.runtimes import counted, runtime_on
 from .support.waiting import until
 
 

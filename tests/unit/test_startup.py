@@ -23,7 +23,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.red
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.connection import Connection
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.settings import Settings
 
-from .support.bridge import pretend_a_proxy_runs
+from .support.runtimes import pretend_a_proxy_runs
 
 CONNECTION = Connection("REDIS_URL", {"url": "redis://user:s3cret@cache:6380/1"})
 

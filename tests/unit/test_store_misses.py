@@ -19,8 +19,9 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import Miss, OddValue
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Chain, Turn
 
-from .support.bridge import client_id, counted, using
+from .support.bridge import client_id, using
 from .support.clients import Garbling
+from .support.runtimes import counted
 from .support.stores import ALICE, chain_of, follow, inputs_of, keys_of, load, say, store_on, talk
 
 EACH = pytest.mark.parametrize("index", [0, 1, 2])

@@ -25,7 +25,6 @@ from .support.bridge import (
     call_item,
     client_id,
     completion_of,
-    counted,
     event,
     events_of,
     exchange_of,
@@ -38,6 +37,7 @@ from .support.bridge import (
     text_event,
     wrapped,
 )
+from .support.runtimes import counted
 
 INVENTED = "resp_7f9c2ba4-e88f-4b0c-9d5e-2a1b3c4d5e6f"
 OWN_IDS = [wrapped("chatcmpl-1"), "chatcmpl-1", INVENTED]

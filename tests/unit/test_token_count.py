@@ -14,7 +14,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import NOBODY, Owner
 
 from .support.bridge import ALICE, BOB, entered, stored, using
-from .support.bridge import counted as counts
+from .support.runtimes import counted as counts
 
 
 @count_with_redis

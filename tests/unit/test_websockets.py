@@ -40,12 +40,12 @@ from .support.bridge import (
     miss_at,
     no_redis,
     reply_of,
-    runtime_on,
     stored,
     using,
     wrapped,
 )
 from .support.lookups import MEMORY
+from .support.runtimes import runtime_on
 
 
 class Socket:

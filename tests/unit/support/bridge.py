@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from litellm.responses.utils import ResponsesAPIRequestUtils
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -36,7 +34,6 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
 )
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import Owner, owner_of
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import Miss
-from litellm.responses.litellm_completion_transformation.redis_session_patch.values.settings import Settings
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import (
     NO_TURNS,
     Chain,
@@ -44,34 +41,15 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
     take_down,
 )
 
-from .stores import connection_to
-
-PROXY_MODULE = "litellm.proxy.proxy_server"
-
 # What the proxy puts into the `litellm_metadata` of a request of hers, and of his.
 OF_ALICE = {"user_api_key_user_id": "alice", "user_api_key_team_id": "red", "user_api_key_hash": "k1"}
 OF_BOB = {"user_api_key_user_id": "bob", "user_api_key_team_id": "red", "user_api_key_hash": "k2"}
 ALICE, BOB = owner_of(OF_ALICE), owner_of(OF_BOB)
 
 
-def runtime_on(client: Any, **settings: Any) -> Runtime:
-    """A runtime that gives a request ten seconds; ``settings`` replace that and the others."""
-    return Runtime(Settings(**{"timeout_seconds": 10.0, "ttl_seconds": 1_000, **settings}), connection_to(client))
-
-
 def no_redis() -> Redis:
     """A client whose Redis refuses every connection."""
     return Redis(port=1, retry=Retry(NoBackoff(), 0))
-
-
-def counted(runtime: Runtime) -> dict[str, int]:
-    """What the runtime has counted, as far as there is any."""
-    return {
-        f"{kind} {result}": number
-        for kind, results in runtime.metrics.counts().items()
-        for result, number in results.items()
-        if number
-    }
 
 
 @contextmanager
@@ -250,8 +228,3 @@ def kept(runtime: Runtime, call: Call, events: Iterable[Any], completion: Any = 
 
 async def all_events(runtime: Runtime, call: Call, events: Iterable[Any], completion: Any = None) -> list[Any]:
     return [each async for each in kept(runtime, call, events, completion)]
-
-
-def pretend_a_proxy_runs(monkeypatch: pytest.MonkeyPatch, **attributes: Any) -> None:
-    """`attributes` are those of the proxy's module, such as its Redis cache or its database."""
-    monkeypatch.setitem(sys.modules, PROXY_MODULE, SimpleNamespace(**attributes))
