@@ -45,14 +45,13 @@ async def store_session_in_redis(exchange: Exchange, reply: Any) -> None:
 async def _watched(chunks: Any, exchange: Exchange) -> AsyncIterator[Any]:
     async with contextlib.aclosing(chunks) if hasattr(chunks, "aclose") else contextlib.nullcontext():
         async for chunk in chunks:
-            await safely_await(store_last_event, exchange, chunk, otherwise=None)
+            if exchange.answered is not None:
+                await safely_await(store_last_event, exchange, chunk, otherwise=None)
             yield chunk
 
 
 async def store_last_event(exchange: Exchange, chunk: str | bytes) -> None:
     """Stores the response of a stream's last event, if that is in ``chunk``: server-sent events, or the JSON of one."""
-    if exchange.answered is None:
-        return
     data = chunk.encode("utf-8", "surrogatepass") if isinstance(chunk, str) else bytes(chunk)
     if not any(kind in data for kind in _LAST):
         return

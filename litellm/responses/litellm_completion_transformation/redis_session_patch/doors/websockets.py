@@ -58,7 +58,8 @@ class WatchedSocket:
         exchange = self._connection.exchange
         if exchange is None:
             return data
-        await store_last_event(exchange, data)
+        if exchange.answered is not None:
+            await store_last_event(exchange, data)
         code = getattr(exchange.refusal, "code", None)
         if not is_refusal(code) or json.loads(data).get("type") != "error":
             return data

@@ -1,4 +1,4 @@
-"""What is stored: the turns of a conversation, as text, checked when read.
+"""What is stored: the turns of a conversation, as text.
 
 A conversation is a tree of turns. A response is its last turn; the turns before it are found from there.
 """
