@@ -11,6 +11,7 @@ from .results import Unreadable
 
 WINDOW_BYTES = 16_384
 _WINDOW_BITS = 14  # 2 ** 14 bytes; a reader allows the format's largest
+_MEMORY_LEVEL = 6  # A turn is a few kB: of its packing, a fifth would be making the larger tables of zlib's default.
 _MARK = b"\x00\x00\xff\xff"
 _LARGE_BYTES = 1 << 20  # from here on speed matters more than the last few percent
 
@@ -19,7 +20,7 @@ def pack(data: bytes, before: bytes) -> bytes:
     """The piece of ``data`` after ``before``, of whose text the end is enough."""
     window = before[-min(WINDOW_BYTES, 16 * len(data)) :]
     level = 1 if len(data) > _LARGE_BYTES else 6
-    options = (level, zlib.DEFLATED, -_WINDOW_BITS, zlib.DEF_MEM_LEVEL, zlib.Z_DEFAULT_STRATEGY)
+    options = (level, zlib.DEFLATED, -_WINDOW_BITS, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY)
     compressor = zlib.compressobj(*options, window) if window else zlib.compressobj(*options)
     return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_MARK)
 
