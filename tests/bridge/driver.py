@@ -18,12 +18,10 @@ from lab.trees import installed_release
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.bridge import store_session_in_redis
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import runtime as runtimes
-from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.connection import (
-    Connection as RedisConnection,
-)
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.connection import Connection
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import (
     CONNECTION,
-    Connection,
+    ClientConnection,
     Exchange,
 )
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.lookup import begin
@@ -58,7 +56,7 @@ class Bridge:
     def __init__(self, provider: Provider, redis_url: str, settings: Settings | None = None) -> None:
         self.provider = provider
         self.redis = Redis.from_url(redis_url)
-        connection = RedisConnection("REDIS_SESSION_PATCH_URL", {"url": redis_url})
+        connection = Connection("REDIS_SESSION_PATCH_URL", {"url": redis_url})
         self.runtime = runtimes.Runtime(settings or Settings(timeout_seconds=10), connection)
         self.sent: Recorded | None = None
 
@@ -81,7 +79,7 @@ class Bridge:
         self.provider.clear()
         self.provider.responder = lambda _request: answer
         exchange, known_defects = Exchange(owner_of(CALLER_KNOWN)), defects.counted()
-        before = CONNECTION.set(Connection(exchange))
+        before = CONNECTION.set(ClientConnection(exchange))
         try:
             await begin(exchange, {"input": client_input, "previous_response_id": previous, **params})
             reply = await litellm.aresponses(

@@ -132,7 +132,7 @@ def serve(found: tuple[turns.Turn, ...]) -> None:
     """All that the lookup and the routes make of turns. What upstream makes of an input is caught there, and here."""
     for maker in ("claude", None):
         history.spend_log_rows(found, "session", maker)
-    history.latest_instructions(found)
+    history.latest(found, "instructions")
     for number, turn in enumerate(found, 1):
         try:
             json.dumps(turn.shown)

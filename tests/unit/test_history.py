@@ -12,7 +12,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.req
     call_ids,
     calls_put_back,
     history_messages,
-    latest_instructions,
+    latest,
     results_of,
     spend_log_rows,
 )
@@ -62,8 +62,8 @@ def test_where_asked_each_turn_s_instructions_stand_before_its_input():
 
 
 def test_the_latest_instructions_are_those_of_the_last_turn_that_had_some():
-    assert latest_instructions([turn("a", instructions="1"), turn("b", instructions="2"), turn("c")]) == "2"
-    assert latest_instructions([turn("a"), turn("b", instructions="")]) is None
+    assert latest([turn("a", instructions="1"), turn("b", instructions="2"), turn("c")], "instructions") == "2"
+    assert latest([turn("a"), turn("b", instructions="")], "instructions") is None
 
 
 SIGNED = assistant(

@@ -20,7 +20,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.req
     CALL,
     CONNECTION,
     Call,
-    Connection,
+    ClientConnection,
     Exchange,
     call_of,
 )
@@ -73,7 +73,7 @@ def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
 
 def entered(exchange: Exchange | None) -> Any:
     """Within a request that came by one of the proxy's own routes; ``None``: by none of them."""
-    return _set(CONNECTION, None if exchange is None else Connection(exchange))
+    return _set(CONNECTION, None if exchange is None else ClientConnection(exchange))
 
 
 def asked_by(caller: Owner | None) -> Any:

@@ -15,7 +15,7 @@ from ..redis.runtime import Runtime
 from ..request.caller import is_of, names_a_caller
 from ..request.database import rows_of
 from ..request.exchange import CALL, Call, call_of, running_exchange
-from ..request.lookup import Serve, as_session, as_stored_turns, look_before_upstream, note_upstreams, put_rounds
+from ..request.lookup import Form, as_session, as_stored_turns, look_before_upstream, note_upstreams, put_rounds
 from ..request.response_cache import is_cached_as_chat as is_cached_as_chat
 from ..request.streams import StreamKeeper
 from ..request.tool_calls import OwnedCache
@@ -108,13 +108,13 @@ def _looked_up(args: tuple[Any, ...], options: Mapping[str, Any]) -> tuple[Runti
     return (runtime, call, response_id) if call is not None else None
 
 
-def _looks_up_first(serve: Serve, lookup: AsyncFunction) -> AsyncFunction:
+def _looks_up_first(form: Form, lookup: AsyncFunction) -> AsyncFunction:
     @functools.wraps(lookup)
     async def look_up(*args: Any, **options: Any) -> Any:
         running = safely(_looked_up, args, options, otherwise=None)
         if running is None:
             return await lookup(*args, **options)
-        served = await safely_await(look_before_upstream, *running, serve, otherwise=None)
+        served = await safely_await(look_before_upstream, *running, form, otherwise=None)
         if served is not None:
             return served
         given = await lookup(*args, **options)

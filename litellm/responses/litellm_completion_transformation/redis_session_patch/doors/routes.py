@@ -16,7 +16,7 @@ from ..api.stored_responses import OPERATIONS, Asked, BadParameter, Serve
 from ..redis import runtime as runtimes
 from ..redis.defects import safely_await
 from ..request.caller import caller_at_route
-from ..request.exchange import CONNECTION, Connection, Exchange, running_exchange
+from ..request.exchange import CONNECTION, ClientConnection, Exchange, running_exchange
 from ..request.lookup import NOBODYS, begin, log_miss
 from ..values.ids import decrypted, place_of, provider_of
 from ..values.refusals import RETRY, error_of, unavailable_body
@@ -98,7 +98,7 @@ async def _enter(given: dict[str, Any]) -> Exchange | None:
         body = await request.body()
     followed = tuple(found.decode() for found in _FOLLOWED.findall(body))
     exchange = Exchange(await caller_at_route(given["user_api_key_dict"], request), len(body), followed)
-    CONNECTION.set(Connection(exchange))
+    CONNECTION.set(ClientConnection(exchange))
     return exchange
 
 

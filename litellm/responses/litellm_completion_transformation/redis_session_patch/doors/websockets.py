@@ -9,7 +9,7 @@ from typing import Any
 
 from ..redis import runtime as runtimes
 from ..redis.defects import safely, safely_await
-from ..request.exchange import CONNECTION, Connection, Exchange
+from ..request.exchange import CONNECTION, ClientConnection, Exchange
 from ..request.lookup import begin, note_connections
 from ..values.owner import Owner
 from ..values.refusals import answer_of, is_refusal
@@ -26,7 +26,7 @@ class WatchedSocket:
     def __init__(self, websocket: Any, caller: Owner):
         self._websocket = websocket
         self._caller = caller
-        self._connection = Connection()
+        self._connection = ClientConnection()
         CONNECTION.set(self._connection)
 
     def __getattr__(self, name: str) -> Any:

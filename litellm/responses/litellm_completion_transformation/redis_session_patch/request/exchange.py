@@ -194,7 +194,7 @@ class Call:
 
 
 @dataclass
-class Connection:
+class ClientConnection:
     """A client's WebSocket, or one HTTP request. ``exchange``: the running one, ``None`` between two.
 
     ``is_on_its_own``: a request of it was not understood, or was not its caller's; the next may be so, too.
@@ -205,7 +205,7 @@ class Connection:
 
 
 # Of the running request or WebSocket. ``None``: it came by no route of ours.
-CONNECTION: ContextVar[Connection | None] = ContextVar("redis_session_patch_connection", default=None)
+CONNECTION: ContextVar[ClientConnection | None] = ContextVar("redis_session_patch_connection", default=None)
 
 CALL: ContextVar[Call | None] = ContextVar("redis_session_patch_call", default=None)
 

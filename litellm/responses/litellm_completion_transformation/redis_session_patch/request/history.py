@@ -53,8 +53,9 @@ def spend_log_rows(turns: Sequence[Turn], session_id: str | None, maker: str | N
     )
 
 
-def latest_instructions(turns: Sequence[Turn]) -> str | None:
-    return next((turn.instructions for turn in reversed(turns) if turn.instructions), None)
+def latest(turns: Sequence[Turn], name: str) -> str | None:
+    """The last text that a turn has as this attribute."""
+    return next((text for turn in reversed(turns) if (text := getattr(turn, name))), None)
 
 
 def calls_put_back(messages: Sequence[Any], request_input: Any) -> tuple[dict[str, Any], ...]:

@@ -15,10 +15,10 @@ from ..values.results import Miss, StoreError
 from ..values.turns import Chain, Turn
 from .database import turns_of
 from .exchange import Call, Exchange, History, Source
-from .history import history_messages, latest_instructions, spend_log_rows
+from .history import history_messages, latest, spend_log_rows
 
 # Makes a history of the call's turns, as a release has it, and puts the request's own messages right.
-Serve = Callable[[Call], Any]
+Form = Callable[[Call], Any]
 
 FAILED = "failed"
 
@@ -58,7 +58,7 @@ async def find(runtime: Runtime, exchange: Exchange) -> None:
     exchange.history = None if isinstance(found, Miss) else History(Source.REDIS, found)
 
 
-async def look_before_upstream(runtime: Runtime, call: Call, response_id: str, serve: Serve) -> Any:
+async def look_before_upstream(runtime: Runtime, call: Call, response_id: str, form: Form) -> Any:
     """The history of ``response_id``; ``None``: upstream is to look.
 
     To others than its owner a response is unknown, in the database too. Raises LiteLLM's error for a deleted response,
@@ -66,13 +66,13 @@ async def look_before_upstream(runtime: Runtime, call: Call, response_id: str, s
     """
     exchange = call.exchange
     if not exchange.follows(response_id):  # A further MCP round, or something of LiteLLM's own.
-        return serve(call) if call.rounds else None
+        return form(call) if call.rounds else None
     if exchange.looked_up is None:
         await find(runtime, exchange)
     if exchange.history is not None and exchange.history.is_ours:
         messages = call.completion.get("messages")
         try:
-            served = serve(call)
+            served = form(call)
         except Exception:  # Upstream's transformation of what no client sent.
             call.completion["messages"], exchange.history = messages, None
             exchange.looked_up = Miss.UNREADABLE.value
@@ -85,7 +85,7 @@ async def look_before_upstream(runtime: Runtime, call: Call, response_id: str, s
     if exchange.looked_up != Miss.DENIED.value:
         return None
     note_upstreams(runtime, call, response_id, {})
-    return serve(call)  # Nothing, in that form.
+    return form(call)  # Nothing, in that form.
 
 
 def note_upstreams(runtime: Runtime, call: Call, response_id: str, given: Any) -> None:
@@ -149,9 +149,9 @@ def as_session(call: Call) -> dict[str, Any]:
         # until 1.99: upstream sends the new instructions behind the history
         messages, new = [*new[:1], *messages], new[1:]
     call.completion["messages"] = new
-    session = {"messages": messages, "litellm_session_id": _session_id(turns)}
-    if upstream_places_instructions and (latest := latest_instructions(turns)):
-        session["instructions"] = latest
+    session = {"messages": messages, "litellm_session_id": latest(turns, "session_id")}
+    if upstream_places_instructions and (carried_over := latest(turns, "instructions")):
+        session["instructions"] = carried_over
     return session
 
 
@@ -160,12 +160,8 @@ def as_stored_turns(call: Call) -> Any:
     from litellm.responses.litellm_completion_transformation.session_handler import StoredTurns
 
     turns, call.completion["messages"] = call.turns_before, _new_messages(call)
-    rows = spend_log_rows(turns, _session_id(turns), call.maker)
+    rows = spend_log_rows(turns, latest(turns, "session_id"), call.maker)
     return StoredTurns(spend_logs=rows, proxy_server_requests=tuple(row["proxy_server_request"] for row in rows))
-
-
-def _session_id(turns: Sequence[Turn]) -> str | None:
-    return next((turn.session_id for turn in reversed(turns) if turn.session_id), None)
 
 
 def _new_messages(call: Call) -> list[Any]:
