@@ -121,7 +121,6 @@ async def open_breaker(guard: Guard) -> None:
     for _ in range(FAILURES_TO_OPEN):
         with pytest.raises(StoreUnavailable):
             await guard.run(failing_with(StoreUnavailable("down")))
-    assert guard.is_open
 
 
 @pytest.fixture
