@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -11,11 +13,16 @@ from redis import Redis
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import scripts
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import erased_key, run_script
-from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import Place
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import (
+    Place,
+    new_conversation,
+    new_turn,
+)
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import Owner, digest_of
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import Miss, NotStored
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Chain
 
+from .support.clients import Interposed, Watching
 from .support.passing_time import now_at
 from .support.stores import (
     ALICE,
@@ -28,9 +35,11 @@ from .support.stores import (
     keys_of,
     load,
     say,
+    store_on,
     talk,
     turn_of,
 )
+from .support.waiting import until
 
 CUSTOMER = replace(ALICE, claimed_end_user=digest_of("customer"))
 PARTS = [
@@ -138,9 +147,40 @@ async def erased(client: Redis, store: Any, place: Place) -> None:
 @pytest.mark.parametrize("end", [deleted, erased])
 async def test_what_is_still_under_way_does_not_bring_back_what_was_ended_on_purpose(redis_client, store, chain, end):
     await end(redis_client, store, chain.tip.place)
-    with pytest.raises(NotStored, match="deleted meanwhile"):
+    with pytest.raises(NotStored, match="deleted or erased meanwhile"):
         await say(store, "c", chain)
     assert await load(store, chain.tip.place) is Miss.DELETED
+
+
+async def test_a_conversation_of_its_own_does_not_bring_back_a_deleted_response(redis_client, store, chain):
+    """Where the one before has as many turns as it may."""
+    await store.delete(chain.tip.place, ALICE)
+    place = Place(new_conversation(), new_turn())
+    with pytest.raises(NotStored, match="deleted or erased meanwhile"):
+        await store.append(place, [turn_of("c")], chain, ALICE)
+    assert await load(store, place) is Miss.DELETED
+    assert set(redis_client.hkeys(keys_of(place)[0])) == {b"x", b"about"}
+
+
+async def test_who_took_part_is_asked_for_though_the_client_has_left(redis_client, store, chain):
+    redis_client.flushdb()
+    mark_erased(redis_client, "user", ALICE.user)
+    goes_on = threading.Event()
+    waiting = Interposed(redis_client, after=lambda name: name != "append" or goes_on.wait(10))
+    storing = asyncio.ensure_future(say(store_on(waiting), "c", chain))
+    await until(lambda: redis_client.exists(keys_of(chain.tip.place)[1]) == 1)
+    storing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await storing
+    goes_on.set()
+    await until(lambda: redis_client.exists(keys_of(chain.tip.place)[1]) == 0)
+
+
+async def test_each_mark_is_asked_for_once_however_many_turns_have_it(redis_client, chain):
+    redis_client.flushdb()
+    watching = Watching(redis_client)
+    await say(store_on(watching), "c", chain)
+    assert watching.names.count("erased_ago") == len({part for part, _ in PARTS})
 
 
 async def test_a_turn_stays_with_its_owner_when_its_conversation_s_name_is_another_s(redis_client, store):

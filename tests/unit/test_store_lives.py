@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -124,6 +125,13 @@ async def test_near_the_end_of_its_longest_life_a_response_lives_no_longer(redis
     first = await say(store, "a")
     make_older(redis_client, first, 2_900)
     assert is_about(life_of(redis_client, await follow(store, first, "b")), 100)
+
+
+async def test_a_conversation_begins_by_redis_clock(redis_client, monkeypatch):
+    """A worker's own may be hours behind."""
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    store, before = store_on(redis_client, max_age_seconds=3_000), now_at(redis_client)
+    assert before <= (await chain_of(store, await say(store, "a"))).tip.started <= now_at(redis_client)
 
 
 async def test_a_conversation_that_is_written_anew_is_no_younger(redis_client, store):

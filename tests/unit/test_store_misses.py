@@ -166,6 +166,12 @@ async def test_a_reply_that_cannot_be_read_is_not_found_and_its_turn_is_a_histor
     assert answer.status_code == 404 and counted(runtime) == {"requests unreadable": 1}
 
 
+@pytest.mark.parametrize("reply", [17, 0])
+async def test_an_answer_that_no_script_gives_is_no_stored_turn(redis_client, reply):
+    with pytest.raises(OddValue):
+        await say(store_on(Garbling(redis_client, "append", reply)), "a")
+
+
 @pytest.mark.parametrize("about", [b"", b"x", b"user:x.y", b" 1", b"1700000000", b"user:x.y soon"])
 async def test_a_conversation_that_does_not_say_whose_it_is_is_nobody_s(redis_client, store, places, about):
     redis_client.hset(keys_of(places[0])[0], "about", about)

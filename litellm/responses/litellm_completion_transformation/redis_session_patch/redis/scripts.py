@@ -96,12 +96,12 @@ end
 """
 
 # Adds turns, each after the one before; the response of the last one lives. ARGV: the turn to follow (0: none), the
-# owner, seconds to live, the conversation's longest life (0: none), when it began, tags with spaces between them, then
-# pairs of turn and text. Gives 1; 0 when the turn to follow is not there (any more); -1 when somebody ended it on
-# purpose, so that it must not come back with what is still under way; -2 at the end of the longest life.
+# owner, seconds to live, the conversation's longest life (0: none), when it began (0: now), tags with spaces between
+# them, then pairs of turn and text. Gives 1; 0 when the turn to follow is not there (any more); -1 when somebody ended
+# it on purpose, so that it must not come back with what is still under way; -2 at the end of the longest life.
 APPEND = Script(f"""
 {_LIBRARY}
-local before, began = ARGV[1], ARGV[5]
+local before, began = ARGV[1], ARGV[5] == '0' and now or ARGV[5]
 local about = redis.call('HGET', KEYS[1], 'about')
 if about then
   local whose, started = about:match('^(%S+) (%d+)$')

@@ -78,56 +78,66 @@ class SessionStore:
 
     async def append(self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner) -> None:
         """Stores ``turns`` after ``chain``, the last of them at ``place``. Raises NotStored, or what the guards do."""
-        started = chain.tip.started if chain.tip is not None else int(time.time())
         goes_on = chain.tip is not None and chain.tip.place.conversation == place.conversation
-        if goes_on and await self._append(place, turns, chain, owner, started):
+        if goes_on and await self._append(place, turns, chain, owner):
             return
         # A first turn, or one whose turns before it are not in Redis (any more): written with them.
-        everything = [*chain.turns, *turns]
-        await self._append(place, everything, NO_TURNS, owner, started)
-        if chain.turns:
-            await self._take_back_erased(place, everything, chain.asked_at)
+        if not await self._append(place, [*chain.turns, *turns], NO_TURNS, owner, chain):
+            raise OddValue("Redis gave an answer that its script does not give.")
 
-    async def _append(self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner, started: int) -> bool:
-        """Whether the last turn of ``chain`` was there to be followed."""
-        text_size = sum(map(_text_size, turns))
-        pieces: dict[str, bytes] = await off_the_loop(text_size, self._seal, place, turns, chain, owner)
-        size = sum(map(len, pieces.values()))
-        await self._claim(place, owner, size)
-        before, tags = (chain.tip or _START).place.turn, " ".join(sorted(_tags_of(turns)))
-        arguments = before, owner.identity, *self._life, started, tags, *itertools.chain(*pieces.items())
-        done = await self._writes.run(self._asked(scripts.APPEND, place, *arguments), size)
+    async def _append(
+        self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner, anew: Chain = NO_TURNS
+    ) -> bool:
+        """Whether the last turn of ``chain`` was there to be followed. ``anew``: with what ``turns`` begin."""
+        pieces: dict[str, bytes] = await off_the_loop(
+            sum(map(_text_size, turns)), self._seal, place, turns, chain, owner
+        )
+        size, tip, tags = sum(map(len, pieces.values())), chain.tip or anew.tip or _START, _tags_of(turns)
+        before, said = (chain.tip or _START).place.turn, " ".join(sorted(tags))
+        arguments = before, owner.identity, *self._life, tip.started, said, *itertools.chain(*pieces.items())
+
+        def write(client: Any) -> int:
+            self._claim(client, place, owner, size)
+            done = int(self._asked(scripts.APPEND, place, *arguments)(client))
+            if done == 1 and anew.turns and self._is_gone(client, anew, tags, owner):
+                self._asked(scripts.ERASE, place, mark_life(self._settings))(client)
+                return -1
+            return done
+
+        done = await self._writes.run(write, size)
         if done == -1:
-            raise NotStored("The response that it follows was deleted meanwhile.")
+            raise NotStored("What it follows was deleted or erased meanwhile.")
         if done == -2:
             raise NotStored("The conversation has reached its longest life (REDIS_SESSION_PATCH_MAX_AGE).")
         if done == 1:
             self._metrics.record("turn_bytes", len(pieces[place.turn]))
-        return bool(done == 1)
+        return done == 1
 
-    async def _claim(self, place: Place, owner: Owner, size_bytes: int) -> None:
+    def _claim(self, client: Any, place: Place, owner: Owner, size_bytes: int) -> None:
         """Raises NotStored where the owner's conversations would take more than they may."""
         if (most := self._settings.max_owner_bytes) is None:
             return
-        keys = owner_keys(self._prefix, owner.identity)
         arguments = place.conversation, size_bytes, mark_life(self._settings), most
-        if not await self._writes.run(lambda client: run_script(client, scripts.CLAIM, keys, *arguments)):
+        if not run_script(client, scripts.CLAIM, owner_keys(self._prefix, owner.identity), *arguments):
             raise NotStored(
                 f"Its owner's conversations would take more than REDIS_SESSION_PATCH_MAX_OWNER_BYTES={most}."
             )
 
-    async def _take_back_erased(self, place: Place, turns: Iterable[Turn], asked_at: float) -> None:
-        """Takes out a conversation that was written anew if one of its people was erased since ``asked_at``.
+    def _is_gone(self, client: Any, chain: Chain, tags: Iterable[str], owner: Owner) -> bool:
+        """Whether one of ``chain``'s people was erased, or its response deleted, since it was read.
 
-        Their erasure could not find it. Asked after writing, as an erasure is marked before it looks: so one of the two
-        sees the other. Raises NotStored.
+        Nobody could find what was written anew from it. Asked after writing, as an erasure is marked before it looks:
+        so one of the two sees the other.
         """
-        marks = [erased_key(self._prefix, part, digest) for tag in _tags_of(turns) for part, digest in parts_of(tag)]
-        agos = await self._writes.run(lambda client: [run_script(client, scripts.ERASED_AGO, [key]) for key in marks])
-        passed = time.monotonic() - asked_at + 1  # Redis' clock is asked for whole seconds.
-        if any(0 <= ago <= passed for ago in agos):
-            await self._writes.run(self._asked(scripts.ERASE, place, mark_life(self._settings)))
-            raise NotStored("Somebody who took part in the conversation was erased meanwhile.")
+        passed = time.monotonic() - chain.asked_at + 1  # Redis' clock is asked for whole seconds.
+        marks = {erased_key(self._prefix, part, digest) for tag in tags for part, digest in parts_of(tag)}
+        if any(0 <= run_script(client, scripts.ERASED_AGO, [mark]) <= passed for mark in sorted(marks)):
+            return True
+        if chain.tip is None:
+            return False
+        nothing = self._settings.max_turns, self._settings.max_conversation_bytes, 0  # no byte is to be given
+        asked = chain.tip.place.turn, owner.identity, *self._life, *nothing
+        return bool(self._asked(scripts.READ, chain.tip.place, *asked)(client)[0] == b"deleted")
 
     def _seal(self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner) -> dict[str, bytes]:
         """Of each turn its header and sealed text. Raises NotStored."""

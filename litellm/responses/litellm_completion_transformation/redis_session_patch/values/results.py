@@ -27,8 +27,8 @@ class StoreUnavailable(StoreError):
 
 
 class NotStored(StoreError):
-    """A turn is not stored: a limit, or a form that could not be read again."""
+    """A turn is not stored: a limit, its longest life, its form, or what it follows was deleted or erased meanwhile."""
 
 
 class OddValue(StoreError):
-    """A key of ours holds another type of value, or a reply of Redis has one."""
+    """A key of ours holds another type of value, or Redis gave an answer that its script does not give."""
