@@ -19,7 +19,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
     StoreUnavailable,
 )
 
-from .support.guards import LITTLE, Case, failing_with, lanes_of, work
+from .support.guards import LITTLE, Case, failing_with, lanes_of, threads_that_ask, work
 from .support.waiting import until
 
 LARGE = LARGE_BYTES + 1
@@ -133,6 +133,19 @@ async def test_it_opens_again_after_it_closed(case, soon):
         await until(lambda: not case.guard.is_open)
         case.answer = StoreUnavailable("still down")
     assert [is_open for is_open, _ in case.changes] == [True, False] * 2
+
+
+async def test_one_thread_asks_however_soon_it_opens_again(case, monkeypatch):
+    monkeypatch.setattr(guards, "ASK_AFTER_SECONDS", 0.2)
+    before = threads_that_ask()
+    await case.open()
+    case.answer = None
+    await until(lambda: not case.guard.is_open)
+    case.answer = StoreUnavailable("still down")
+    await case.open()
+    asked = case.asked
+    await until(lambda: case.asked >= asked + 2)
+    assert len(threads_that_ask() - before) == 1
 
 
 async def test_a_question_that_fails_by_a_defect_of_ours_is_asked_again(case, soon):

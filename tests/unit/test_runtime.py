@@ -6,7 +6,6 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +26,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.settings import Settings
 
 from .support.clients import no_redis
-from .support.guards import failing_with, work
+from .support.guards import failing_with, threads_that_ask, work
 from .support.runtimes import pretend_a_proxy_runs, runtime_on
 from .support.stores import ALICE, chain_of, connection_to, inputs_of, keys_of, say, talk
 from .support.waiting import until
@@ -141,10 +140,6 @@ async def test_when_there_is_another_cache_the_old_one_s_redis_is_asked_no_more(
     assert runtimes.current() is not old
     assert metrics_seen == {"read": False, "write": False}
     await until(lambda: not threads_that_ask() - threads)
-
-
-def threads_that_ask() -> set[threading.Thread]:
-    return {thread for thread in threading.enumerate() if thread.name == "redis-session-ask"}
 
 
 async def test_a_runtime_in_whose_place_is_another_does_not_speak_for_it(in_a_proxy, metrics_seen):

@@ -84,3 +84,7 @@ def failing_with(error: BaseException) -> Any:
         raise error
 
     return fail
+
+
+def threads_that_ask() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "redis-session-ask"}

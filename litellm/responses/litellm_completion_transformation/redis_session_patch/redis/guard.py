@@ -208,6 +208,7 @@ class Guard:
                 report(error)
             else:
                 self._succeeded()
+                return
             time.sleep(ASK_AFTER_SECONDS)
 
 
