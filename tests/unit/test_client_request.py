@@ -178,6 +178,19 @@ async def test_the_route_knows_who_asks_and_what_the_body_follows():
     assert (exchange.followed, exchange.size_bytes) == (("y", "resp_x"), len(body))
 
 
+@pytest.mark.usefixtures("authenticated")
+async def test_a_body_full_of_ids_is_not_looked_through():
+    """Each would cost a decryption while everybody waits."""
+
+    @routes._of_new
+    async def endpoint(**given: Any) -> Exchange | None:
+        return running_exchange()
+
+    ids = [b'"previous_response_id": "resp_%d"' % (number // 2) for number in range(10_000)]
+    exchange = await endpoint(**given_of(b"{%b}" % b",".join(ids)))
+    assert exchange.followed == tuple(f"resp_{number}" for number in range(8))
+
+
 @pytest.mark.parametrize(
     "body", [b'{"input": "\\"previous_response_id\\": \\"x\\""}', b'{"previous_response_id": "\xc3\xa9"}', b"", b"{"]
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request import exchange as exchanges
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import (
     Call,
     Exchange,
@@ -19,7 +20,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
     place_of,
     with_place,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Turn
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Chain, Turn, dump_json
 
 from .support.bridge import (
     ALICE,
@@ -65,6 +66,27 @@ async def test_what_litellm_changes_in_the_input_later_is_not_what_was_said():
     (item,) = json.loads(exchange.said.text)
     assert item["content"][0]["text"] == "hello"
     assert answered(exchange, its_input=sent).turn.items == [item]
+
+
+@pytest.mark.parametrize("said", [[{"role": "user", "content": "a"}, {"n": [1, None, "\ud800"]}], [], "a", {"a": []}])
+async def test_what_was_said_is_taken_down_as_one_json(said):
+    assert (await taken(input=said)).said.text == dump_json(said)
+
+
+async def test_an_id_that_comes_as_the_client_sent_it_is_looked_at_alone(monkeypatch):
+    asked = []
+    monkeypatch.setattr(exchanges, "decrypted", lambda each: asked.append(each) or each)
+    exchange = await taken(input="a", previous_response_id="resp_1", followed=("resp_2", "resp_1", "resp_3"))
+    assert exchange.previous_as_sent == "resp_1" and asked == ["resp_1"]
+
+
+def test_turns_out_of_the_database_are_of_the_model_that_they_are_sent_to():
+    """From 1.109 on they may be looked up before that is known."""
+    given = Turn([], ({"role": "assistant", "content": "Hi."},))
+    known = Turn([], ({"role": "assistant", "content": "Hi."},), maker="gemini")
+    exchange = exchange_of("a", history=History(Source.DATABASE, Chain((given, known))))
+    call_in(exchange, model="claude-4", custom_llm_provider="bedrock")
+    assert [turn.maker for turn in exchange.chain.turns] == ["claude", "gemini"]
 
 
 def deeply_nested() -> Any:

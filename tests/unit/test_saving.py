@@ -176,7 +176,7 @@ async def test_where_the_reply_has_the_whole_streamed_text_it_is_not_said_twice(
 
 @pytest.mark.parametrize("source", [Source.DATABASE, Source.CONNECTION])
 async def test_a_history_that_is_not_in_redis_is_stored_with_the_turn(runtime, source):
-    given = Turn([], ({"role": "user", "content": "before"}, {"role": "assistant", "content": "Yes."}))
+    given = Turn([], ({"role": "user", "content": "before"}, {"role": "assistant", "content": "Yes."}), maker="groq")
     response_id = await kept(runtime, exchange_of("b", history=History(source, Chain((given,)))))
     assert (await chain_at(runtime, response_id)).turns[0] == given
 

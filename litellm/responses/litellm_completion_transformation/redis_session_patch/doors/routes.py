@@ -28,6 +28,7 @@ Endpoint = Callable[..., Awaitable[Any]]
 
 _PATH = re.compile(r".*/responses(?:/input_tokens|/\{response_id\}(?:/input_items|/cancel)?)?")
 _FOLLOWED = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\\x80-\xff]+)"')
+_MOST_FOLLOWED = 8  # A body may hold others: in a message, say. Each costs a decryption.
 _POLLING = "litellm_poll_"
 
 
@@ -96,7 +97,7 @@ async def _enter(given: dict[str, Any]) -> Exchange | None:
     request, body = given["request"], b""
     with contextlib.suppress(RuntimeError, ClientDisconnect):  # A form, which LiteLLM has read; a client that has left.
         body = await request.body()
-    followed = tuple(found.decode() for found in _FOLLOWED.findall(body))
+    followed = tuple(dict.fromkeys(found.decode() for found in _FOLLOWED.findall(body)))[:_MOST_FOLLOWED]
     exchange = Exchange(await caller_at_route(given["user_api_key_dict"], request), len(body), followed)
     CONNECTION.set(ClientConnection(exchange))
     return exchange

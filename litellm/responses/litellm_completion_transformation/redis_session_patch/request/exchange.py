@@ -6,7 +6,7 @@ that the proxy runs itself.
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -76,24 +76,28 @@ class Exchange:
         self.is_to_be_stored = data.get("store") is not False
         previous = data.get("previous_response_id")
         if isinstance(previous, str) and previous:
-            self.previous_as_sent = self._as_sent(previous)
-            self.previous_id = decrypted(self.previous_as_sent)
+            self.previous_as_sent, self.previous_id = self._as_sent(previous)
         try:
             self.said = await off_the_loop(self.size_bytes, take_down, data.get("input"))
         except (TypeError, ValueError, RecursionError):  # Upstream may know what to do with it.
             self.said = None
 
-    def _as_sent(self, response_id: str) -> str:
-        """``response_id`` in the client's own wrapper, with its place: some releases forget that."""
+    def _as_sent(self, response_id: str) -> tuple[str, str]:
+        """``response_id`` in the client's own wrapper, with its place, which some releases forget; and decrypted."""
         wanted = decrypted(response_id)
-        same = [each for each in self.followed if inner_id(decrypted(each)) == inner_id(wanted)]
+        if response_id in self.followed:
+            return response_id, wanted
+        known = [(each, decrypted(each)) for each in self.followed]
+        same = [each for each in known if inner_id(each[1]) == inner_id(wanted)]
         # Some providers repeat their ids.
-        return max(same, key=lambda each: place_of(decrypted(each)) == place_of(wanted), default=response_id)
+        return max(same, key=lambda each: place_of(each[1]) == place_of(wanted), default=(response_id, wanted))
 
     def follows(self, response_id: str) -> bool:
         """Whether a call of the bridge after ``response_id``, in whatever wrapper, is one after the client's."""
         wanted = inner_id(self.previous_id) if self.previous_id is not None else None
-        return wanted is not None and wanted in (inner_id(response_id), inner_id(decrypted(response_id)))
+        if wanted is None:
+            return False
+        return wanted == inner_id(response_id) or wanted == inner_id(decrypted(response_id))
 
     @property
     def previous_place(self) -> Place | None:
@@ -218,9 +222,17 @@ def running_exchange() -> Exchange | None:
 def call_of(kwargs: Mapping[str, Any], completion: dict[str, Any], its_input: Any, exchange: Exchange) -> Call:
     """A call of the bridge's handler with ``kwargs``; one of a further MCP round follows the calls before it."""
     call = Call(exchange, kwargs, completion)
+    if exchange.history is not None and exchange.history.source is Source.DATABASE:
+        exchange.history = _for_model(exchange.history, call.maker)
     for earlier in reversed(exchange.calls):
         if (results := results_of(earlier.answer, its_input)) is not None:
             call.new_items, call.rounds = results, (*earlier.rounds, earlier.turn)
             return call
     call.put_back = calls_put_back(completion.get("messages") or (), its_input)
     return call
+
+
+def _for_model(history: History, maker: str | None) -> History:
+    """From 1.109 on turns may come out of the database before it is known for whose model."""
+    turns = tuple(replace(turn, maker=turn.maker or maker) for turn in history.chain.turns)
+    return replace(history, chain=replace(history.chain, turns=turns))

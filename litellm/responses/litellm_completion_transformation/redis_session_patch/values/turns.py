@@ -91,7 +91,9 @@ NO_TURNS = Chain(())
 
 
 def take_down(client_input: Any) -> JsonText:
-    """Raises TypeError or ValueError for what JSON lacks."""
+    """Raises TypeError or ValueError for what JSON lacks. An item at a time, so that in a thread it lets others run."""
+    if isinstance(client_input, list):
+        return JsonText(f"[{','.join(map(dump_json, client_input))}]")
     return JsonText(dump_json(client_input))
 
 
