@@ -239,6 +239,9 @@ class Conversations(RuleBasedStateMachine):
         by = {tag for turn in chain.turns for tag in turn.by}
         erased = not goes_on and any(self._was_erased_since(tag, read_at) for tag in (*by, who.tag)) and chain.turns
         too_long = len(chain.turns) == MAX_TURNS
+        before = self.conversations[tip.conversation] if tip is not None and not follows else None
+        erased = erased or (before is not None and before.why_not(tip.turn, who, self.now) is Miss.DELETED)
+        is_damaged = is_damaged or (before is not None and before.is_damaged)
         try:
             self._wait(self.store.append(place, [turn_of(text, who)], chain, who))
         except NotStored:
