@@ -23,7 +23,8 @@ _LATE = Fact(
     fixed_by="PR #37956",
 )
 
-# Every name of the fork's that the bridge calls, so that a reader of transformation.py sees the whole patch.
+# Every name of the fork's that the bridge calls, and the one that stores where the reply leaves, so that a reader of
+# transformation.py sees the whole patch.
 _NAMES = {
     "remember_request": "around the handler: the history goes in, what the model answers is kept",
     "get_session_from_redis": "around the lookup of a conversation: Redis first, then upstream's",

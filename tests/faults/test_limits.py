@@ -190,7 +190,7 @@ async def test_small_conversations_beside_many_reads_of_a_large_one_are_whole_an
         shown = await asyncio.gather(*(show() for _ in range(READS_AT_ONCE)))
         meanwhile = len(load.asked) - before
     assert {each.verdict for each in load.asked} == {FIRST, WHOLE}, [each for each in load.asked if each.detail]
-    assert set(shown) <= {200, 503} and 200 in shown  # 503: no place was free in time
+    assert set(shown) <= {200, 503} and 200 in shown  # 503: no thread was free in time
     assert meanwhile > READS_AT_ONCE / 2
 
 

@@ -82,7 +82,7 @@ def test_the_line_names_our_last_place_that_the_error_came_through(log_lines):
 
 
 def test_an_error_that_came_through_nothing_of_ours_has_no_place():
-    assert defects.place_of(ValueError()) == "an unknown place"
+    assert defects.line_of(ValueError()) == "an unknown line"
 
 
 REFUSALS = pytest.mark.parametrize("code", [NOT_FOUND, CANNOT_ASK])

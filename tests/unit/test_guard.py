@@ -62,7 +62,7 @@ async def test_waiting_for_a_place_is_part_of_the_wait_and_what_has_none_is_give
     crowd = [hurried.begin(hurried.wait, is_judged=False) for _ in range(14)]
     await until(lambda: hurried.begun == 14)
     outcomes = await asyncio.gather(*(hurried.run(hurried.wait) for _ in range(20)), return_exceptions=True)
-    assert {str(outcome) for outcome in outcomes} == {"no place was free in time"}
+    assert {str(outcome) for outcome in outcomes} == {"no thread was free in time"}
     hurried.let_go.set()
     await asyncio.gather(*crowd, return_exceptions=True)
     await until(lambda: hurried.ended == 14)
@@ -73,7 +73,7 @@ async def test_a_crowd_says_nothing_about_redis(hurried):
     holders = [hurried.begin(hurried.wait, LARGE) for _ in range(2)]
     await until(lambda: hurried.begun == 2)
     for _ in range(FAILURES_TO_OPEN):
-        with pytest.raises(StoreUnavailable, match="no place"):
+        with pytest.raises(StoreUnavailable, match="no thread"):
             await hurried.run(work, LARGE)
     assert not hurried.guard.is_open and await hurried.run(work) == "done"
     await asyncio.gather(*holders, return_exceptions=True)

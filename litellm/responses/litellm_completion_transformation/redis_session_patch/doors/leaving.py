@@ -18,12 +18,12 @@ _WORDS = {source: source.value for source in (Source.REDIS, Source.DATABASE, Sou
 _LAST = tuple(f'"{kind}"'.encode() for kind in TERMINAL)
 
 
-async def leave(exchange: Exchange, reply: Any, headers: Any) -> Any:
-    """``reply``: what the proxy's route gives; ``headers``: of a plain one. What the client gets, with our header."""
+async def leave(exchange: Exchange, reply: Any, fastapi_response: Any) -> Any:
+    """What the client gets for ``reply`` of the proxy's route. ``fastapi_response``: has the headers of a plain one."""
     is_stream = hasattr(reply, "body_iterator")
     if exchange.calls:
         word = _WORDS.get(exchange.history.source, "none") if exchange.history is not None else "none"
-        (reply if hasattr(reply, "headers") else headers).headers[HISTORY_HEADER] = word
+        (reply if hasattr(reply, "headers") else fastapi_response).headers[HISTORY_HEADER] = word
     if is_stream:
         reply.body_iterator = _watched(reply.body_iterator, exchange)
     elif exchange.answered is not None:

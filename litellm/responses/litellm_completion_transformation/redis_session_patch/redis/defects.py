@@ -72,8 +72,8 @@ def report(error: Exception) -> None:
     if _also_count is not None:
         with contextlib.suppress(Exception):
             _also_count()
-    # The error's class and place alone: its text may quote a message.
-    what = f"{type(error).__name__} at {place_of(error)}"
+    # The error's class and line alone: its text may quote a message.
+    what = f"{type(error).__name__} at {line_of(error)}"
     _rare_log.warn(what, f"A defect of the fork ({what}): LiteLLM goes on without it.")
 
 
@@ -88,8 +88,8 @@ def count_with(also_count: Callable[[], None]) -> None:
     _also_count = also_count
 
 
-def place_of(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
     """File and line of the last call of ours that ``error`` came through."""
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     ours = [f"{file.name}:{line}" for file, line in frames if Path(__file__).parents[1] in file.parents]
-    return ours[-1] if ours else "an unknown place"
+    return ours[-1] if ours else "an unknown line"

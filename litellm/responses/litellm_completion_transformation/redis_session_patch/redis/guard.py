@@ -30,9 +30,9 @@ ASK_AFTER_SECONDS = 1.0
 _DOING = {"read": "reading", "write": "storing"}
 
 # Operations at once. More connections would not be faster, and a burst of new ones would be slower.
-_PLACES, _LARGE_PLACES = 14, 2
+_THREADS, _LARGE_THREADS = 14, 2
 
-# Large ones have places of their own, and more time: it grows with the bytes to move.
+# Large ones have threads of their own, and more time: it grows with the bytes to move.
 LARGE_BYTES = 1 << 20
 BYTES_PER_SECOND = 16_000_000
 
@@ -41,13 +41,13 @@ _CODES = re.compile(r"\b(OOM|READONLY|NOAUTH|WRONGPASS|NOPERM|LOADING|MISCONF|CL
 
 
 class Lane:
-    """Places for operations, a thread each, and the redis-py client that they use: a new one after the first failure.
+    """Threads for operations, and the redis-py client that they use: a new one after an operation without an answer.
 
     ``open_client`` makes a client that waits so many ``seconds`` for a connection and for an answer.
     """
 
-    def __init__(self, open_client: Callable[[float], Any], seconds: float, places: int, name: str):
-        self.threads = ThreadPoolExecutor(places, name)
+    def __init__(self, open_client: Callable[[float], Any], seconds: float, threads: int, name: str):
+        self.threads = ThreadPoolExecutor(threads, name)
         self._open = partial(open_client, seconds)
         self._client: Any = None
         self._lock = threading.Lock()
@@ -88,13 +88,13 @@ def reason_of(error: Exception) -> str:
 class Lanes:
     """Small operations and large ones, apart. ``most_bytes`` of one; ``most``: connections that an operator allows.
 
-    Of these the large ones get up to half. With one connection all share one lane.
+    Of these the large ones get two at most, and never more than half. With one connection all share one lane.
     """
 
     def __init__(self, open_client: Callable[[float], Any], seconds: float, most_bytes: int, most: int | None = None):
-        most = most or _PLACES + _LARGE_PLACES
-        large, large_seconds = min(_LARGE_PLACES, most // 2), seconds + most_bytes / BYTES_PER_SECOND
-        self.small = Lane(open_client, seconds, min(_PLACES, most - large), "redis-session")
+        most = most or _THREADS + _LARGE_THREADS
+        large, large_seconds = min(_LARGE_THREADS, most // 2), seconds + most_bytes / BYTES_PER_SECOND
+        self.small = Lane(open_client, seconds, min(_THREADS, most - large), "redis-session")
         self.large = Lane(open_client, large_seconds, large, "redis-session-large") if large else self.small
 
 
@@ -146,7 +146,7 @@ class Guard:
         if attempt.done():
             return attempt.result()
         if attempt.cancel():
-            raise StoreUnavailable("no place was free in time")
+            raise StoreUnavailable("no thread was free in time")
         reason = f"no answer within {limit:g} s"
         if is_judged:
             self._failed(reason)
@@ -158,7 +158,7 @@ class Guard:
 
     def _attempt(self, operation: Operation[T], lane: Lane, is_judged: bool, until: float) -> T:
         """A failure after ``until`` says nothing new: its request has given up."""
-        self._refuse_while_open()  # It may have waited for a place.
+        self._refuse_while_open()  # It may have waited for a thread.
         started = time.monotonic()
         try:
             result = lane.run(operation)

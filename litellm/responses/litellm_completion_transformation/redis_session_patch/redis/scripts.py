@@ -1,4 +1,6 @@
-"""What must happen together, as Lua scripts on the keys of one slot; each may be run again after a lost reply.
+"""What must happen together, as Lua scripts on the keys of one slot.
+
+Each may be run again after a lost reply: END then says deleted, and CLAIM has counted twice until its keys end.
 
 A conversation is three keys. KEYS[1], ``turns``, a hash: a turn's number → its header and sealed text; ``about`` →
 whose it is and when it began; ``by`` → tags of who took part; ``x<turn>`` → that response was deleted, ``x``: all of
@@ -131,8 +133,8 @@ return 1
 
 # A turn and all before it; the life of its response renewed. ARGV: turn, owner, seconds to live, the conversation's
 # longest life (0: none), the most turns and bytes (here, and of text) that may be read at all, the most bytes that are
-# given now. Gives a word (see results.Miss); after 'large' the bytes, which are more than now; after 'found' when the
-# conversation began, how many turns and marks of deleted ones it has over all branches, then turn, text, turn, …,
+# given now. Gives a word (see results.Miss); after 'large' the bytes, more than may be given now; after 'found' when
+# the conversation began, how many turns and marks of deleted ones it has over all branches, then turn, text, turn, …,
 # oldest first.
 READ = Script(f"""
 {_LIBRARY}

@@ -17,9 +17,9 @@ class Cipher:
     """Seals and opens values: ``P`` + the value, or ``E`` + key id (4 bytes) + nonce (12) + AES-GCM's output.
 
     ``context``: the conversation. Each has a key derived from the operator's (NIST SP 800-108, HMAC-SHA-256 in counter
-    mode, one block), because random nonces under one key for all would repeat after some 2**32 values. ``place`` says
-    where in it a value belongs; one that was moved does not open. ``required``: plain values are refused.
-    ``overhead``: how many bytes longer a sealed value is.
+    mode, one block), because random nonces under one key for all would repeat after some 2**32 values. ``position``:
+    where in it a value belongs; one that was moved does not open. ``required``: plain values are refused. ``overhead``:
+    how many bytes longer a sealed value is.
     """
 
     def __init__(self, keys: Sequence[bytes] = (), *, required: bool = False):
@@ -28,14 +28,14 @@ class Cipher:
         self._first_id = next(iter(self._keys), b"")
         self.overhead = len(self.seal(b"", b"", b""))
 
-    def seal(self, data: bytes, context: bytes, place: bytes) -> bytes:
+    def seal(self, data: bytes, context: bytes, position: bytes) -> bytes:
         if not self._keys:
             return _PLAIN + data
         nonce = os.urandom(_NONCE_BYTES)
-        sealed: bytes = _cipher_of(self._keys[self._first_id], context).encrypt(nonce, data, place)
+        sealed: bytes = _cipher_of(self._keys[self._first_id], context).encrypt(nonce, data, position)
         return _SEALED + self._first_id + nonce + sealed
 
-    def open(self, value: bytes, context: bytes, place: bytes) -> bytes:
+    def open(self, value: bytes, context: bytes, position: bytes) -> bytes:
         """The bytes given to ``seal``. Raises Unreadable."""
         if value[:1] == _PLAIN:
             if self._required:
@@ -48,7 +48,7 @@ class Cipher:
 
         try:
             cipher = _cipher_of(self._keys[key_id], context)
-            opened: bytes = cipher.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], place)
+            opened: bytes = cipher.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], position)
         except (InvalidTag, ValueError) as error:
             raise Unreadable("A stored value was altered or belongs elsewhere.") from error
         return opened

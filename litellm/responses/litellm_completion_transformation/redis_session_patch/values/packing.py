@@ -32,5 +32,5 @@ def unpack(pieces: Iterable[bytes], size_bytes: int, crc: int) -> bytes:
     except zlib.error as error:
         raise Unreadable("Stored turns are damaged.") from error
     if len(data) != size_bytes or zlib.crc32(data) != crc:
-        raise Unreadable("Stored turns are not those of the record.")
+        raise Unreadable("Stored turns are not those that the last one's header counts.")
     return data

@@ -78,10 +78,11 @@ class Settings:
     """What the operator chose.
 
     ``ttl_seconds``: life of a response after its last use, ``max_age_seconds`` of a conversation after its first turn.
-    ``timeout_seconds``: what reading, and what storing, may delay a request. ``on_miss``: ``continue`` or ``error``.
-    ``encryption_keys``: 32 bytes each, the first encrypts, all decrypt. ``max_turn_bytes`` bounds the JSON of a turn,
-    ``max_conversation_bytes`` what a response and all turns before it take in Redis, ``max_turns`` their number and
-    that of a conversation over all branches, ``max_owner_bytes`` what all conversations of one owner take.
+    ``timeout_seconds``: for a connection to Redis, and for each answer; a request waits at most twice that each time.
+    ``on_miss``: ``continue`` or ``error``. ``encryption_keys``: 32 bytes each, the first encrypts, all decrypt.
+    ``max_turn_bytes`` bounds the JSON of a turn, ``max_conversation_bytes`` that of a response and all turns before it,
+    or what they take in Redis if that is more; ``max_turns`` their number and that of a conversation over all branches,
+    ``max_owner_bytes`` what all conversations of one owner take.
     """
 
     enabled: bool = _setting(f"{PREFIX}ENABLED", _boolean, True)
