@@ -163,7 +163,7 @@ soak: .build/$(UPSTREAM)/venv/ready ## mixed traffic for SOAK_MINUTES (30), each
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.soak --minutes $(SOAK_MINUTES) --file $(SOAK_FILE)
 
 FUZZ_SECONDS ?= 600
-fuzz: .build/fuzz/venv/ready ## what reads stored bytes, tried with ever other ones for FUZZ_SECONDS (600)
+fuzz: .build/fuzz/venv/ready ## what reads stored bytes and ids, tried with ever other ones for FUZZ_SECONDS (600)
 	@.build/fuzz/venv/bin/python -m tests.hostile --seconds $(FUZZ_SECONDS)
 
 ##@ The house

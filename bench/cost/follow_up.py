@@ -1,8 +1,8 @@
 """The processor time of a follow-up in the fork's store, reading and storing apart, beside the second edition's.
 
-In bare PINGs, as those of one machine: by the edition's own client of redis-py (in threads, before: of asyncio), and
-by the second edition's. Each edition's sources measure its own store, in a process of their own; the processes take
-turns on one Redis.
+In milliseconds and, as machines differ, in bare PINGs: of the edition's own redis-py client (this edition's works in
+threads, the second's in asyncio), and of the second edition's. Each edition measures its own store, in a process of its
+own; the processes take turns on one Redis.
 """
 
 from __future__ import annotations

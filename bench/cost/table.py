@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from .. import documents
 from . import results
+from .editions import EDITIONS
 from .machine import described
 
 TABLE = results.FOLDER.with_name("cost.md")
@@ -22,6 +23,9 @@ def text() -> str:
     lines = [f"| {what} | {figure} |" for what, figure in rows()]
     known = sections()
     how = ON_AND_OFF if "turns" in known else ""
+    if "editions" in known:
+        commits = ", ".join(f"{edition} is commit {commit}" for edition, commit in EDITIONS.items())
+        how += f"Earlier editions (`make bench-editions`): the {commits}. "
     head = HEAD.format(machine=described(next(iter(known.values()))["machine"]), how=how)
     return head + "\n".join(["| what | measured |", "|---|---|", *lines]) + "\n"
 
@@ -122,8 +126,10 @@ def of_follow_up(section: dict) -> Iterator[tuple[str, str]]:
         for name in ("read", "store", "both"):
             pings = " / ".join(f"{row[name]['in_second_editions_pings']:.1f}" for row in found)
             parts.append(f"{name} {pings}")
+        second = section["pings_ms"]["second edition"]
         what = f"processor time of a follow-up in the store after {turns} turns, {edition}"
-        yield f"{what} (its bare PING: {ping_ms:.3f} ms)", f"in bare PINGs of asyncio's client: {', '.join(parts)}"
+        pings = f"in PINGs of the second edition's client ({second:.3f} ms each; its own takes {ping_ms:.3f} ms)"
+        yield what, f"{pings}: {', '.join(parts)}"
 
 
 def of_editions(section: dict) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Looks for stored bytes that do more than be a miss: a coverage-guided fuzzer.
+"""Looks for stored bytes and ids that do more than be a miss: a coverage-guided fuzzer.
 
     python -m tests.hostile --seconds 600
 
