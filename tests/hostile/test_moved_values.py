@@ -5,26 +5,33 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from redis import Redis
 
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import store as stores
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.runtime import Runtime
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import SessionStore
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import Place
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import Owner
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import Miss
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.settings import Settings
-from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import NO_TURNS, Chain, Turn
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import (
+    NO_TURNS,
+    Chain,
+    Turn,
+    encode_turn,
+)
 
 from .stored import PLAIN, pack
 
 ALICE, MALLORY = Owner("alice", "red"), Owner("mallory", "red")
 HERE, THERE = "c0nversat-_", "elsewhere-1"
 FIRST, SAME_SUM = "hznydjui", "qizmplpn"
+SAID = {"1": FIRST, "2": "left 1", "3": "right!"}
 
 Attack = Callable[["Attacked"], None]
 
@@ -52,8 +59,8 @@ class Attacked:
         await self.store.append(Place(HERE, "5"), [Turn(SAME_SUM)], NO_TURNS, ALICE)
         chain = await self.read("1")
         assert isinstance(chain, Chain)
-        for turn, text in (("2", "left 1"), ("3", "right!")):
-            await self.store.append(Place(HERE, turn), [Turn(text)], chain, ALICE)
+        for turn in ("2", "3"):
+            await self.store.append(Place(HERE, turn), [Turn(SAID[turn])], chain, ALICE)
         await self.store.append(Place(THERE, "4"), [Turn("other")], NO_TURNS, ALICE)
 
     async def read(self, turn: str, reader: Owner = ALICE, conversation: str = HERE) -> Any:
@@ -67,7 +74,9 @@ class Attacked:
 
 
 @pytest.fixture
-async def sealed(redis: Redis) -> Attacked:
+async def sealed(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Attacked:
+    """No piece needs those before it: the cipher alone knows where each belongs."""
+    monkeypatch.setattr(stores, "pack", lambda text, before: pack(text))
     attacked = Attacked(redis, store_on(redis, encryption_keys=(os.urandom(32),), encryption_required=True))
     await attacked.begin()
     return attacked
@@ -83,16 +92,22 @@ def move_to_another_conversation(at: Attacked) -> None:
     at.put("2", at.take("4", THERE))
 
 
+def hang(at: Attacked, *before: str) -> None:
+    """Turn 2 after these, with the numbers that fit."""
+    path = [*before, "2"]
+    text = b"".join(encode_turn(Turn(SAID[turn]), None) for turn in path)
+    sealed = {turn: at.take(turn).partition(b"\n")[2] for turn in path}
+    stored = sum(map(len, sealed.values()))
+    at.redis.zadd(keys_of(HERE)[1], {"2": int(before[-1]) if before else 0})
+    at.put("2", b"%d %d %d %d\n" % (len(path), stored, len(text), zlib.crc32(text)) + sealed["2"])
+
+
 def leave_out_the_turn_before(at: Attacked) -> None:
-    at.redis.zadd(keys_of(HERE)[1], {"2": 0})
-    header, _, rest = at.take("2").partition(b"\n")
-    at.put("2", b"1 %b\n" % header.split(b" ", 1)[1] + rest)
+    hang(at)
 
 
 def hang_under_a_sibling(at: Attacked) -> None:
-    at.redis.zadd(keys_of(HERE)[1], {"2": 3})
-    header, _, rest = at.take("2").partition(b"\n")
-    at.put("2", b"3 %b\n" % header.split(b" ", 1)[1] + rest)
+    hang(at, "1", "3")
 
 
 def hang_under_a_turn_of_the_same_sum(at: Attacked) -> None:
@@ -107,7 +122,7 @@ def say_that_it_has_other_bytes(at: Attacked) -> None:
 
 
 def write_without_a_seal(at: Attacked) -> None:
-    text = b'{"v":3,"input":"forged","answer":[]},'
+    text = b'{"v":3,"input":"forged","answer":[]}\n\n'
     piece = PLAIN + pack(text)
     at.put("2", b"1 %d %d %d\n" % (len(piece), len(text), zlib.crc32(text)) + piece)
     at.redis.zadd(keys_of(HERE)[1], {"2": 0})
@@ -122,12 +137,18 @@ def write_without_a_seal(at: Attacked) -> None:
         hang_under_a_sibling,
         hang_under_a_turn_of_the_same_sum,
         say_that_it_has_other_bytes,
-        write_without_a_seal,
     ],
 )
 async def test_a_sealed_turn_is_read_in_its_own_place_alone(sealed: Attacked, attack: Attack) -> None:
     assert [turn.input for turn in (await sealed.read("2")).turns] == [FIRST, "left 1"]
     attack(sealed)
+    assert await sealed.read("2") is Miss.UNREADABLE
+
+
+async def test_a_turn_without_a_seal_is_read_only_where_none_is_required(sealed: Attacked) -> None:
+    write_without_a_seal(sealed)
+    lenient = replace(sealed, store=store_on(sealed.redis, encryption_keys=(os.urandom(32),)))
+    assert [turn.input for turn in (await lenient.read("2")).turns] == ["forged"]
     assert await sealed.read("2") is Miss.UNREADABLE
 
 
