@@ -145,6 +145,17 @@ async def test_errors_that_nobody_waits_for_any_more_are_not_logged(hurried):
     assert seen == []
 
 
+def test_an_event_loop_that_ends_with_an_operation_at_work_is_no_trouble(case, caplog):
+    async def ask() -> None:
+        case.begin(case.wait)
+        await until(lambda: case.begun == 1)
+
+    asyncio.run(ask())
+    case.let_go.set()
+    case.guard._lanes.small.threads.shutdown()
+    assert case.ended == 1 and caplog.records == []
+
+
 async def test_a_defect_of_ours_is_reported_and_says_nothing_about_redis(case):
     for _ in range(2 * FAILURES_TO_OPEN):
         with pytest.raises(StoreUnavailable, match=r"^KeyError$"):  # without the text, which may be a message's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -82,6 +83,33 @@ async def test_an_operation_that_is_not_answered_in_time_is_a_failure():
     assert case.guard.is_open and case.guard.last_reason == "no answer within 0.04 s"
     case.guard.is_used = False
     case.let_go.set()
+
+
+async def test_a_failure_after_its_request_has_given_up_is_not_counted_again():
+    case = Case(LITTLE)
+
+    def fail_late(client: object) -> None:
+        case.wait(client)
+        raise StoreUnavailable("late")
+
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await case.run(fail_late)
+    case.let_go.set()
+    await asyncio.to_thread(case.guard._lanes.small.threads.shutdown)
+    assert not case.guard.is_open and case.changes == []
+
+
+async def test_operations_that_fail_together_open_it_once(case):
+    """Fourteen, one in each place."""
+    together, before = threading.Barrier(14), threads_that_ask()
+
+    def fail(client: object) -> None:
+        together.wait(10)
+        raise StoreUnavailable("down")
+
+    await asyncio.gather(*(case.run(fail) for _ in range(14)), return_exceptions=True)
+    assert case.changes == [(True, "down")] and len(threads_that_ask() - before) == 1
 
 
 async def test_large_operations_never_open_it_whatever_becomes_of_them():

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from redis import exceptions as redis
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.guard import Lane
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.guard import (
+    BYTES_PER_SECOND,
+    Lane,
+    Lanes,
+)
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import (
     OddValue,
     StoreUnavailable,
@@ -118,6 +122,11 @@ def test_a_client_that_cannot_be_made_is_unavailable_and_does_not_show_its_url()
     with pytest.raises(StoreUnavailable) as caught:
         Lane(fail, 1, 1, "a test").run(work)
     assert "s3cret" not in str(caught.value) and "ValueError" in str(caught.value)
+
+
+def test_the_client_of_large_operations_waits_longer_by_the_time_that_most_bytes_take():
+    lanes = Lanes(lambda seconds: seconds, 0.5, 4 * BYTES_PER_SECOND)
+    assert [lane.run(lambda client: client) for lane in (lanes.small, lanes.large)] == [0.5, 4.5]
 
 
 def test_many_that_fail_together_make_one_new_client(clients):
