@@ -20,10 +20,15 @@ def stored_texts(redis: Redis) -> Iterator[bytes]:
 
 
 def turns_of(redis: Redis, turns_key: bytes) -> dict[bytes, bytes]:
-    """The JSON of each turn of a conversation by the turn's number, parents first; sealed bytes where encrypted."""
-    tree_key = turns_key.removesuffix(b":turns") + b":tree"
-    parents = {turn: b"%d" % int(parent) for turn, parent in redis.zrange(tree_key, 0, -1, withscores=True)}
-    stored = redis.hgetall(turns_key)
+    """The JSON of each turn of a conversation by the turn's number, parents first; sealed bytes where encrypted.
+
+    No text is stored but of the turns in its tree.
+    """
+    with redis.pipeline() as asked:  # at one time, as a proxy may be writing
+        asked.hgetall(turns_key).zrange(turns_key.removesuffix(b":turns") + b":tree", 0, -1, withscores=True)
+        stored, tree = asked.execute()
+    parents = {turn: b"%d" % int(parent) for turn, parent in tree}
+    assert {name for name in stored if name.isdigit()} == parents.keys()
     return {turn: text_of(turn, parents, stored) for turn in sorted(parents, key=lambda each: depth(each, parents))}
 
 

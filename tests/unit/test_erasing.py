@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError
 
+from lab.stored import turns_of
 from litellm.responses.litellm_completion_transformation.redis_session_patch.api.erasing import asked_for
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import KEY_PREFIX, SessionStore
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import (
@@ -28,6 +30,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import Miss, NotStored
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import NO_TURNS, Chain, Turn
 
+from .support.clients import Watching
 from .support.erasures import TTL_SECONDS, erase_all_of, failing_to_scan, with_a_write_after_each_scan
 
 ALICE, BOB = (owner_of({"user_api_key_user_id": name, "user_api_key_team_id": "red"}) for name in ("alice", "bob"))
@@ -54,7 +57,8 @@ def store(runtime: Any) -> SessionStore:
 
 def conversations(client: Redis) -> set[str]:
     """Those that have a turn."""
-    return {key.decode().split("{")[1].split("}")[0] for key in client.keys(f"{KEY_PREFIX}*:tree")}
+    keys = (key for key in client.keys(f"{KEY_PREFIX}*:turns") if turns_of(client, key))
+    return {key.decode().split("{")[1].split("}")[0] for key in keys}
 
 
 async def test_all_of_somebody_goes_and_nothing_of_others(redis_client, store):
@@ -107,6 +111,14 @@ async def test_while_an_erasure_has_not_come_to_its_end_nothing_is_written_anew(
         await erase_all_of(failing_to_scan(redis_client))
     with pytest.raises(NotStored):
         await say(store, chain)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_an_erasure_closes_its_client(redis_client, fails):
+    watching = Watching(failing_to_scan(redis_client) if fails else redis_client)
+    with pytest.raises(RedisConnectionError) if fails else nullcontext():
+        await erase_all_of(watching)
+    assert watching.names[-1] == "close"
 
 
 async def test_a_dry_run_touches_nothing_and_says_that_it_was_one(redis_client, store):

@@ -10,6 +10,7 @@ import pytest
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import Place
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import Miss, NotStored
 
+from .support.erasures import erase_all_of
 from .support.passing_time import now_at, pass_time
 from .support.stores import ALICE, BOB, TTL_SECONDS, chain_of, follow, inputs_of, keys_of, load, say, store_on, talk
 
@@ -93,11 +94,14 @@ async def test_a_proxy_with_a_longer_setting_gives_the_longer_life(redis_client,
 
 
 @pytest.mark.parametrize("left_seconds", [5, 5_000])
-async def test_the_mark_of_a_deleted_response_lives_as_long_as_its_turns_could(redis_client, store, left_seconds):
+@pytest.mark.parametrize("script", ["END", "ERASE"])
+async def test_the_mark_of_a_deleted_response_lives_as_long_as_its_turns_could(
+    redis_client, store, script, left_seconds
+):
     """A full Redis may evict first what ends first."""
     place = await say(store, "a")
     redis_client.expire(keys_of(place)[0], left_seconds)
-    await store.delete(place, ALICE)
+    await (store.delete(place, ALICE) if script == "END" else erase_all_of(redis_client))
     left = redis_client.ttl(keys_of(place)[0])
     assert is_about(left, max(TTL_SECONDS + GRACE, left_seconds))
 
