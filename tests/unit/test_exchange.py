@@ -124,6 +124,13 @@ async def test_the_response_that_it_follows_is_named_as_the_client_named_it():
     assert exchange.previous_as_sent == "chatcmpl-1"
 
 
+async def test_of_responses_whose_provider_repeats_its_ids_the_place_says_which_one_it_follows():
+    others, sent = client_id(Place(PLACE.conversation, "8")), client_id(PLACE)
+    wanted = with_place("chatcmpl-1", PLACE)
+    exchange = await taken(followed=(others, sent), input="a", previous_response_id=wanted)
+    assert (exchange.previous_as_sent, exchange.previous_place) == (sent, PLACE)
+
+
 async def test_a_first_turn_is_in_a_conversation_of_its_own(redis_client):
     places = [exchange_of().place for _ in range(100)]
     assert len({place.conversation for place in places}) == len({place.turn for place in places}) == 100

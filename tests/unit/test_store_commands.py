@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -84,6 +85,13 @@ async def test_a_turn_is_stored_by_one_command(sent, store, length):
     last = await talk(store, map(str, range(length)))
     chain = await chain_of(store, last[-1]) if length else NO_TURNS
     assert await sent(say(store, "new", chain)) == ["append"]
+
+
+async def test_follow_ups_of_one_response_at_once_are_a_branch_each(store):
+    chain = await chain_of(store, (await talk(store, "ab"))[-1])
+    said = [str(number) for number in range(20)]
+    places = await asyncio.gather(*(say(store, text, chain) for text in said))
+    assert await asyncio.gather(*(inputs_of(store, place) for place in places)) == [["a", "b", text] for text in said]
 
 
 async def test_a_large_turn_is_stored_by_one_command(redis_client):

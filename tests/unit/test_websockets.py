@@ -204,6 +204,14 @@ async def test_a_refusal_is_sent_as_openai_s_error_event(status, code, kind):
     assert event["error"]["param"] == "previous_response_id" and event["error"]["message"]
 
 
+async def test_beside_a_refusal_events_of_another_type_are_sent_as_they_are():
+    socket, own, exchange = await running_turn()
+    exchange.refusal = refusal("previous_response_not_found")
+    event = json.dumps({"type": "response.created", "response": reply_of(exchange)})
+    await socket.send_text(event)
+    assert own.sent == [event] and defects.counted() == 0
+
+
 @pytest.mark.parametrize("error", [None, ZeroDivisionError(), litellm.BadRequestError("no", "m", "groq")])
 async def test_any_other_error_is_sent_as_upstream_says_it(error):
     socket, own, exchange = await running_turn()

@@ -7,7 +7,6 @@ from typing import Any
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import scripts
@@ -70,16 +69,6 @@ class Watching(Interposed):
     def __init__(self, client: Any):
         self.names: list[str] = []
         super().__init__(client, self.names.append)
-
-
-def torn(client: Any, command: str) -> Interposed:
-    """A client whose connection dies after Redis has done ``command``, before its answer is here."""
-
-    def tear(name: str) -> None:
-        if name == command:
-            raise RedisConnectionError("Connection closed by server.")
-
-    return Interposed(client, after=tear)
 
 
 class Twice(Interposed):
