@@ -36,3 +36,9 @@ STEPS_BEFORE_THE_HANDLER = b"_after_earlier_searches" in (_BRIDGE / "handler.py"
 
 # The tokens of a request with its history, on a route of their own.
 COUNTS_TOKENS = (_BRIDGE / "count_request.py").is_file()
+
+# Else the router goes on with no other model once a stream of a response has begun.
+GOES_ON_IN_STREAMS = any(
+    file.is_file() and b"class FallbackResponsesStreamWrapper" in file.read_bytes()
+    for file in (_LITELLM / "router.py", _LITELLM / "router_rust/invoke/streaming.py")
+)
