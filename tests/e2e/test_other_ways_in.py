@@ -18,7 +18,7 @@ from lab.exchange import texts_of
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import MASTER_KEY, Proxy, ProxyOptions
-from lab.stored import stored_texts
+from lab.stored import TURNS, stored_texts
 
 from .checks import check_remembers, marker, redis_holds
 from .sizes import IDENTITIES
@@ -88,7 +88,7 @@ def test_a_health_check_of_a_model_neither_reads_nor_stores(alice: Asker, provid
     redis.flushall()
     reply = alice.client.http.get("/health?model=health-model", headers={"authorization": f"Bearer {MASTER_KEY}"})
     assert reply.json()["healthy_count"] == 1 and provider.requests()
-    assert list(redis.scan_iter("litellm_patch:*")) == []
+    assert list(redis.scan_iter(TURNS)) == []
     secret = marker()
     check_nothing_is_kept(alice, secret, redis)
 

@@ -106,7 +106,8 @@ def wait_for_quiet(redis: Redis) -> None:
     seen: list[int] = []
 
     def is_quiet() -> bool:
-        seen.append(redis.info("commandstats").get("cmdstat_eval", {}).get("calls", 0) + redis.dbsize())
+        asked = (redis.info("commandstats").get(f"cmdstat_{name}", {}) for name in ("eval", "evalsha"))
+        seen.append(sum(each.get("calls", 0) for each in asked) + redis.dbsize())
         return len(seen) > 20 and len(set(seen[-20:])) == 1
 
     wait_until(is_quiet, QUIET_SECONDS, "quiet", 0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 
 import pytest
@@ -20,11 +21,12 @@ def test_every_node_is_waited_for_so_long_and_its_connection_kept_alive(origin: 
         with client:
             for number in range(30):
                 client.set(f"key {number}", "")
-            for node in client.get_nodes():
-                for connection in node.redis_connection.connection_pool._available_connections:
-                    assert connection.socket_timeout == connection.socket_connect_timeout == SECONDS
-                    assert connection._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-                    assert connection._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
+            pools = [node.redis_connection.connection_pool for node in client.get_nodes()]
+            assert [bool(pool._available_connections) for pool in pools] == [True] * 3
+            for connection in itertools.chain.from_iterable(pool._available_connections for pool in pools):
+                assert connection.socket_timeout == connection.socket_connect_timeout == SECONDS
+                assert connection._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert connection._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
             for node in cluster.nodes:
                 node.ask("CLIENT", "PAUSE", 2_000, "ALL")
             with pytest.raises(RedisClusterException, match="Timeout reading"):

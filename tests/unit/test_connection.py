@@ -172,12 +172,12 @@ def test_an_opened_client_reaches_its_redis_and_answers_in_bytes(opened, redis_c
 
 @every_origin
 def test_each_answer_is_waited_for_so_long_and_not_twice(opened, redis_client, origin):
-    client = opened(origin, seconds=0.1)
+    client = opened(origin, seconds=0.5)
     client.ping()
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         client.blpop("nothing", timeout=2)
-    assert 0.1 <= time.monotonic() - began < 0.19
+    assert 0.5 <= time.monotonic() - began < 0.95
 
 
 @every_origin

@@ -51,7 +51,7 @@ def test_what_it_leaves_has_the_store_s_prefix_and_a_short_life(redis_client, pr
         probe(prefix, redis_client)
     keys = [key.decode() for key in redis_client.keys("*")]
     assert keys and all(key.startswith(prefix) for key in keys)
-    assert len(keys) <= 100 * 2 if probe is probe_all else 16 * 3
+    assert len(keys) <= (100 * 2 if probe is probe_all else 16 * 3)
     assert all(0 < redis_client.ttl(key) <= 80 for key in keys)
 
 
