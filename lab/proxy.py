@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import urllib.request
@@ -12,9 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .processes import Child, free_port, wait_until
+from .processes import Child, ProcessFailed, free_port, wait_until
 from .trees import BUILD, installed_release
 
+CRASHED, CRASH_LINES = "Fatal Python error", 200  # of several processes, where a proxy hangs
 START_SECONDS = 180  # some 25 s of work on two cores, more when several start at once
 MASTER_KEY = "sk-test-master-7f3a9c51"
 MODELS = ("gemini-model", "claude-model", "chat-model")
@@ -133,7 +136,7 @@ class Proxy:
             PYTHONFAULTHANDLER="1",
             # LiteLLM's finalizer of a stream sets context variables, which crashes CPython where the collector runs in
             # the middle of another set (README, "Limits"). Rarer collections make that rare.
-            PYTHON_GC_THRESHOLD="50000,50,50",
+            PYTHON_GC_THRESHOLD="200000,10,10",
             LITELLM_LOCAL_MODEL_COST_MAP="True",
             LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS="True",
             LITELLM_LOCAL_BLOG_POSTS="True",
@@ -162,13 +165,36 @@ class Proxy:
             shutil.copy(Path(__file__).with_name("custom_auth.py"), self._folder)
         for name, text in self.options.extra_files.items():
             (self._folder / name).write_text(text)
-        log = self.options.log or self._folder / "proxy.log"
-        self._child = Child(self.command(), log, env=self.environment(), cwd=self._folder)
+        self._launch()
         return self
 
+    def _launch(self) -> None:
+        log = self.options.log or self._folder / "proxy.log"
+        self._child = Child(self.command(), log, env=self.environment(), cwd=self._folder)
+
     def wait_until_ready(self, seconds: float = START_SECONDS, on_wait: Callable[[], None] | None = None) -> Proxy:
-        """Raises ProcessFailed, with the end of the log, when it ends or is not ready in time."""
-        wait_until(self.is_up, seconds, f"the proxy on {self.url}", 0.2, self._child, on_wait)
+        """Raises ProcessFailed, with the end of the log, when it ends or is not ready in time: then it also says where
+        each thread is.
+        """
+        what = f"the proxy on {self.url}"
+        if self.options.num_workers > 1:
+            # gunicorn forks while a thread of LiteLLM's imports: a worker then waits for that import for ever (3 of 33
+            # starts of 1.110.2). Such a start is made again, once.
+            with contextlib.suppress(ProcessFailed):
+                wait_until(self.is_up, seconds / 3, what, 0.2, self._child, on_wait)
+                return self
+            self.kill()
+            self._child.log.unlink()
+            self._launch()
+        try:
+            wait_until(self.is_up, seconds, what, 0.2, self._child, on_wait)
+        except ProcessFailed as error:
+            if not self.is_running():
+                raise
+            self.signal(signal.SIGSEGV)  # gunicorn handles SIGABRT itself
+            with contextlib.suppress(ProcessFailed):
+                wait_until(lambda: not self.is_running(), 5, f"the end of {what}")
+            raise ProcessFailed(f"{error}\n{self.last_words()}") from None
         return self
 
     def is_up(self) -> bool:
@@ -210,9 +236,14 @@ class Proxy:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def last_words(self) -> str:
+        """What Python said where it crashed, or else the end of the log."""
+        _, crashed, said = self.log_text().partition(CRASHED)
+        return "\n".join((crashed + said).splitlines()[:CRASH_LINES]) if crashed else self._child.log_tail()
+
     def _keep_crash(self) -> None:
         """What Python said when it crashed outlives the folder: in `.build/crash-<pid>.log`."""
-        _, crashed, said = self.log_text().partition("Fatal Python error")
+        _, crashed, said = self.log_text().partition(CRASHED)
         if crashed:
             (BUILD / f"crash-{self.pid}.log").write_text(crashed + said)
 

@@ -58,6 +58,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("proxy"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A test that failed where its proxy had ended says how that ended: in CI nothing else outlives it."""
+    report = yield
+    if report.failed:
+        given = [each for each in getattr(item, "funcargs", {}).values() if isinstance(each, Proxy)]
+        ended = [each for each in given if each.exit_code is not None]
+        report.sections += [(f"the proxy ended with {each.exit_code}", each.last_words()) for each in ended]
+    return report
+
+
 @pytest.fixture(scope="session")
 def release() -> str:
     """The LiteLLM under test, such as 1.106.2."""
