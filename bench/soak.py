@@ -47,8 +47,6 @@ MANNERS = tuple(
 )
 PLAN = Plan(turns=6, pause_seconds=0.5, manners=MANNERS)
 AT_ONCE = 4
-# A race of LiteLLM's own: the thread that logs changes the metadata which the request goes through. Counted apart.
-OF_LITELLM = "dictionary changed size during iteration"
 LEAST_REQUESTS = 300
 # After a fault's end a breaker may stay open so long; until then nothing need be remembered.
 RECOVERY_SECONDS = 15
@@ -129,7 +127,7 @@ def result_of(
         asked = [each for each in asked if each.ended - started <= crashed_at]
     lost = [each for each in asked if each.verdict == LOST and not is_excused(each, asked, spells, started)]
     bad = [each for each in asked if each.verdict in (FAILED, WRONG)] + lost
-    of_litellm = [each for each in bad if OF_LITELLM in each.detail]
+    of_litellm = [each for each in bad if each.is_of_litellm]
     bad = [each for each in bad if each not in of_litellm]
     held = [point["proxy_mb"] for point in points]
     problems = [f"{each.started - started:.1f} s, {each.manner}, {each.verdict}: {each.detail}" for each in bad[:50]]

@@ -17,6 +17,11 @@ from .recording import ProviderState
 LOOK_UP = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
 
 
+# A race of LiteLLM's own, with the fork and without: the thread that logs changes the metadata which the request goes
+# through (its pull request 39869). The request ends with a 500.
+OF_LITELLM = "dictionary changed size during iteration"
+
+
 @dataclass(frozen=True)
 class Asked:
     """One request. Times are of `time.monotonic`.
@@ -33,6 +38,11 @@ class Asked:
     turn: int  # from 0
     manner: Manner
     detail: str = ""
+
+    @property
+    def is_of_litellm(self) -> bool:
+        """Whether it went wrong by that race."""
+        return OF_LITELLM in self.detail
 
     @property
     def ended(self) -> float:

@@ -135,8 +135,9 @@ class Traffic:
         return [each for each in tuple(self._load.asked) if self._phase_at(each.started) == phase]
 
     def failures(self, phase: str) -> list[Asked]:
-        """Those without an answer, and those whose history was neither whole nor lost."""
-        return [each for each in self.asked(phase) if each.verdict in (FAILED, WRONG)]
+        """Those without an answer, and those whose history was neither whole nor lost; but for a race of LiteLLM's."""
+        bad = (each for each in self.asked(phase) if each.verdict in (FAILED, WRONG))
+        return [each for each in bad if not each.is_of_litellm]
 
     def forgotten(self, phase: str, *without: str) -> list[Asked]:
         """`without`: conversations that began in these phases are left out."""
