@@ -181,8 +181,8 @@ def _output_items(turn: Turn) -> list[Item]:
             items.append({"type": "message", "role": message["role"], "content": content})
         for call in message.get("tool_calls") or ():
             function = call["function"]
-            called = {"name": function["name"], "arguments": function["arguments"]}
-            items.append({"type": "function_call", "call_id": call["id"], **called})
+            called = {"name": function.get("name"), "arguments": function.get("arguments")}
+            items.append({"type": "function_call", "call_id": call.get("id"), **called})
     return items
 
 

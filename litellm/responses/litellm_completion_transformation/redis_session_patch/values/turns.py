@@ -144,11 +144,21 @@ def _turn_of(fields: Any, reply: str | None, before: Turn | None) -> Turn:
     as_before: dict[str, Any] = {} if before is None else {"instructions": before.instructions, "by": before.by}
     fields |= {name: value for name, value in as_before.items() if fields.get(name) is True}
     answer, instructions, maker, session_id, by = (fields.get(name) for name in _KINDS)
-    if not all(isinstance(fields.get(name), kind | None) for name, kind in _KINDS.items()) or not all(
-        isinstance(message, dict) and isinstance(message.get("content"), str | list | None) for message in answer or ()
-    ):
+    are_of_kind = (isinstance(fields.get(name), kind | None) for name, kind in _KINDS.items())
+    if not all(are_of_kind) or not all(map(_is_message, answer or ())):
         raise ValueError("A turn has fields that are invalid.")
     return Turn(fields["input"], tuple(answer or ()), instructions, maker, session_id, reply, tuple(by or ()))
+
+
+def _is_message(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("role"), str):
+        return False
+    calls = value.get("tool_calls") or []
+    return (
+        isinstance(value.get("content"), str | list | None)
+        and isinstance(calls, list)
+        and all(isinstance(call, dict) and isinstance(call.get("function"), dict) for call in calls)
+    )
 
 
 def _plain(value: Any) -> object:
