@@ -8,8 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from .client import AsyncResponsesClient, Reply
 from .conversations import ChatConversation, ChatTurn, answer_of
 from .lines import HttpLine, Manner
+from .load import OF_LITELLM
 from .player import FAILED, Player, Turn
 from .recording import ProviderState
+
+TRIES = 2  # of a turn that a race of LiteLLM's own has ended
 
 
 async def play(player: Player, conversation: ChatConversation) -> list[Turn]:
@@ -17,13 +20,16 @@ async def play(player: Player, conversation: ChatConversation) -> list[Turn]:
     played: list[Turn] = []
     renamed: dict[str, str] = {}
     for turn in conversation.turns:
-        now = await player.say(
-            *rename_calls(turn.sent, renamed),
-            after=played[-1] if played else None,
-            answer=answer_of(turn.answered),
-            instructions=conversation.instructions,
-            tools=conversation.tools or None,
-        )
+        for _ in range(TRIES):
+            now = await player.say(
+                *rename_calls(turn.sent, renamed),
+                after=played[-1] if played else None,
+                answer=answer_of(turn.answered),
+                instructions=conversation.instructions,
+                tools=conversation.tools or None,
+            )
+            if OF_LITELLM not in str(now.exchange.reply.body):
+                break
         played.append(now)
         if now.verdict == FAILED:
             break
