@@ -24,8 +24,10 @@ def text() -> str:
     known = sections()
     how = ON_AND_OFF if "turns" in known else ""
     if "editions" in known:
-        commits = ", ".join(f"{edition} is commit {commit}" for edition, commit in EDITIONS.items())
-        how += f"Earlier editions (`make bench-editions`): the {commits}. "
+        commits = ", ".join(f"the {edition} is commit {commit}" for edition, commit in EDITIONS.items())
+        how += f"Earlier editions (`make bench-editions`): {commits}. "
+    if any("edition" in each for each in known.values()):
+        how += "Rows that name an edition in brackets are still measurements of that one. "
     head = HEAD.format(machine=described(next(iter(known.values()))["machine"]), how=how)
     return head + "\n".join(["| what | measured |", "|---|---|", *lines]) + "\n"
 
@@ -55,9 +57,15 @@ def rows() -> Iterator[tuple[str, str]]:
     }
     for name, rows_of in makers.items():
         if name in known:
-            yield from rows_of(known[name])
+            yield from of_edition(known[name], rows_of(known[name]))
         if name == "store" and {"turns", "store"} <= known.keys():
-            yield from of_floor(known["turns"], known["store"])
+            yield from of_edition(known["turns"], of_floor(known["turns"], known["store"]))
+
+
+def of_edition(section: dict, found: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The rows, with the earlier edition that was measured: `results.write` says none."""
+    note = f" ({section['edition']})" if "edition" in section else ""
+    yield from ((what + note, figure) for what, figure in found)
 
 
 def the_row(section: dict, side: str, stream: bool, clients: int = 16, turn: str = "both") -> dict:
@@ -126,10 +134,11 @@ def of_follow_up(section: dict) -> Iterator[tuple[str, str]]:
         for name in ("read", "store", "both"):
             pings = " / ".join(f"{row[name]['in_second_editions_pings']:.1f}" for row in found)
             parts.append(f"{name} {pings}")
-        second = section["pings_ms"]["second edition"]
         what = f"processor time of a follow-up in the store after {turns} turns, {edition}"
-        pings = f"in PINGs of the second edition's client ({second:.3f} ms each; its own takes {ping_ms:.3f} ms)"
-        yield what, f"{pings}: {', '.join(parts)}"
+        yield (
+            what,
+            f"in the second edition's PINGs: {', '.join(parts)} (a PING of its own client takes {ping_ms:.3f} ms)",
+        )
 
 
 def of_editions(section: dict) -> Iterator[tuple[str, str]]:
