@@ -17,7 +17,8 @@ from pathlib import Path
 from .processes import Child, ProcessFailed, free_port, wait_until
 from .trees import BUILD, installed_release
 
-CRASHED, CRASH_LINES = "Fatal Python error", 200  # of several processes, where a proxy hangs
+CRASHED = "Fatal Python error"
+CRASH_LINES = 200  # enough for the threads of a proxy and of two workers
 START_SECONDS = 180  # some 25 s of work on two cores, more when several start at once
 MASTER_KEY = "sk-test-master-7f3a9c51"
 MODELS = ("gemini-model", "claude-model", "chat-model")
@@ -238,14 +239,16 @@ class Proxy:
 
     def last_words(self) -> str:
         """What Python said where it crashed, or else the end of the log."""
+        return "\n".join(self._crash().splitlines()[:CRASH_LINES]) or self._child.log_tail()
+
+    def _crash(self) -> str:
         _, crashed, said = self.log_text().partition(CRASHED)
-        return "\n".join((crashed + said).splitlines()[:CRASH_LINES]) if crashed else self._child.log_tail()
+        return crashed + said
 
     def _keep_crash(self) -> None:
         """What Python said when it crashed outlives the folder: in `.build/crash-<pid>.log`."""
-        _, crashed, said = self.log_text().partition(CRASHED)
-        if crashed:
-            (BUILD / f"crash-{self.pid}.log").write_text(crashed + said)
+        if crash := self._crash():
+            (BUILD / f"crash-{self.pid}.log").write_text(crash)
 
     def __enter__(self) -> Proxy:
         try:

@@ -101,6 +101,77 @@ def test_what_python_says_of_a_crash_outlives_the_proxy_s_folder(tmp_path, monke
     assert kept.read_text().startswith("Fatal Python error: Segmentation fault")
 
 
+def test_the_last_words_of_a_proxy_are_of_its_crash():
+    crashing = CrashingProxy(ProxyOptions("http://127.0.0.1:1")).start()
+    with pytest.raises(ProcessFailed, match="ended with exit code -11"):
+        crashing.wait_until_ready()
+    words = crashing.last_words()
+    crashing.stop()
+    assert words.startswith("Fatal Python error: Segmentation fault") and "Current thread" in words
+
+
+class EndingProxy(Proxy):
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", "print('no port is free')"]
+
+
+def test_the_last_words_of_a_proxy_that_ended_otherwise_are_its_log_s():
+    ending = EndingProxy(ProxyOptions("http://127.0.0.1:1")).start()
+    with pytest.raises(ProcessFailed, match="ended with exit code 0"):
+        ending.wait_until_ready()
+    assert ending.last_words() == "no port is free"
+    ending.stop()
+
+
+# Answers as the proxy does where the file is there; else it makes it, and never does.
+HANGS_ONCE = """
+import pathlib, sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+path, port = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+if not path.exists():
+    path.touch()
+    time.sleep(600)
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+print("Application startup complete " * 2, flush=True)
+HTTPServer(("127.0.0.1", port), Answer).serve_forever()
+"""
+
+
+class HangingProxy(Proxy):
+    """Its first start never comes up; `path`: see HANGS_ONCE."""
+
+    path: Path
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", HANGS_ONCE, str(self.path), str(self.port)]
+
+
+def hanging(path: Path, num_workers: int) -> HangingProxy:
+    proxy = HangingProxy(ProxyOptions("http://127.0.0.1:1", num_workers=num_workers))
+    proxy.path = path
+    return proxy.start()
+
+
+def test_a_start_of_several_workers_that_hangs_is_made_again(tmp_path):
+    proxy = hanging(tmp_path / "started", num_workers=2)
+    try:
+        assert proxy.wait_until_ready(seconds=15).is_running()
+    finally:
+        proxy.stop()
+
+
+def test_a_proxy_that_does_not_come_up_says_where_its_threads_are(tmp_path):
+    proxy = hanging(tmp_path / "started", num_workers=1)
+    try:
+        with pytest.raises(ProcessFailed, match=r"(?s)was not ready after 3 s.*Current thread.*line 7 in <module>"):
+            proxy.wait_until_ready(seconds=3)
+    finally:
+        proxy.stop()
+
+
 def test_generated_conversations_repeat_by_seed_and_are_unique_otherwise():
     for generate in (conversations.generated_dialogue, conversations.generated_trajectory):
         assert generate(5) == generate(5)
