@@ -11,15 +11,10 @@ from dataclasses import dataclass
 from .answers import Answer, ToolCall
 from .client import AsyncResponsesClient
 from .lines import Manner, line_for, no_reply
-from .player import FAILED, Player, Turn
+from .player import FAILED, OF_LITELLM, Player, Turn
 from .recording import ProviderState
 
 LOOK_UP = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
-
-
-# A race of LiteLLM's own, with the fork and without: the thread that logs changes the metadata which the request goes
-# through (its pull request 39869). The request ends with a 500.
-OF_LITELLM = "dictionary changed size during iteration"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,10 @@ UNFINISHED = ("in_progress", "incomplete", "failed", "cancelled")
 # Upstream's answer to a result whose call it has not got, for Gemini, which cannot be sent one.
 NO_CALL = "Missing corresponding tool call"
 
+# A race of LiteLLM's own, with the fork and without: the thread that logs changes the metadata which the request goes
+# through (its pull request 39869). The request ends with a 500.
+OF_LITELLM = "dictionary changed size during iteration"
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -57,6 +61,11 @@ class Turn:
     @property
     def is_bad(self) -> bool:
         return self.verdict in (FAILED, WRONG)
+
+    @property
+    def is_of_litellm(self) -> bool:
+        """Whether that race has ended it."""
+        return OF_LITELLM in str(self.reply.body)
 
     def as_the_model_knows_it(self) -> Turn:
         """To be followed by a client for which the conversation is what the model has seen."""

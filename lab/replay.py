@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from .client import AsyncResponsesClient, Reply
 from .conversations import ChatConversation, ChatTurn, answer_of
 from .lines import HttpLine, Manner
-from .load import OF_LITELLM
 from .player import FAILED, Player, Turn
 from .recording import ProviderState
 
@@ -28,7 +27,7 @@ async def play(player: Player, conversation: ChatConversation) -> list[Turn]:
                 instructions=conversation.instructions,
                 tools=conversation.tools or None,
             )
-            if OF_LITELLM not in str(now.exchange.reply.body):
+            if not now.is_of_litellm:
                 break
         played.append(now)
         if now.verdict == FAILED:

@@ -11,9 +11,11 @@ import pytest
 
 from lab.answers import Answer, ToolCall
 from lab.client import Reply
+from lab.conversations import ChatConversation
 from lab.lines import Manner
 from lab.load import Teller
-from lab.player import FAILED, FIRST, LOST, WHOLE, WRONG, Player
+from lab.player import FAILED, FIRST, LOST, OF_LITELLM, WHOLE, WRONG, Player
+from lab.replay import play
 
 History = Callable[[list[dict]], list[dict]]
 HELLO, NEXT = {"role": "user", "content": "Hello."}, {"role": "user", "content": "And?"}
@@ -145,3 +147,36 @@ async def test_after_a_failure_the_last_turn_that_did_not_fail_is_followed(playe
     ]
     assert verdicts == [FIRST, FAILED, WHOLE, FAILED, WHOLE]
     assert len(teller.last.messages) == 6
+
+
+async def test_in_a_replay_a_turn_that_a_race_of_litellm_s_has_ended_is_asked_again(
+    player_on: Callable[..., Player], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player, raced = player_on(), []
+    whole = player.line.ask
+
+    async def race_once(*arguments: Any, **params: Any) -> Reply:
+        if not raced:
+            raced.append(arguments)
+            return Reply(500, {"error": {"message": OF_LITELLM}})
+        return await whole(*arguments, **params)
+
+    monkeypatch.setattr(player.line, "ask", race_once)
+    conversation = ChatConversation("one", (HELLO, {"role": "assistant", "content": "Good day."}))
+    (played,) = await play(player, conversation)
+    assert raced and played.is_whole
+
+
+async def test_in_a_replay_a_turn_that_failed_otherwise_is_not_asked_again(
+    player_on: Callable[..., Player], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player, asked = player_on(), []
+
+    async def fail(*arguments: Any, **params: Any) -> Reply:
+        asked.append(arguments)
+        return Reply(500, {"error": {"message": "another fault"}})
+
+    monkeypatch.setattr(player.line, "ask", fail)
+    conversation = ChatConversation("one", (HELLO, {"role": "assistant", "content": "Good day."}))
+    (played,) = await play(player, conversation)
+    assert len(asked) == 1 and played.verdict == FAILED
