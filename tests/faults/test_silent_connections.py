@@ -18,7 +18,7 @@ from lab.ways import OWN_URL
 
 pytestmark = pytest.mark.xdist_group("silent connections")
 
-AT_ONCE = 16
+AT_ONCE, BURSTS = 16, 8
 FOLLOW_UPS = 25
 
 
@@ -42,13 +42,15 @@ def asker(request: pytest.FixtureRequest, silenced_proxy: Proxy, provider: Provi
 
 
 def open_many_connections(asker: Asker, node: Node, tags: Iterator[int]) -> None:
-    """As a burst of requests leaves them."""
+    """More than a burst of so many requests needs, as busy hours leave them; on a loaded machine it takes several."""
     node.door.trouble = Trouble(delay_seconds=0.05)
+    together = replace(asker, tags=tags)
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        together = replace(asker, tags=tags)
-        list(threads.map(together.ask, ["hello"] * 2 * AT_ONCE))
+        for _ in range(BURSTS):
+            list(threads.map(together.ask, ["hello"] * 2 * AT_ONCE))
+            if len(node.ask("CLIENT", "LIST").splitlines()) > AT_ONCE + 1:  # one asks
+                break
     node.door.trouble = NO_TROUBLE
-    assert len(node.ask("CLIENT", "LIST").splitlines()) > AT_ONCE / 2
 
 
 def test_the_first_operation_that_is_not_answered_is_the_last(
@@ -56,7 +58,7 @@ def test_the_first_operation_that_is_not_answered_is_the_last(
 ) -> None:
     first = asker.ask("hello")
     open_many_connections(asker, node, next_tag)
-    assert node.door.silence_all() > AT_ONCE / 2
+    assert node.door.silence_all() > AT_ONCE
     said = [asker.ask("And?", first).said for _ in range(FOLLOW_UPS)]
     whole = ["hello", first.reply.text, "And?"]
     assert said[1:] == [whole] * (FOLLOW_UPS - 1)
