@@ -129,6 +129,13 @@ def test_an_answer_comes_back(message):
         {"instructions": True},
         {"maker": []},
         {"session": 1},
+        {"answer": ["text"]},
+        {"answer": [{"content": "no role"}]},
+        {"answer": [{**ANSWER, "role": 7}]},
+        {"answer": [{**ANSWER, "content": 7}]},
+        {"answer": [{**ANSWER, "tool_calls": 7}]},
+        {"answer": [{**ANSWER, "tool_calls": ["c1"]}]},
+        {"answer": [{**ANSWER, "tool_calls": [{"id": "c1"}]}]},
     ],
     ids=str,
 )
