@@ -60,7 +60,7 @@ def test_of_many_one_a_minute_is_logged_and_nothing_of_what_was_said(log_lines):
     assert defects.counted() == 5
 
 
-def test_each_place_that_fails_has_lines_of_its_own(log_lines):
+def test_each_line_that_fails_has_lines_of_its_own(log_lines):
     for _ in range(2):
         safely(failing, otherwise=None)
         safely(Connection("REDIS_URL", {"url": 7}).open, 1, otherwise=None)
@@ -76,12 +76,12 @@ def test_who_else_counts_is_told_of_each(log_lines):
     assert told == [2, 3]
 
 
-def test_the_line_names_our_last_place_that_the_error_came_through(log_lines):
+def test_the_line_names_our_last_line_that_the_error_came_through(log_lines):
     safely(Connection("REDIS_URL", {"url": 7}).open, 1, otherwise=None)
     assert " at connection.py:" in log_lines[0]
 
 
-def test_an_error_that_came_through_nothing_of_ours_has_no_place():
+def test_an_error_that_came_through_nothing_of_ours_has_no_line():
     assert defects.line_of(ValueError()) == "an unknown line"
 
 

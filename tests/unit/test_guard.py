@@ -57,7 +57,7 @@ async def test_the_wait_grows_with_the_bytes_to_move(hurried):
         await hurried.run(hurried.wait, BYTES_PER_SECOND // 10)
 
 
-async def test_waiting_for_a_place_is_part_of_the_wait_and_what_has_none_is_given_up(hurried):
+async def test_waiting_for_a_thread_is_part_of_the_wait_and_what_has_none_is_given_up(hurried):
     # Not judged: on a busy machine the breaker might open before the others come.
     crowd = [hurried.begin(hurried.wait, is_judged=False) for _ in range(14)]
     await until(lambda: hurried.begun == 14)
@@ -80,7 +80,7 @@ async def test_a_crowd_says_nothing_about_redis(hurried):
 
 
 @pytest.mark.parametrize("most, at_once", [(None, 16), (1_000, 16), (16, 16), (5, 5), (3, 3), (2, 2), (1, 1)])
-async def test_no_more_operations_run_at_once_than_there_are_places(most, at_once):
+async def test_no_more_operations_run_at_once_than_there_are_threads(most, at_once):
     case = Case(lanes=lanes_of(most))
     both = [case.begin(case.wait) for _ in range(20)] + [case.begin(case.wait, LARGE) for _ in range(5)]
     await until(lambda: case.begun >= at_once)
@@ -90,7 +90,7 @@ async def test_no_more_operations_run_at_once_than_there_are_places(most, at_onc
 
 
 @pytest.mark.parametrize("size, other", [(0, LARGE), (LARGE, LARGE_BYTES)])
-async def test_large_operations_and_others_take_no_place_from_each_other(case, size, other):
+async def test_large_operations_and_others_take_no_thread_from_each_other(case, size, other):
     crowd = [case.begin(case.wait, size) for _ in range(20)]
     await until(lambda: case.begun == case.guard._lanes.large.threads._max_workers or case.begun == 14)
     assert await case.run(work, other) == "done"
@@ -117,7 +117,7 @@ async def test_an_operation_goes_on_when_its_request_was_cancelled(case):
     await until(lambda: len(case.observed) == 1)
 
 
-async def test_an_operation_that_has_no_place_yet_is_done_when_its_request_was_cancelled(case):
+async def test_an_operation_that_has_no_thread_yet_is_done_when_its_request_was_cancelled(case):
     """The turn of a client who leaves is stored all the same."""
     crowd = [case.begin(case.wait) for _ in range(14)]
     await until(lambda: case.begun == 14)

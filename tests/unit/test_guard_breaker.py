@@ -64,8 +64,8 @@ async def test_while_it_is_open_a_request_costs_nothing(case):
     assert case.begun == 0
 
 
-async def test_what_waited_for_a_place_when_it_opened_is_not_asked(case):
-    holding = [case.begin(case.wait) for _ in range(13)]  # of fourteen places
+async def test_what_waited_for_a_thread_when_it_opened_is_not_asked(case):
+    holding = [case.begin(case.wait) for _ in range(13)]  # of fourteen threads
     await until(lambda: case.begun == 13)
     failing = [case.begin(failing_with(StoreUnavailable("down"))) for _ in range(3)]
     waiting = [case.begin(case.wait) for _ in range(5)]
@@ -101,7 +101,7 @@ async def test_a_failure_after_its_request_has_given_up_is_not_counted_again():
 
 
 async def test_operations_that_fail_together_open_it_once(case):
-    """Fourteen, one in each place."""
+    """Fourteen, one in each thread."""
     together, before = threading.Barrier(14), threads_that_ask()
 
     def fail(client: object) -> None:
