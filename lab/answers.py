@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 FINISHES = ("stop", "tool_calls", "length", "content_filter", "refusal")
@@ -14,8 +15,8 @@ FINISHES = ("stop", "tool_calls", "length", "content_filter", "refusal")
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A function call of the model. `arguments` is JSON text; without `id` the format makes a
-    unique one.
+    """A function call of the model. `arguments` is text, mostly JSON; of what is not, formats that carry an object have
+    an empty one. Without `id` the format makes a unique one; with an empty one it sends none.
     """
 
     name: str
@@ -27,7 +28,12 @@ class ToolCall:
 class Answer:
     """One answer of the model, independent of the wire format.
 
+    text: None: a chat message's content is null.
+    signature: of the thinking (Claude) or the calls (Gemini); None: the format makes one where the model would.
     compaction: Claude's summary of what came before; the other formats have none.
+    blocks: before the text, what else Claude's content or Gemini's parts have, as they are on the wire.
+    extra: more fields of a chat message; in a stream they come in one delta.
+    other_choices: the texts of a chat answer's further choices.
     finish: one of FINISHES, or None for what fits (`tool_calls` with calls, else `stop`).
     id: the completion's id; None makes a unique one in the format's style.
     status: an HTTP status other than 200 answers with the format's error body.
@@ -44,6 +50,9 @@ class Answer:
     thinking: str | None = None
     signature: str | None = None
     compaction: str | None = None
+    blocks: tuple[dict, ...] = ()
+    extra: Mapping[str, object] = field(default_factory=dict)
+    other_choices: tuple[str, ...] = ()
     finish: str | None = None
     id: str | None = None
     status: int = 200
@@ -66,7 +75,16 @@ class Answer:
 
 def answer_from_dict(fields: dict) -> Answer:
     calls = tuple(ToolCall(**call) for call in fields.get("tool_calls") or ())
-    return Answer(**{**fields, "tool_calls": calls})
+    lists = {name: tuple(fields.get(name) or ()) for name in ("blocks", "other_choices")}
+    return Answer(**{**fields, **lists, "tool_calls": calls})
+
+
+def as_object(arguments: str) -> object:
+    """A call's arguments where the format has no text for them; {} for a text that is no JSON."""
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return {}
 
 
 def event_json(value: object) -> str:

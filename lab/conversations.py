@@ -102,7 +102,22 @@ def recorded(name: str) -> list[ChatConversation]:
         return []
     with path.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    return [ChatConversation(row["id"], tuple(row["messages"])) for row in rows]
+    return [ChatConversation(row["id"], tuple(with_ids_used_once(row["messages"]))) for row in rows]
+
+
+def with_ids_used_once(messages: Iterable[dict]) -> Iterator[dict]:
+    """Some recorded models gave a call the id of an earlier one, which DeepSeek, who is played, never does or takes."""
+    used: set[str] = set()
+    renamed: dict[str, str] = {}
+    for message in messages:
+        if message["role"] == "tool":
+            yield {**message, "tool_call_id": renamed[message["tool_call_id"]]}
+            continue
+        for call in message.get("tool_calls") or ():
+            renamed[call["id"]] = f"{call['id']}_{len(used)}" if call["id"] in used else call["id"]
+            used.add(renamed[call["id"]])
+        calls = [{**call, "id": renamed[call["id"]]} for call in message.get("tool_calls") or ()]
+        yield {**message, **({"tool_calls": calls} if calls else {})}
 
 
 def generated_dialogue(seed: int, turns: int = 3) -> ChatConversation:

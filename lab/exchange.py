@@ -28,6 +28,11 @@ class Exchange:
         return self.reply.status
 
     @property
+    def was_refused(self) -> bool:
+        """By the provider, for what it was sent."""
+        return any(each.refused for each in self.requests)
+
+    @property
     def request(self) -> Recorded | None:
         """The one request that the provider got; None: it got none."""
         assert len(self.requests) <= 1, f"the provider got {len(self.requests)} requests"

@@ -1,7 +1,7 @@
 """Conversations turn by turn, each turn judged by what the provider was sent for it.
 
 What the model saw is the conversation: a follow-up is *whole* when the provider got all that the model saw before,
-*lost* when it got the new messages alone, and *wrong* when it got anything else.
+*lost* when it got the new messages alone (and perhaps refused them), and *wrong* when it got anything else.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Player:
         expected = form([*seen, *new])
         alone = {form([*seen, *new][lost:]): lost for lost in what_may_be_lost(seen, new)}
         verdict = verdict_on(exchange, expected, alone)
-        if verdict == FAILED or not exchange.requests:
+        if verdict == FAILED or not exchange.requests or exchange.was_refused:
             return Turn(exchange, verdict, expected)
         messages = (*seen, *new, answered(exchange.reply, answer))
         return Turn(exchange, verdict, expected, messages, alone[exchange.conversation] if verdict == LOST else 0)
@@ -152,6 +152,8 @@ def verdict_on(exchange: Exchange, expected: Conversation, alone: Collection[Con
     """`alone`: what the provider may have been sent when the history was not found; of a first turn, nothing."""
     reply, received = exchange.reply, [each.conversation for each in exchange.requests]
     if alone and not received and NO_CALL in str(reply.body):
+        return LOST
+    if exchange.was_refused and len(received) == 1 and received[0] in alone:
         return LOST
     if reply.status != 200 or reply.broken or "id" not in reply.body or reply.body.get("status") in UNFINISHED:
         return FAILED

@@ -7,6 +7,10 @@ when="marker")`. As a process: `python -m lab.provider --port 9000`, steered thr
 Requests are told apart by a *tag*: the whole number a test sends as `max_output_tokens`. Every
 format carries it, no message text is touched, so a thousand conversations at once stay exact. Or by
 a regular expression over what is asked.
+
+What the real provider would refuse, it refuses (`lab.refusing`), with that provider's error and before any answer is
+used up; `provider.allow("deepseek-contentless")` turns a rule off for a while. Chat requests are DeepSeek's unless
+their path begins with the name of another provider, as in `/groq/chat/completions`.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from .answers import Answer, answer_from_dict
 from .formats import FORMATS
 from .http_server import CutConnection, Handler, Request, Response, reply_json, start_server
 from .recording import ProviderState, Recorded
+from .refusing import Fault, Maker, maker_of
 from .wire import tidy
 
 
@@ -47,20 +52,34 @@ async def pieces_of(state: ProviderState, recorded: Recorded, answer: Answer) ->
         yield piece
 
 
-async def answer_model_request(state: ProviderState, request: Request, format: str, stream: bool) -> Response:
+def json_object_of(request: Request) -> dict | None:
     try:
-        recorded = state.record(request.path, request.headers, request.json(), format, stream)
+        body = request.json()
     except ValueError:
-        return reply_json(FORMATS[format].render_error(400, "the body is not JSON"), 400)
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def failure(maker: Maker, fault: Fault) -> Response:
+    return reply_json(maker.error_body(fault), fault.status)
+
+
+async def answer_model_request(state: ProviderState, request: Request, format: str, stream: bool) -> Response:
+    maker, body = maker_of(request.path, format), json_object_of(request)
+    if body is None:
+        return failure(maker, Fault("the body is no JSON object"))
+    recorded, refusal = state.record(request.path, request.headers, body, format, stream)
+    if refusal:
+        return failure(maker, refusal.fault)
     answer = state.choose(recorded)
     await state.wait_for(answer)
     if answer.status != 200:
-        return reply_json(FORMATS[format].render_error(answer.status, answer.error), answer.status)
+        return failure(maker, Fault(answer.error, status=answer.status))
     if recorded.stream:
         return Response(content_type="text/event-stream", stream=pieces_of(state, recorded, answer))
     if answer.cut_after is not None:
         raise CutConnection
-    return reply_json(FORMATS[format].render(recorded.body, answer))
+    return reply_json({**FORMATS[format].render(recorded.body, answer), **maker.in_answers})
 
 
 def answer_count_request(request: Request) -> Response:
@@ -85,6 +104,10 @@ def answer_control_request(state: ProviderState, request: Request) -> Response:
         state.clear()
     elif verb == "release":
         state.release(fields["gate"])
+    elif verb == "turn_off":
+        state.turn_off(*fields["slugs"])
+    elif verb == "turn_on":
+        state.turn_on(*fields["slugs"])
     elif verb != "health":
         return reply_json({"error": f"no control verb {verb!r}"}, 404)
     return reply_json({"ok": True})

@@ -9,12 +9,15 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from .answers import Answer
 from .processes import Child, free_port, wait_until
 from .recording import Recorded
+from .refusing import RULES
 
 START_SECONDS = 10
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +46,18 @@ class ProviderClient:
 
     def clear(self) -> None:
         self._control("clear")
+
+    @contextmanager
+    def allow(self, *slugs: str) -> Iterator[None]:
+        """Raises KeyError for what is no rule's slug."""
+        unknown = set(slugs) - set(RULES)
+        if unknown:
+            raise KeyError(*sorted(unknown))
+        self._control("turn_off", slugs=slugs)
+        try:
+            yield
+        finally:
+            self._control("turn_on", slugs=slugs)
 
     def release(self, gate: str) -> None:
         self._control("release", gate=gate)

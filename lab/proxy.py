@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .chat_models import CHAT_MODELS, model_of
 from .processes import Child, ProcessFailed, free_port, wait_until
 from .trees import BUILD, installed_release
 
@@ -22,7 +23,12 @@ CRASH_LINES = 200  # enough for the threads of a proxy and of two workers
 START_SECONDS = 180  # some 25 s of work on two cores, more when several start at once
 MASTER_KEY = "sk-test-master-7f3a9c51"
 MODELS = ("gemini-model", "claude-model", "chat-model")
-FORMAT_OF_MODEL = {"gemini-model": "gemini", "claude-model": "anthropic", "chat-model": "chat"}
+FORMAT_OF_MODEL = {
+    "gemini-model": "gemini",
+    "claude-model": "anthropic",
+    "chat-model": "chat",
+    **dict.fromkeys(map(model_of, CHAT_MODELS), "chat"),
+}
 PASSED_ON = (
     "PATH",
     "HOME",
@@ -44,7 +50,7 @@ def gemini_base(provider_url: str, model: str, release: str) -> str:
 
 
 def stand_in_models(provider_url: str, release: str) -> list[dict]:
-    """The three bridged models, as entries of `model_list`."""
+    """The three bridged models, as entries of `model_list`; `lab.chat_models` has further ones."""
     bases = {
         "gemini-model": (
             "gemini/gemini-2.5-flash",

@@ -9,12 +9,15 @@ import hashlib
 import itertools
 import re
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from .answers import Answer, Script
 from .formats import FORMATS
+from .issuing import issued_with, signed
+from .refusing import OFF, RULES, Maker, Refusal, Sent, maker_of
 from .wire import Conversation, asked_of, tidy
 
 KEPT_HEADERS = (
@@ -26,12 +29,17 @@ KEPT_HEADERS = (
     "user-agent",
 )
 QUESTION = re.compile(r"what is my favou?rite number\?", re.IGNORECASE)
+MODEL_IN_PATH = re.compile(r"/models/([^/:]+):")
 STATEMENT = re.compile(r"my favou?rite number is (\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """One model request as it came in. `format` is chat, anthropic or gemini."""
+    """One model request as it came in.
+
+    format: chat, anthropic or gemini.
+    refused: the slug of the rule by which it was refused; None: it was taken.
+    """
 
     sequence: int
     path: str
@@ -39,6 +47,17 @@ class Recorded:
     stream: bool
     headers: dict[str, str]
     body: dict
+    refused: str | None = None
+
+    @property
+    def maker(self) -> Maker:
+        return maker_of(self.path, self.format)
+
+    @property
+    def model(self) -> str:
+        """As the provider is asked for it."""
+        in_path = MODEL_IN_PATH.search(self.path)
+        return in_path.group(1) if in_path else str(self.body.get("model", ""))
 
     @property
     def tag(self) -> int | None:
@@ -58,7 +77,7 @@ class Recorded:
         return asked_of(self.conversation)
 
     def to_dict(self) -> dict:
-        names = ("sequence", "path", "format", "stream", "headers", "body")
+        names = ("sequence", "path", "format", "stream", "headers", "body", "refused")
         return {name: getattr(self, name) for name in names}
 
 
@@ -83,6 +102,8 @@ class ProviderState:
         self._recorded: list[Recorded] = []
         self._recorded_by_tag: dict[int | None, list[Recorded]] = {}
         self._gates: dict[str, threading.Event] = {}
+        self._issued: dict[str, set[tuple[str, str]]] = {format: set() for format in FORMATS}
+        self._allowed: list[str] = list(OFF)
         self._lock = threading.Lock()
         self.responder: Callable[[Recorded], Answer | None] | None = None
 
@@ -118,7 +139,7 @@ class ProviderState:
         return taken
 
     def clear(self) -> None:
-        """Forget answers and requests, and open all gates. Sequence numbers go on."""
+        """Forget answers and requests, and open all gates. Sequence numbers go on, what was given out stays known."""
         self._script.clear()
         self.responder = None
         with self._lock:
@@ -128,6 +149,24 @@ class ProviderState:
         for gate in gates.values():
             gate.set()
 
+    @contextmanager
+    def allow(self, *slugs: str) -> Iterator[None]:
+        """Turn these rules off inside. Raises KeyError for what is no rule's slug."""
+        self.turn_off(*slugs)
+        try:
+            yield
+        finally:
+            self.turn_on(*slugs)
+
+    def turn_off(self, *slugs: str) -> None:
+        """Each is off until it was turned on as often. Raises KeyError for what is no rule's slug."""
+        for slug in slugs:
+            self._allowed.append(RULES[slug].slug)
+
+    def turn_on(self, *slugs: str) -> None:
+        for slug in slugs:
+            self._allowed.remove(slug)
+
     def release(self, gate: str) -> None:
         """Let the answers behind this gate go, now and from now on."""
         self._gate(gate).set()
@@ -136,18 +175,27 @@ class ProviderState:
         with self._lock:
             return self._gates.setdefault(name, threading.Event())
 
-    def record(self, path: str, headers: Mapping[str, str], body: dict, format: str, stream: bool) -> Recorded:
+    def record(
+        self, path: str, headers: Mapping[str, str], body: dict, format: str, stream: bool
+    ) -> tuple[Recorded, Refusal | None]:
+        """Keep the request, refused or not."""
         kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
         streamed = stream or bool(body.get("stream"))
+        recorded = Recorded(next(self._sequence), path, format, streamed, kept, body)
+        sent = Sent(body, recorded.model, kept.get("anthropic-beta", ""), self._issued[format])
+        if refusal := recorded.maker.refusal_of(sent, self._allowed):
+            recorded = replace(recorded, refused=refusal.slug)
         with self._lock:
-            recorded = Recorded(next(self._sequence), path, format, streamed, kept, body)
             self._recorded.append(recorded)
             self._recorded_by_tag.setdefault(recorded.tag, []).append(recorded)
-        return recorded
+        return recorded, refusal
 
     def choose(self, recorded: Recorded) -> Answer:
         answer = self.responder(recorded) if self.responder else None
-        return answer or self._script.pick(recorded.asked, recorded.tag) or default_answer(recorded)
+        answer = answer or self._script.pick(recorded.asked, recorded.tag) or default_answer(recorded)
+        answer = signed(answer, recorded.format, recorded.model)
+        self._issued[recorded.format].update(issued_with(answer, recorded.format))
+        return answer
 
     async def wait_for(self, answer: Answer) -> None:
         if answer.delay_seconds:

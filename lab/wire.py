@@ -113,9 +113,10 @@ def tidy(messages: Iterable[Message], merge: bool = True, thinking: bool = False
 
 def message_from_chat(message: dict) -> Message:
     """One OpenAI chat message, with the extra fields LiteLLM uses for thinking."""
-    role = "system" if message["role"] == "developer" else message["role"]
+    role = "system" if message.get("role") == "developer" else message.get("role", "")
     content = message.get("content")
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+    functions = [(call, call.get("function") or {}) for call in message.get("tool_calls") or ()]
     texts = tuple(block["text"] for block in blocks if "text" in block)
     images = tuple(
         block["image_url"] if isinstance(block["image_url"], str) else block["image_url"]["url"]
@@ -125,8 +126,8 @@ def message_from_chat(message: dict) -> Message:
     if role == "tool":
         return Message("tool", images=images, results=(Result("".join(texts), message.get("tool_call_id")),))
     calls = tuple(
-        Call(call["function"]["name"], canonical_json(call["function"]["arguments"]), call.get("id"))
-        for call in message.get("tool_calls") or ()
+        Call(function.get("name", ""), canonical_json(function.get("arguments", "")), call.get("id"))
+        for call, function in functions
     )
     thinking = tuple(
         Thinking(block.get("thinking") or block.get("data") or "", block.get("signature"))

@@ -34,7 +34,7 @@ def calls_of(answer: Answer) -> list[dict]:
     return [
         {
             "index": index,
-            "id": call.id or f"call_{uuid.uuid4().hex[:24]}",
+            **({} if call.id == "" else {"id": call.id or f"call_{uuid.uuid4().hex[:24]}"}),
             "type": "function",
             "function": {"name": call.name, "arguments": call.arguments},
         }
@@ -60,17 +60,21 @@ def render(body: dict, answer: Answer) -> dict:
         message["reasoning_content"] = answer.thinking
     if answer.tool_calls:
         message["tool_calls"] = [{k: v for k, v in call.items() if k != "index"} for call in calls_of(answer)]
+    others = [{"role": "assistant", "content": text} for text in answer.other_choices]
     finish = FINISH_REASONS.get(answer.finish_or_default, answer.finish_or_default)
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+    choices = [
+        {"index": index, "message": each, "logprobs": None, "finish_reason": finish}
+        for index, each in enumerate([{**message, **answer.extra}, *others])
+    ]
     return {
         **envelope(body, answer, "chat.completion"),
-        "choices": [choice],
+        "choices": choices,
         "usage": usage_of(body, answer),
     }
 
 
 def deltas_of(answer: Answer) -> Iterator[dict]:
-    yield {"role": "assistant", "content": ""}
+    yield {"role": "assistant", "content": None if answer.text is None else "", **answer.extra}
     for piece in cut_in_pieces(answer.thinking or "", answer.pieces):
         yield {"reasoning_content": piece}
     text_field = "refusal" if answer.finish == "refusal" else "content"
@@ -88,6 +92,9 @@ def stream(body: dict, answer: Answer) -> Iterator[bytes]:
     finish = FINISH_REASONS.get(answer.finish_or_default, answer.finish_or_default)
     for delta in deltas_of(answer):
         yield event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    for index, text in enumerate(answer.other_choices, start=1):
+        delta = {"role": "assistant", "content": text}
+        yield event({**head, "choices": [{"index": index, "delta": delta, "finish_reason": finish}]})
     yield event({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
     if (body.get("stream_options") or {}).get("include_usage"):
         yield event({**head, "choices": [], "usage": usage_of(body, answer)})
@@ -96,7 +103,3 @@ def stream(body: dict, answer: Answer) -> Iterator[bytes]:
 
 def event(value: dict) -> bytes:
     return b"data: " + event_json(value).encode() + b"\n\n"
-
-
-def render_error(status: int, text: str) -> dict:
-    return {"error": {"message": text, "type": "server_error", "param": None, "code": str(status)}}

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 
-from ..answers import Answer, ToolCall, cut_in_pieces, event_json
+from ..answers import Answer, ToolCall, as_object, cut_in_pieces, event_json
 from ..wire import Call, Message, Result, Thinking, canonical_json, canonical_result
 
 FINISH_REASONS = {
@@ -25,7 +25,7 @@ def either(fields: dict, camel: str, snake: str) -> object:
 
 def parse(body: dict) -> list[Message]:
     system = either(body, "systemInstruction", "system_instruction") or {}
-    messages = [Message("system", (part["text"],)) for part in system.get("parts", [])]
+    messages = [Message("system", (part.get("text", ""),)) for part in system.get("parts", [])]
     for content in body.get("contents", []):
         role = "assistant" if content.get("role") == "model" else "user"
         messages.extend(parse_part(role, part) for part in content.get("parts", []))
@@ -42,13 +42,13 @@ def parse_part(role: str, part: dict) -> Message:
     if call := either(part, "functionCall", "function_call"):
         return Message(
             role,
-            calls=(Call(call["name"], canonical_json(call.get("args", {}))),),
+            calls=(Call(call.get("name", ""), canonical_json(call.get("args", {}))),),
             thinking=thinking,
         )
     if response := either(part, "functionResponse", "function_response"):
         media = [either(each, "inlineData", "inline_data") for each in response.get("parts", [])]
         images = tuple(data_url(data) for data in media if data)
-        return Message("tool", images=images, results=(Result(result_text(response["response"])),))
+        return Message("tool", images=images, results=(Result(result_text(response.get("response", {}))),))
     if data := either(part, "inlineData", "inline_data"):
         return Message(role, images=(data_url(data),))
     if file := either(part, "fileData", "file_data"):
@@ -78,6 +78,7 @@ def parts_of(answer: Answer) -> list[dict]:
     parts: list[dict] = []
     if answer.thinking is not None:
         parts.append({"text": answer.thinking, "thought": True})
+    parts.extend(dict(part) for part in answer.blocks)
     if answer.text:
         parts.append({"text": answer.text})
     parts.extend(call_part(call) for call in answer.tool_calls)
@@ -89,7 +90,7 @@ def parts_of(answer: Answer) -> list[dict]:
 
 
 def call_part(call: ToolCall) -> dict:
-    return {"functionCall": {"name": call.name, "args": json.loads(call.arguments)}}
+    return {"functionCall": {"name": call.name, "args": as_object(call.arguments)}}
 
 
 def envelope(body: dict, answer: Answer) -> dict:
@@ -141,7 +142,3 @@ def stream(body: dict, answer: Answer) -> Iterator[bytes]:
         finish = FINISH_REASONS[answer.finish_or_default] if last else None
         value = {"candidates": [candidate(parts, finish)], **head}
         yield b"data: " + event_json(value).encode() + b"\r\n\r\n"
-
-
-def render_error(status: int, text: str) -> dict:
-    return {"error": {"code": status, "message": text, "status": "INTERNAL"}}

@@ -190,6 +190,18 @@ def test_recorded_conversations_are_all_played_where_they_are_present():
         assert all(turn.sent for turn in each.turns[:1])
 
 
+def test_a_recorded_call_has_an_id_that_no_other_has():
+    def turn(number: int) -> list[dict]:
+        call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        called = {"role": "assistant", "content": None, "tool_calls": [call]}
+        return [called, {"role": "tool", "tool_call_id": "call_1", "content": f"found {number}"}]
+
+    messages = list(conversations.with_ids_used_once([*turn(1), *turn(2), *turn(3)]))
+    assert [message["tool_call_id"] for message in messages[1::2]] == ["call_1", "call_1_1", "call_1_2"]
+    assert [message["tool_calls"][0]["id"] for message in messages[::2]] == ["call_1", "call_1_1", "call_1_2"]
+    assert [message["content"] for message in messages[1::2]] == ["found 1", "found 2", "found 3"]
+
+
 def test_a_bearer_token_names_who_is_calling():
     fields = fields_of(bearer(user="alice", team="red", metadata={"a": [1]}))
     assert (fields["user"], fields["team"], fields["key"], metadata_of(fields)) == (

@@ -106,8 +106,22 @@ async def test_a_result_may_be_lost_with_its_call_or_without(
 ) -> None:
     player = player_on(history=lambda said: said[len(said) - kept :])
     first = await player.say(HELLO, answer=CALL)
-    second = await player.say(RESULT, after=first)
+    with player.provider.allow("deepseek-orphan-result"):
+        second = await player.say(RESULT, after=first)
     assert (second.verdict, second.lost) == (verdict, 2 - kept)
+
+
+async def test_a_result_that_is_lost_with_its_call_may_be_refused(player_on: Callable[..., Player]) -> None:
+    player = player_on(history=lambda said: [])
+    second = await player.say(RESULT, after=await player.say(HELLO, answer=CALL))
+    assert (second.verdict, second.messages, second.reply.status) == (LOST, (), 400)
+
+
+async def test_a_whole_conversation_that_the_provider_refuses_has_failed(player_on: Callable[..., Player]) -> None:
+    player = player_on()
+    second = await player.say(NEXT, after=await player.say(HELLO, answer=CALL))
+    assert (second.verdict, second.messages) == (FAILED, ())
+    assert "insufficient tool messages" in second.problem
 
 
 @pytest.mark.parametrize("remembered, verdict", [("Good day.", WHOLE), ("Good night.", WRONG)])

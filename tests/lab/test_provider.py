@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import httpx
 import pytest
@@ -49,6 +50,62 @@ def test_claude_may_say_a_summary_first(provider, stream):
     reply = post(provider, "/v1/messages", stream=stream)
     assert '"type": "compaction"' in json.dumps(reply.json()) if not stream else '"compaction_delta"' in reply.text
     assert "in short" in reply.text
+
+
+def message_of(reply, stream):
+    """A chat answer's message, of a stream what its deltas say."""
+    if not stream:
+        return reply.json()["choices"][0]["message"]
+    pieces = [json.loads(line[5:]) for line in reply.text.splitlines() if line.startswith("data: {")]
+    deltas = [piece["choices"][0]["delta"] for piece in pieces if piece["choices"]]
+    message = {name: value for delta in reversed(deltas) for name, value in delta.items()}
+    texts = [delta["content"] for delta in deltas if delta.get("content") is not None]
+    return {**message, "content": "".join(texts) if texts else None}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("finish", ["stop", "content_filter"])
+def test_a_chat_answer_may_have_no_content_and_further_fields(provider, stream, finish):
+    extra = {"refusal": "I can not.", "annotations": [], "reasoning": "hm"}
+    provider.script(Answer(None, finish=finish, extra=extra))
+    reply = post(provider, "/chat/completions", stream=stream)
+    assert f'"finish_reason": "{finish}"' in reply.text
+    assert message_of(reply, stream) == {"role": "assistant", "content": None, **extra}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_chat_answer_may_have_further_choices(provider, stream):
+    provider.script(Answer("one", pieces=1, other_choices=("two",)))
+    reply = post(provider, "/chat/completions", stream=stream)
+    chunks = [json.loads(line[5:]) for line in reply.text.splitlines() if line.startswith("data: {")]
+    choices = [each for body in chunks or [reply.json()] for each in body["choices"]]
+    texts = [(each["index"], (each.get("delta") or each.get("message") or {}).get("content")) for each in choices]
+    assert [each for each in texts if each[1]] == [(0, "one"), (1, "two")]
+
+
+@paths
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_s_arguments_may_be_no_json(provider, path, stream):
+    provider.script(Answer("", (ToolCall("look_up", '{"city": "Ro'),), finish="length", pieces=1))
+    reply = post(provider, path, stream=stream)
+    has_text = "chat" in path or (stream and "messages" in path)
+    assert (r"{\"city\": \"Ro" in reply.text) is has_text
+    assert has_text or re.search(r'"(args|input)": {}', reply.text)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_chat_answer_s_call_may_have_no_id(provider, stream):
+    provider.script(Answer("", (ToolCall("look_up", id=""),), id="chatcmpl-1"))
+    reply = post(provider, "/chat/completions", stream=stream)
+    assert '"look_up"' in reply.text
+    assert set(re.findall('"id": "([^"]*)"', reply.text)) == {"chatcmpl-1"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_may_have_parts_of_its_format_alone(provider, stream):
+    provider.script(Answer("4", blocks=({"executableCode": {"language": "PYTHON", "code": "2 + 2"}},)))
+    reply = post(provider, "/v1beta/models/gemini-x:generateContent", stream=stream)
+    assert reply.text.index('"code": "2 + 2"') < reply.text.index('"text": "4"')
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1beta/models/gemini-x:generateContent"])

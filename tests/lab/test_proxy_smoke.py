@@ -1,8 +1,12 @@
 """A real proxy in front of the stand-in: whatever is patched, these hold on upstream too."""
 
+from dataclasses import replace
+
 import pytest
 
 from lab.answers import Answer, ToolCall
+from lab.asking import asking
+from lab.chat_models import CHAT_MODELS, chat_entry, model_of
 from lab.conversations import generated_dialogue, generated_trajectory
 from lab.lines import Manner
 from lab.proxy import FORMAT_OF_MODEL, MODELS
@@ -49,6 +53,27 @@ async def test_a_client_that_sends_everything_itself_is_heard_exactly(proxy, pro
     conversations = [generate(number) for number in (1, 2)]
     played = await play_all(proxy.url, proxy.key, provider, conversations, manners, next_tag, whole=True)
     check_exact(played, conversations)
+
+
+@pytest.fixture(scope="module")
+def proxy_of_chat_models(proxies, plain_options):
+    entries = [chat_entry(maker, plain_options.provider_url) for maker in CHAT_MODELS]
+    return proxies.get(replace(plain_options, models=tuple(entries)))
+
+
+@streams
+@pytest.mark.parametrize("maker", CHAT_MODELS)
+def test_each_further_provider_of_chat_completions_is_asked_in_its_own_part(
+    proxy_of_chat_models, provider, maker, stream
+):
+    call = Answer("", (ToolCall("look_up", '{"x": 1}', "call12345"),))
+    with asking(proxy_of_chat_models, provider, Manner(model_of(maker), stream)) as asker:
+        first = asker.ask("Look it up.", answer=call, tools=TOOLS)
+        result = {"type": "function_call_output", "call_id": "call12345", "output": "found"}
+        second = asker.ask([result], first, tools=TOOLS)
+    for exchange in (first, second):
+        assert (exchange.status, exchange.request.maker.name, exchange.request.refused) == (200, maker, None)
+    assert second.said == ["Look it up.", "found"]
 
 
 def test_a_failure_of_the_provider_is_a_failure_of_the_reply(client, provider, next_tag):
