@@ -7,7 +7,7 @@ leaves a package that still imports. Inserted lines are ASCII.
 from __future__ import annotations
 
 from patches import places as at
-from patches.anchors import BeforeReturn, DecoratorOn, EndOfFile, TopOfBody
+from patches.anchors import BeforeReturn, DecoratorOn, EndOfFile
 from patches.catalogue_edges import EDGES
 from patches.patch import Edit, Fact, Patch
 
@@ -27,16 +27,14 @@ _LATE = Fact(
 # transformation.py sees the whole patch.
 _NAMES = {
     "remember_request": "around the handler: the history goes in, what the model answers is kept",
-    "get_session_from_redis": "around the lookup of a conversation: Redis first, then upstream's",
+    "get_session_from_redis": "around the session handler: Redis first, then upstream's lookup",
+    "note_history": "around upstream's lookup, from 1.75.2: what it finds is stored with the answer",
     "note_rows": "around the reading of spend logs, from 1.75.2: the caller's own, and who took part",
-    "get_stored_turns_from_redis": "around the lookup of turns, from 1.109: the same",
-    "get_request_from_redis": "around the session step, until 1.75.2: the same",
-    "with_one_trace_id": "around the handler, until 1.75.2: a follow-up must not fail because it has two trace ids",
+    "get_stored_turns_from_redis": "around the lookup of tools that a client's searches loaded, from 1.109",
     "keep_answer": "before a plain reply goes back: the model's answer is kept, the id gets its place",
     "store_session_in_redis": "where a reply leaves the proxy: stores the turn before the client has it",
     "store_stream_in_redis": "around a stream's next event: one id in all events, and the answer is kept",
-    "history_is_whole": "whether the running request has a history that holds its tool calls already",
-    "without_known_calls": "upstream's cache of tool calls: each caller's own, none while the history holds them",
+    "without_known_calls": "upstream's cache of tool calls: each caller's own",
     "count_with_redis": "around the counting of tokens, from 1.109: counts the history that Redis has",
 }
 
@@ -51,7 +49,7 @@ def _all_names() -> tuple[str, ...]:
 _CORE: tuple[Patch, ...] = (
     Patch(
         slug="redis-session-helpers",
-        description="The fork's helpers, and no second copy of the tool calls that Redis returns.",
+        description="The fork's helpers, and for each caller only their own tool calls.",
         bug=f"{_ISSUE}15178",
         forwarded="no",
         applied_upstream="no",
@@ -61,15 +59,8 @@ _CORE: tuple[Patch, ...] = (
             Edit(
                 at.TRANSFORMATION,
                 EndOfFile(needs=("TOOL_CALLS_CACHE",)),
-                "the fork's helpers, and no second copy of tool calls that Redis returns",
+                "the fork's helpers, and for each caller only their own tool calls",
                 (*_all_names(), "", "TOOL_CALLS_CACHE = _patch_without_known_calls(TOOL_CALLS_CACHE)"),
-            ),
-            Edit(
-                at.TRANSFORMATION,
-                TopOfBody(at.MEND_TOOL_CALLS, needs=("messages",)),
-                "a history from Redis holds its tool calls already",
-                ("if _patch_history_is_whole():", "    return list(messages)"),
-                when=at.FROM_1_80_11,
             ),
         ),
     ),
@@ -95,11 +86,17 @@ _CORE: tuple[Patch, ...] = (
         ),
         edits=(
             Edit(
-                at.SESSION,
-                DecoratorOn(at.HISTORY),
+                at.TRANSFORMATION,
+                DecoratorOn(at.SESSION_STEP),
                 "read Redis before the database",
-                helper=f"{at.BRIDGE}:get_session_from_redis",  # transformation.py imports this file
-                when=at.FROM_1_75_2_UNTIL_1_109,
+                helper=f"{at.BRIDGE}:get_session_from_redis",
+            ),
+            Edit(
+                at.SESSION,  # transformation.py imports this file
+                DecoratorOn(at.HISTORY),
+                "what the database gave is stored with the answer",
+                helper=f"{at.BRIDGE}:note_history",
+                when=at.FROM_1_75_2,
             ),
             Edit(
                 at.SESSION,
@@ -109,16 +106,9 @@ _CORE: tuple[Patch, ...] = (
                 when=at.FROM_1_75_2,
             ),
             Edit(
-                at.TRANSFORMATION,
-                DecoratorOn(at.SESSION_STEP),
-                "read Redis before the database",
-                helper=f"{at.BRIDGE}:get_request_from_redis",
-                when=at.UNTIL_1_75_2,
-            ),
-            Edit(
                 at.SESSION,
                 DecoratorOn(at.STORED_TURNS),
-                "read Redis before the database",
+                "tools that a client's searches loaded, of a conversation in Redis",
                 helper=f"{at.BRIDGE}:get_stored_turns_from_redis",
                 when=at.FROM_1_109,
             ),
@@ -150,13 +140,6 @@ _CORE: tuple[Patch, ...] = (
                 DecoratorOn(at.HANDLE),
                 "a history goes in, and what the model answers is kept",
                 helper=f"{at.HELPERS}:remember_request",
-            ),
-            Edit(
-                at.HANDLER,
-                DecoratorOn(at.HANDLE),
-                "a follow-up must not fail because it has two trace ids",
-                helper=f"{at.HELPERS}:with_one_trace_id",
-                when=at.UNTIL_1_75_2,
             ),
             Edit(
                 at.HANDLER,

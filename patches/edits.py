@@ -9,7 +9,7 @@ from patches.anchors import DecoratorOn, EndOfFile, Place, find_function, find_p
 from patches.blocks import Insertion, insert_blocks, remove_blocks
 from patches.catalogue import PATCHES
 from patches.errors import AnchorError, PatchError
-from patches.patch import Condition, Edit, Has, Patch, Returns
+from patches.patch import Condition, Edit, Patch, Returns
 from patches.releases import version_number, why_refused
 from patches.source import functions_at, parse_module, parse_source, returns_nothing_early
 
@@ -97,8 +97,6 @@ def _holds(condition: Condition, pristine: Mapping[str, bytes], version: str | N
     if isinstance(condition, Returns):
         return any(returns_nothing_early(function) for function in functions)
     is_there = module is not None and (not condition.function or bool(functions))
-    if not isinstance(condition, Has):
-        return not is_there
     if not is_there and version_number(version) >= version_number(condition.since):
         if module is None:
             expected = f"this file, which releases have since {condition.since}"

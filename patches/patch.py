@@ -21,18 +21,6 @@ class Has:
 
 
 @dataclass(frozen=True)
-class Lacks:
-    """The release has no such file, or no such function in it. Its counterpart `Has` guards against renames.
-
-    `until` is the first release that has it: what depends on this can go once nothing older is served.
-    """
-
-    file: str
-    until: str
-    function: str = ""
-
-
-@dataclass(frozen=True)
 class Returns:
     """A function with a bare `return`: here, one that ends in silence where it could raise.
 
@@ -44,7 +32,7 @@ class Returns:
     function: str
 
 
-Condition = Has | Lacks | Returns
+Condition = Has | Returns
 
 
 @dataclass(frozen=True)

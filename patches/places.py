@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from patches.manifest import FOLDER
-from patches.patch import Has, Lacks
+from patches.patch import Has
 
 BRIDGE_FOLDER = "litellm/responses/litellm_completion_transformation"
 TRANSFORMATION = f"{BRIDGE_FOLDER}/transformation.py"
@@ -19,7 +19,6 @@ ROUTING = "litellm/proxy/route_llm_request.py"
 
 CONFIG = "LiteLLMCompletionResponsesConfig"
 SESSION_STEP = f"{CONFIG}.async_responses_api_session_handler"
-MEND_TOOL_CALLS = f"{CONFIG}._ensure_tool_results_have_corresponding_tool_calls"
 HANDLER_CLASS = "LiteLLMCompletionTransformationHandler"
 HANDLE = f"{HANDLER_CLASS}.async_response_api_handler"
 NEXT_EVENT = "LiteLLMCompletionStreamingIterator.__anext__"
@@ -38,11 +37,8 @@ HELPERS = TRANSFORMATION.removesuffix(".py").replace("/", ".")
 # The releases that every fact was tried on: the live matrix' default list, on the day it was last run.
 TRIED = ("1.74.15", "1.85.7", "1.99.4", "1.100.5", "1.106.2", "1.109.1", "1.110.2")
 
-# The generations of releases. What stands under UNTIL_… can go once nothing older than its `until` is served.
-UNTIL_1_75_2 = (Lacks(SESSION, until="1.75.2"),)
+# The generations of releases. A condition can go once nothing older than its `since` is served.
 FROM_1_75_2 = (Has(SESSION, since="1.75.2"),)
-FROM_1_75_2_UNTIL_1_109 = (Has(SESSION, since="1.75.2"), Lacks(SESSION, until="1.109.0", function=STORED_TURNS))
-FROM_1_80_11 = (Has(TRANSFORMATION, since="1.80.11", function=MEND_TOOL_CALLS),)
 FROM_1_109 = (Has(SESSION, since="1.109.0", function=STORED_TURNS),)
 FROM_1_109_COUNT = (Has(TOKEN_COUNT, since="1.109.0"),)
 

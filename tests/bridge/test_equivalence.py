@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from litellm.responses.litellm_completion_transformation.transformation import (
-    ChatCompletionSession,
     LiteLLMCompletionResponsesConfig,
 )
 
 from lab.provider import Provider
 from lab.redis_server import RedisServer
+from lab.wire import Message
 
 from .driver import Bridge, Refused
 from .trees import TOOLS, Step, conversation_trees
@@ -29,9 +30,6 @@ REPLAYS_THINKING = (
     "replay_reasoning"
     in inspect.signature(LiteLLMCompletionResponsesConfig.transform_responses_api_input_to_messages).parameters
 )
-
-# From 1.100 on, a request without instructions has the last ones; before, each turn's stand before its input.
-CARRIES_INSTRUCTIONS = "instructions" in ChatCompletionSession.__annotations__
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ async def check_step(bridge: Bridge, step: Step, parent: Told | None, thinking: 
     try:
         instructions, everything = whole_conversation(step, before, new)
         await bridge.ask(step.format, everything, step.answer, remembered=False, instructions=instructions, **options)
-        expected = bridge.sent.conversation_as(thinking=thinking)
+        expected = sent_by(bridge, thinking)
     except Refused:
         expected = None
     try:
@@ -102,25 +100,35 @@ async def check_step(bridge: Bridge, step: Step, parent: Told | None, thinking: 
         assert expected is None, "only the request with previous_response_id was refused"
         return None
     assert expected is not None, "only the whole conversation was refused"
-    assert bridge.sent.conversation_as(thinking=thinking) == expected
+    assert sent_by(bridge, thinking) == expected
     return Told(step.instructions, as_items(new), reply["output"], reply["id"], parent)
 
 
+def sent_by(bridge: Bridge, thinking: bool) -> list[Message]:
+    """What the provider got. A call's id is without Gemini's signature, which LiteLLM puts there for every model."""
+    return [
+        replace(
+            message,
+            calls=tuple(replace(call, id=unsigned(call.id)) for call in message.calls),
+            results=tuple(replace(result, call_id=unsigned(result.call_id)) for result in message.results),
+        )
+        for message in bridge.sent.conversation_as(thinking=thinking)
+    ]
+
+
+def unsigned(call_id: str | None) -> str | None:
+    return call_id and call_id.partition("__thought__")[0]
+
+
 def whole_conversation(step: Step, before: list[Told], new: Any) -> tuple[str | None, list[Any]]:
-    """Instructions and input of the one request that says it all."""
+    """Instructions, the last ones where the step has none, and input of the one request that says it all."""
     said_before = [turn.instructions for turn in before if turn.instructions]
-    inline = not CARRIES_INSTRUCTIONS and not step.instructions
-    items: list[Any] = []
-    for turn in before:
-        if inline and turn.instructions:
-            items.append({"role": "system", "content": turn.instructions})
-        items += [*turn.items, *turn.output]
-    if CARRIES_INSTRUCTIONS and not step.instructions and said_before:
-        return said_before[-1], [*items, *as_items(new)]
-    return step.instructions or None, [*items, *as_items(new)]
+    items = [item for turn in before for item in [*turn.items, *turn.output]]
+    return step.instructions or (said_before[-1] if said_before else None), [*items, *as_items(new)]
 
 
 def new_input(step: Step, before: list[Told]) -> Any:
+    """What the step says, after a result of each call that has none: providers refuse a call without one."""
     items = [item for turn in before for item in [*turn.items, *turn.output]]
     answered = {item["call_id"] for item in items if item.get("type") == "function_call_output"}
     open_calls = [
@@ -128,7 +136,7 @@ def new_input(step: Step, before: list[Told]) -> Any:
     ]
     results = [
         {"type": "function_call_output", "call_id": call_id, "output": text}
-        for call_id, text in zip(open_calls, step.results, strict=False)  # the rest comes later, or never
+        for call_id, text in zip(open_calls, itertools.chain(step.results, itertools.repeat("done")), strict=False)
     ]
     return [*results, *as_items(step.said)] if results else step.said
 

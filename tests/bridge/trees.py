@@ -72,7 +72,8 @@ def answers(draw: st.DrawFn, *, thinking: bool) -> Answer:
     tool_calls = tuple(
         ToolCall(name, json.dumps({"x": text}), f"call_{uuid.uuid4().hex}") for name, text in draw(calls)
     )
-    text = draw(st.one_of(st.just(""), long_texts))
+    # Providers refuse an answer that says nothing; what a follow-up to one is sent has tests of its own.
+    text = draw(st.one_of(st.just(""), long_texts) if tool_calls else long_texts)
     finish = None if tool_calls else draw(st.sampled_from(["stop", "stop", "length"]))
     thought = draw(st.one_of(st.none(), thoughts)) if thinking else None
     signature = base64.b64encode(uuid.uuid4().bytes).decode() if thought else None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from patches import PatchError, Target, apply_patches, revert_patches
 from patches.catalogue import upstream_files
-from patches.places import HANDLER, SESSION, STREAMING, TRANSPORT
+from patches.places import HANDLER, STREAMING, TRANSFORMATION, TRANSPORT
 from tests.compatibility.mutations import CHANGES, HARMLESS, Mutation, Placement, placements_in
 from tests.patches.trees import NEWEST, OWN, SOURCES, make_tree, snapshot, survey, wrong_hashes
 
@@ -62,8 +62,8 @@ def expect_the_usual_places(target: Target, version: str, before: dict) -> None:
 
 def test_the_reader_of_places_reads_the_three_that_matter() -> None:
     found = {(path, each.line): each for path, all_of in EXPECTED["1.106.2"].items() for each in all_of}
-    lookup = found[SESSION, "@_patch_get_session_from_redis"]
-    assert lookup.scope.endswith(".async def get_chat_completion_message_history_for_previous_response_id")
+    lookup = found[TRANSFORMATION, "@_patch_get_session_from_redis"]
+    assert lookup.scope == "ClassDef LiteLLMCompletionResponsesConfig.async def async_responses_api_session_handler"
     stream = found[STREAMING, "@_patch_store_stream_in_redis"]
     assert stream.scope == "ClassDef LiteLLMCompletionStreamingIterator.async def __anext__"
     store = found[HANDLER, "_patch_keep_answer(responses_api_response, litellm_completion_response)"]

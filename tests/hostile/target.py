@@ -8,7 +8,6 @@ come of it; and what can be read is what was written.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import zlib
@@ -18,7 +17,9 @@ from typing import Any
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.api import stored_responses
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import KEY_PREFIX, SessionStore
-from litellm.responses.litellm_completion_transformation.redis_session_patch.request import history, lookup
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request import conversation, history
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.fitting import fit
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.target import Target
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values import ids, turns
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import ANYBODY
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.packing import (
@@ -31,6 +32,12 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
 MOST_BYTES = 100_000
 PLACE = ids.Place("c0nversat-_", "102")
 LOOP = asyncio.new_event_loop()
+TARGETS = (
+    Target("claude", "anthropic"),
+    Target("gemini", "vertex_ai"),
+    Target("mistral", "mistral"),
+    Target(None, None),
+)
 
 
 def read(data: bytes) -> None:
@@ -130,17 +137,17 @@ def read_text(value: bytes) -> None:
 
 def serve(found: tuple[turns.Turn, ...]) -> None:
     """All that the lookup and the routes make of turns. What upstream makes of an input is caught there, and here."""
-    for maker in ("claude", None):
-        history.spend_log_rows(found, "session", maker)
     history.latest(found, "instructions")
     for number, turn in enumerate(found, 1):
         try:
             json.dumps(turn.shown)
-            json.dumps(stored_responses.items_of(turns.Chain(found[:number])))
+            numbers = tuple(map(str, range(1, number + 1)))
+            json.dumps(stored_responses.items_of(turns.Chain(found[:number], turn_ids=numbers)))
         except turns.Unreadable:
             continue
-    with contextlib.suppress(Exception):
-        json.dumps(
-            history.history_messages(found, lookup.input_to_messages, maker="claude", with_instructions=True),
-            default=str,
-        )
+    for target in TARGETS:
+        try:
+            said = history.said_in(found, conversation.input_to_messages, target)
+        except Exception:  # The lookup makes a miss of it.
+            continue
+        json.dumps(fit(said, target), default=str)

@@ -11,6 +11,7 @@ from patches.catalogue import upstream_files
 from patches.places import (
     HANDLER,
     PROXY_SERVER,
+    RESPONSE_CACHE,
     ROUTING,
     SESSION,
     STREAMING,
@@ -99,15 +100,15 @@ RETURN = "            return responses_api_response\n        return inner()"
         ),
         (
             TRANSFORMATION,
-            "_ensure_tool_results_have_corresponding_tool_calls",
-            "_ensure_tool_results",
-            r"expected one function _ensure_tool_results_have_corresponding_tool_calls; found none",
+            "async_responses_api_session_handler",
+            "async_session_handler",
+            r"expected one function async_responses_api_session_handler; found none",
         ),
         (
-            TRANSFORMATION,
-            "(messages, tools=None)",
-            "(history, tools=None)",
-            r"expected the name messages, which",
+            RESPONSE_CACHE,
+            "(self, original_function)",
+            "(self, function)",
+            r"expected the name original_function, which",
         ),
         (SESSION, "get_chat_completion_message_history_for", "get_history_for", r"found none"),
         (ROUTING, "async def route_request", "def route_request", r"expected `async def route_request`"),
@@ -179,7 +180,6 @@ def test_a_transport_that_raises_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_an_early_build_may_lack_what_its_release_has(tmp_path: Path) -> None:
-    old = SOURCES[TRANSFORMATION].replace("_ensure_tool_results_have_corresponding_tool_calls", "other")
-    apply_patches(make_tree(tmp_path / "rc", {TRANSFORMATION: old}, version="1.80.11rc1"), OWN)
+    apply_patches(make_tree(tmp_path / "rc", version="1.109.0rc1"), OWN)
     with pytest.raises(PatchError):
-        apply_patches(make_tree(tmp_path / "final", {TRANSFORMATION: old}, version="1.80.11"), OWN)
+        apply_patches(make_tree(tmp_path / "final", version="1.109.0"), OWN)

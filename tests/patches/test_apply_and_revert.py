@@ -12,7 +12,7 @@ import pytest
 
 from patches import PatchError, apply_patches, open_target, plan_apply, plan_revert, revert_patches
 from patches.manifest import MANIFEST
-from patches.places import HANDLER, PROXY_SERVER, ROUTING, SESSION, STREAMING, TRANSFORMATION
+from patches.places import HANDLER, PROXY_SERVER, RESPONSE_CACHE, ROUTING, SESSION, STREAMING, TRANSFORMATION
 from tests.patches.trees import (
     NEWEST,
     OWN,
@@ -60,11 +60,16 @@ def test_every_call_site_gets_its_lines_in_the_right_place(tmp_path: Path) -> No
     assert "@_patch_take_client_request\n# <<< PATCH redis-session-store\nasync def route_request(" in routing
     assert "    @_patch_store_stream_in_redis\n    # <<< PATCH" in (tmp_path / STREAMING).read_text()
     session = (tmp_path / SESSION).read_text()
-    assert session.index("@staticmethod") < session.index("@_patch_get_session_from_redis") < session.index("async def")
+    assert session.index("@staticmethod") < session.index("@_patch_note_history") < session.index("async def")
     assert "    @_patch_note_rows\n    # <<< PATCH redis-session-lookup\n    async def get_all_spend_logs" in session
     transformation = (tmp_path / TRANSFORMATION).read_text()
-    assert '"""\n        # >>> PATCH redis-session-helpers: ' in transformation
-    assert "        if _patch_history_is_whole():\n            return list(messages)\n" in transformation
+    assert (
+        "    @_patch_get_session_from_redis\n    # <<< PATCH redis-session-lookup\n    async def async_resp"
+        in transformation
+    )
+    cache = (tmp_path / RESPONSE_CACHE).read_text()
+    assert '"""\n        # >>> PATCH redis-session-response-cache: ' in cache
+    assert "        if _patch_is_cached_as_chat(self, original_function):\n            return False\n" in cache
     assert transformation.endswith(
         "\nTOOL_CALLS_CACHE = _patch_without_known_calls(TOOL_CALLS_CACHE)\n# <<< PATCH redis-session-helpers\n"
     )
@@ -159,18 +164,18 @@ def test_an_unknown_version_is_patched_when_every_anchor_fits(tmp_path: Path) ->
     apply_patches(target, OWN)
     assert survey(target).state == "patched"
     text = (tmp_path / SESSION).read_text()
-    assert "@_patch_get_stored_turns_from_redis\n" in text
+    assert "@_patch_get_stored_turns_from_redis\n" in text and "@_patch_note_history\n" in text
     assert "_patch_get_session_from_redis" not in text
 
 
-def test_a_release_without_a_session_handler_is_served_in_the_transformation(
+def test_a_release_whose_lookups_are_in_another_package_is_served_in_its_session_step(
     tmp_path: Path,
 ) -> None:
     target = make_tree(tmp_path, {SESSION: None}, version="1.74.15")
     before = snapshot(tmp_path)
     apply_patches(target, OWN)
     text = (tmp_path / TRANSFORMATION).read_text()
-    assert "    @_patch_get_request_from_redis\n    # <<< PATCH redis-session-lookup\n    async def async_resp" in text
+    assert "    @_patch_get_session_from_redis\n    # <<< PATCH redis-session-lookup\n    async def async_resp" in text
     revert_patches(target, OWN)
     assert snapshot(tmp_path) == before
 
@@ -240,11 +245,11 @@ def test_a_foreign_edit_before_apply_is_refused(tmp_path: Path, path: str) -> No
     [
         (HANDLER, "_patch_keep_answer(responses", "_patch_keep_answer( responses"),
         (HANDLER, "# <<< PATCH redis-session-store\n            return", "            return"),
-        (f"{RUNTIME}/bridge.py", "False", "True"),
+        (f"{RUNTIME}/bridge.py", "None", "True"),
         (
             TRANSFORMATION,
-            "# >>> PATCH redis-session-helpers: a history",
-            "# >>> PATCH redis-session-helpers: A history",
+            "# >>> PATCH redis-session-helpers: the fork",
+            "# >>> PATCH redis-session-helpers: The fork",
         ),
     ],
 )

@@ -25,7 +25,7 @@ from patches.places import (
 
 RECORD = "litellm-1.106.2.dist-info/RECORD"
 OWN = {
-    f"{RUNTIME}/bridge.py": b"def history_is_whole():\n    return False\n",
+    f"{RUNTIME}/bridge.py": b"def without_known_calls(cache):\n    return None\n",
     f"{RUNTIME}/deep/startup.py": b"def announce_at_startup(app):\n    pass\n",
 }
 
@@ -42,14 +42,6 @@ class LiteLLMCompletionResponsesConfig:
     @staticmethod
     async def async_responses_api_session_handler(previous_response_id, litellm_completion_request):
         return litellm_completion_request
-
-    @staticmethod
-    def _ensure_tool_results_have_corresponding_tool_calls(messages, tools=None):
-        """Mends a list of messages.
-
-        \u00fcber zwei Zeilen.
-        """
-        return [message for message in messages]
 ''',
     SESSION: """import json
 
@@ -99,10 +91,14 @@ class LiteLLMCompletionStreamingIterator:
     def _apply_history(self, call_kwargs, previous_response_id, prior_history):
         call_kwargs["input"] = prior_history
 """,
-    RESPONSE_CACHE: """class LLMCachingHandler:
+    RESPONSE_CACHE: '''class LLMCachingHandler:
     def _is_call_type_supported_by_cache(self, original_function):
+        """What is kept.
+
+        \u00fcber zwei Zeilen.
+        """
         return True
-""",
+''',
     ROUTING: """async def route_request(data, llm_router, user_model, route_type):
     return getattr(llm_router, route_type)(**data)
 """,

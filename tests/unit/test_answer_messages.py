@@ -1,4 +1,4 @@
-"""A provider's answer as the chat messages that a follow-up sends: nothing lost, nothing that a provider refuses."""
+"""A provider's answer as the chat messages that are stored: nothing lost that a follow-up may need."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def test_an_empty_text_stays_a_message():
 
 
 @pytest.mark.parametrize("content", [None, ""])
-def test_tool_calls_without_text_have_no_content(content):
+def test_tool_calls_without_text_are_kept_as_they_came(content):
     assert message_of(content=content, tool_calls=[call()]) == {
         "role": "assistant",
-        "content": None,
+        "content": content,
         "tool_calls": [CALL],
     }
 

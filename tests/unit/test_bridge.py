@@ -5,17 +5,18 @@ the request goes on as if the fork were not there, and that is counted.
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from litellm.responses.utils import ResponsesAPIRequestUtils
 
 import litellm
+from litellm.responses.litellm_completion_transformation import session_handler as session_handlers
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import bridge
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.call import CALL
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import (
-    CALL,
     Exchange,
     History,
     Source,
@@ -32,6 +33,7 @@ from .support.bridge import (
     Stream,
     call_in,
     call_item,
+    chain_at,
     completion_of,
     entered,
     events_of,
@@ -40,13 +42,14 @@ from .support.bridge import (
     result_item,
     running,
     stored,
-    tool_call,
     wrapped,
 )
 from .support.inside import turns_in_all
-from .support.lookups import MEMORY, NOTHING, Upstream, contents
+from .support.lookups import FROM_DATABASE, MEMORY, Upstream, contents, session_handler
+from .support.messages import assistant, result, system, user
 from .support.runtimes import counted
 
+PREVIOUS = "previous_response_id"
 KWARGS: dict[str, Any] = {
     "request_input": "now",
     "responses_api_request": {},
@@ -58,34 +61,46 @@ KWARGS: dict[str, Any] = {
 pytestmark = pytest.mark.usefixtures("used_runtime")
 
 
+class StoredTurns(NamedTuple):
+    """Of releases from 1.109 on."""
+
+    spend_logs: Any = ()
+    proxy_server_requests: Any = ()
+
+
 class Reply(SimpleNamespace):
-    """A response object of LiteLLM's. ``call``: the one that was running when it was made."""
+    """A response object of LiteLLM's. ``call``: the one that was running when it was made; ``sent``: the messages that
+    the model got; ``asked``: how often upstream's lookup was.
+    """
 
 
 async def handled(exchange: Exchange | None, kwargs: Any = None, previous: str | None = None, **more: Any) -> Reply:
     """What the bridge does with a request: the lookup, the model, and what is kept before its reply."""
     upstream = Upstream()
 
-    @bridge.get_session_from_redis
-    async def look_up(previous_response_id: str) -> Any:
-        return await upstream(previous_response_id)
-
     @bridge.remember_request
     async def handler(*args: Any, **given: Any) -> Reply:
-        session = await look_up(previous) if previous else None
-        reply = Reply(id="chatcmpl-1", call=CALL.get(), given=given, session=session, asked=upstream.asked)
+        completion, after = given["litellm_completion_request"], given["responses_api_request"].get(PREVIOUS)
+        if after:
+            asked = {PREVIOUS: after, "litellm_completion_request": completion}
+            completion = await session_handler(upstream)(**asked)
+        sent = completion.get("messages", [])
+        reply = Reply(id="chatcmpl-1", output=[], call=CALL.get(), given=given, sent=sent, asked=upstream.asked)
         bridge.keep_answer(reply, completion_of())
         return reply
 
+    given = {**KWARGS, "responses_api_request": {PREVIOUS: previous} if previous else {}, **(kwargs or {}), **more}
+    completion = given["litellm_completion_request"]
+    given["litellm_completion_request"] = {**completion, "messages": completion.get("messages", [user("now")])}
     with entered(exchange):
-        return await handler(**{**KWARGS, **(kwargs or {}), **more})
+        return await handler(**given)
 
 
 async def test_a_caller_s_request_gets_its_history_and_its_answer_is_kept(redis_client, runtime):
     last = await stored(runtime, "before")
     exchange = exchange_of("now", after=last)
     reply = await handled(exchange, previous=last)
-    assert contents(reply.session)[0] == ("user", "before") and reply.asked == 0
+    assert reply.sent == [user("before"), assistant("You said: before"), user("now")] and reply.asked == 0
     assert exchange.answered is reply.call and exchange.history.source is Source.REDIS
     assert [message["content"] for message in reply.call.answer] == ["Hi."]
     assert turns_in_all(redis_client) == 1, "nothing is stored at the bridge"
@@ -116,7 +131,7 @@ async def test_any_other_call_is_as_if_the_fork_were_not_there(redis_client, run
     last = await stored(runtime, "before")
     exchange = exchange_of("now", caller, after=last) if caller else None
     reply = await handled(exchange, previous=last, litellm_metadata=metadata)
-    assert (reply.call, reply.id, reply.session, reply.asked) == (None, "chatcmpl-1", NOTHING, 1)
+    assert (reply.call, reply.id, reply.sent, reply.asked) == (None, "chatcmpl-1", [user("now")], 1)
     assert not hasattr(reply, "previous_response_id") and (exchange is None or exchange.calls == [])
     assert turns_in_all(redis_client) == 1 and counted(runtime) == {} and defects.counted() == 0
 
@@ -139,19 +154,20 @@ async def test_of_one_of_whom_nothing_is_known_nothing_is_read(runtime):
     last = await stored(runtime, "before")
     exchange = exchange_of("now", NOBODY, after=last)
     reply = await handled(exchange, previous=last, litellm_metadata=dict.fromkeys(OF_ALICE))
-    assert (reply.session, reply.asked) == (NOTHING, 0) and counted(runtime) == {"lookups denied": 1}
+    assert reply.sent == [user("now")] and counted(runtime) == {"lookups denied": 1}
 
 
-async def test_a_further_round_of_mcp_tools_that_asks_for_no_history_gets_the_round_before_it():
-    question = [{"role": "user", "content": "look"}]
+@pytest.mark.parametrize("previous", [None, "chatcmpl-of-the-first-round"])
+async def test_a_further_round_of_mcp_tools_gets_the_round_before_it_whether_it_asks_for_a_history_or_not(previous):
+    question = [user("look")]
     exchange = exchange_of(question, instructions="be kind")
-    first = call_in(exchange)
-    first.take_answer(completion_of(None, "c1"))
-    completion = {"messages": [{"role": "system", "content": "be kind"}, "restated"], "custom_llm_provider": "groq"}
+    call_in(exchange).take_answer(completion_of(None, "c1"))
+    completion = {"messages": [system("be kind"), user("restated")], "custom_llm_provider": "groq"}
     again = [*question, call_item("c1"), result_item("c1")]
-    await handled(exchange, request_input=again, litellm_completion_request=completion)
-    assert [message["role"] for message in completion["messages"]] == ["system", "user", "assistant", "tool"]
-    assert completion["messages"][2]["tool_calls"] == [tool_call("c1")]
+    given = {"request_input": again, "litellm_completion_request": completion}
+    reply = await handled(exchange, given, previous)
+    assert reply.sent == [system("be kind"), user("look"), assistant(None, "c1"), result("c1", "42")]
+    assert reply.asked == 0 and reply.call.is_served and exchange.history is None
 
 
 @pytest.mark.parametrize("name", ["request_input", "litellm_completion_request"])
@@ -168,36 +184,48 @@ async def test_a_handler_whose_parameter_has_another_name_is_litellm_s_alone(red
     assert defects.counted() == 1 and "KeyError at bridge.py:" in log_lines[0]
 
 
-NOT_OURS = [None, *(History(source) for source in Source if source is not Source.REDIS)]
-
-
-@pytest.mark.parametrize("history", [*NOT_OURS, History(Source.REDIS)])
-async def test_a_handler_is_called_as_it_is_called_but_without_what_was_looked_up_for_no_model(history):
-    """From 1.109 on turns may be looked up before it is known which model answers."""
+@pytest.mark.parametrize("history", [None, *map(History, Source)])
+async def test_a_handler_is_called_as_it_is_called(history):
+    """From 1.109 on with turns, too, that are looked up before it is known which model answers."""
 
     @bridge.remember_request
     async def handler(*args: Any, **kwargs: Any) -> Any:
         return args, kwargs
 
-    expected = (1, 2) if history == History(Source.REDIS) else (1, 2, "turns")
     with entered(exchange_of(history=history)):
-        assert await handler(1, 2, "turns", **KWARGS) == (expected, KWARGS)
+        assert await handler(1, 2, "turns", **KWARGS) == ((1, 2, "turns"), KWARGS)
 
 
-@pytest.mark.parametrize("after", ["followed", "another"])
-async def test_before_there_is_a_call_what_the_client_follows_is_looked_up_as_the_client(runtime, after):
-    upstream, ids = Upstream(), {"followed": await stored(runtime, "a"), "another": wrapped("chatcmpl-2")}
+async def test_tools_that_a_client_s_searches_loaded_are_found_in_the_stored_inputs(runtime, monkeypatch):
+    """From 1.109 on they are looked for before there is a call of the bridge."""
+    monkeypatch.setattr(session_handlers, "StoredTurns", StoredTurns, raising=False)
 
-    @bridge.get_session_from_redis
+    @bridge.get_stored_turns_from_redis
     async def look_up(previous_response_id: str) -> Any:
         return await upstream(previous_response_id)
 
-    with entered(exchange_of(after=ids["followed"])):
-        session = await look_up(ids[after])
-    if after == "followed":
-        assert contents(session)[0] == ("user", "a") and upstream.asked == 0
-    else:
-        assert session is NOTHING and upstream.asked == 1 and counted(runtime) == {}
+    searching, upstream = [{"type": "tool_search_call", "id": "t1"}], Upstream("what upstream has")
+    last = await stored(runtime, searching, "b")
+    exchange = exchange_of(after=last, history=History(Source.REDIS, await chain_at(runtime, last)))
+    with entered(exchange):
+        found = await look_up(last)
+        assert found == await look_up(previous_response_id=last)
+        assert await look_up(wrapped("chatcmpl-2")) == "what upstream has"
+    assert found.proxy_server_requests == ({"input": searching}, {"input": "b"}) and len(found.spend_logs) == 2
+    assert upstream.asked == 1
+
+
+@pytest.mark.parametrize("history", [None, *(History(source) for source in Source if source is not Source.REDIS)])
+async def test_without_a_stored_conversation_those_tools_are_looked_up_as_upstream_does(history):
+    @bridge.get_stored_turns_from_redis
+    async def look_up(previous_response_id: str) -> Any:
+        return "what upstream has"
+
+    last = wrapped("chatcmpl-1")
+    for exchange in (exchange_of(after=last, history=history), None):
+        with entered(exchange):
+            assert await look_up(last) == "what upstream has"
+    assert defects.counted() == 0
 
 
 async def test_an_error_of_the_handler_is_litellm_s():
@@ -230,90 +258,102 @@ async def test_a_refusal_of_ours_is_known_to_the_request_that_it_ended(redis_cli
     assert exchange.refusal is caught.value and exchange.answered is None
 
 
-READS = [bridge.get_session_from_redis, bridge.get_stored_turns_from_redis]
-
-
-@pytest.mark.parametrize("decorate", READS)
-async def test_a_lookup_whose_parameter_has_another_name_is_upstream_s_and_the_turn_s_history_unknown(
-    runtime, decorate
-):
-    @decorate
-    async def look_up(response_id: str) -> Any:
-        return f"what upstream has of {response_id}"
+async def test_a_session_step_whose_parameter_has_another_name_is_upstream_s_and_the_turn_s_history_unknown(runtime):
+    @bridge.get_session_from_redis
+    async def handle_session(of_tomorrow: str, litellm_completion_request: Any) -> Any:
+        return of_tomorrow, litellm_completion_request
 
     exchange = exchange_of(after=await stored(runtime, "before"))
     with running(call_in(exchange)):
-        assert await look_up(response_id="x") == "what upstream has of x"
+        assert await handle_session(of_tomorrow="x", litellm_completion_request={}) == ("x", {})
     assert exchange.history is None and defects.counted() == 1
 
 
-@pytest.mark.parametrize("how", ["by position", "by keyword"])
-async def test_a_lookup_is_asked_by_position_or_by_keyword(runtime, how):
+async def test_a_lookup_of_turns_whose_parameter_has_another_name_is_upstream_s(runtime):
+    @bridge.get_stored_turns_from_redis
+    async def look_up(response_id: str) -> Any:
+        return response_id
+
+    with entered(exchange_of(after=await stored(runtime, "before"))):
+        assert await look_up(response_id="x") == "x"
+    assert defects.counted() == 1
+
+
+@pytest.mark.parametrize("how", ["by position", "by keyword", "with more"])
+async def test_a_session_step_is_asked_by_position_or_by_keyword(runtime, how):
+    last, completion = await stored(runtime, "a"), {"messages": [user("b")], "custom_llm_provider": "groq"}
+    asked = {PREVIOUS: last, "litellm_completion_request": completion}
+    handle_session = session_handler()
+    with running(call_in(exchange_of("b", after=last))):
+        if how == "by position":
+            sent = await handle_session(last, completion)
+        else:
+            sent = await handle_session(**asked, **({"instructions": None} if how == "with more" else {}))
+    assert sent is completion and defects.counted() == 0
+    assert contents(sent) == [("user", "a"), ("assistant", "You said: a"), ("user", "b")]
+
+
+async def test_a_session_step_without_a_call_of_ours_is_upstream_s():
     @bridge.get_session_from_redis
-    async def look_up(previous_response_id: str, *args: Any, **more: Any) -> Any:
-        return NOTHING
+    async def handle_session(*args: Any, **options: Any) -> Any:
+        return args, options
 
-    last = await stored(runtime, "a")
-    with running(call_in(exchange_of(after=last))):
-        options = {"previous_response_id": last, "of_tomorrow": 1}
-        session = await (look_up(last, 1) if how == "by position" else look_up(**options))
-    assert contents(session)[0] == ("user", "a") and defects.counted() == 0
+    assert await handle_session("x", more=1) == (("x",), {"more": 1}) and defects.counted() == 0
 
 
-async def test_a_lookup_without_a_call_of_ours_is_upstream_s():
-    @bridge.get_session_from_redis
+async def test_what_upstream_s_lookup_finds_is_known_to_the_call():
+    @bridge.note_history
     async def look_up(*args: Any, **options: Any) -> Any:
         return args, options
 
-    assert await look_up("x", more=1) == (("x",), {"more": 1}) and defects.counted() == 0
-
-
-OWN, BEFORE = {"role": "user", "content": "now"}, {"role": "user", "content": "from the database"}
-
-
-async def session_step(exchange: Exchange, call: Any = None, after: str | None = None, **names: str) -> list[Any]:
-    """The request's messages after the session step of releases before 1.75.2, which puts ``BEFORE`` before them."""
-    call = call or call_in(exchange, messages=[OWN])
-
-    @bridge.get_request_from_redis
-    async def handle_session(**given: Any) -> Any:
-        call.completion["messages"] = [BEFORE, *call.completion["messages"]]
-        return call.completion
-
-    given = {"previous_response_id": after or exchange.previous_id, "litellm_completion_request": call.completion}
+    call = call_in(exchange_of())
     with running(call):
-        completion = await handle_session(**{names.get(name, name): value for name, value in given.items()})
-    assert completion is call.completion
-    return completion["messages"]
+        assert await look_up("x", more=1) == call.found == (("x",), {"more": 1})
+    assert await look_up("y") == (("y",), {})
+    assert call.found[0] == ("x",) and defects.counted() == 0
 
 
-async def test_an_old_release_s_session_step_gets_the_history_of_redis(runtime):
-    exchange = exchange_of("now", after=await stored(runtime, "a"))
-    assert [message["content"] for message in await session_step(exchange)] == ["a", "You said: a", "now"]
-    assert exchange.history.source is Source.REDIS
+class EnterpriseHandler:
+    """Up to 1.75.1 upstream's lookups are in another package."""
+
+    @staticmethod
+    async def get_all_spend_logs_for_previous_response_id(previous_response_id: str) -> Any:
+        return ROWS
+
+    @staticmethod
+    async def get_chat_completion_message_history_for_previous_response_id(previous_response_id: str) -> Any:
+        await EnterpriseHandler.get_all_spend_logs_for_previous_response_id(previous_response_id)
+        return FROM_DATABASE
 
 
-async def test_an_old_release_s_session_step_gets_the_rounds_before_it():
-    question = [{"role": "user", "content": "look"}]
-    exchange = exchange_of(question)
-    call_in(exchange).take_answer(completion_of(None, "c1"))
-    call = call_in(exchange, [*question, call_item("c1"), result_item("c1")])
-    messages = await session_step(exchange, call, "chatcmpl-of-the-first-round")
-    assert [message["role"] for message in messages] == ["user", "assistant", "tool"]
+@pytest.fixture
+def enterprise(monkeypatch: pytest.MonkeyPatch) -> type[EnterpriseHandler]:
+    for name in vars(EnterpriseHandler):
+        if name.startswith("get_"):
+            monkeypatch.setattr(EnterpriseHandler, name, EnterpriseHandler.__dict__[name])
+    monkeypatch.setitem(globals(), "_ENTERPRISE_ResponsesSessionHandler", EnterpriseHandler)
+    return EnterpriseHandler
 
 
-async def test_what_an_old_release_s_session_step_puts_before_the_request_is_the_history():
-    exchange = exchange_of("now", after=wrapped("chatcmpl-unknown"))
-    assert await session_step(exchange) == [BEFORE, OWN]
-    assert exchange.history.source is Source.DATABASE
-    (turn,) = exchange.history.chain.turns
-    assert [message["content"] for message in turn.answer] == ["from the database"]
+@bridge.get_session_from_redis
+async def old_session_step(previous_response_id: str, litellm_completion_request: dict[str, Any]) -> dict[str, Any]:
+    name = "get_chat_completion_message_history_for_previous_response_id"
+    session = await getattr(EnterpriseHandler, name)(previous_response_id)
+    litellm_completion_request["messages"] = session["messages"] + litellm_completion_request["messages"]
+    return litellm_completion_request
 
 
-async def test_an_old_release_s_session_step_whose_parameter_has_another_name_is_upstream_s(runtime):
-    exchange = exchange_of("now", after=await stored(runtime, "a"))
-    assert await session_step(exchange, previous_response_id="of_tomorrow") == [BEFORE, OWN]
-    assert exchange.history is None and defects.counted() == 1
+async def test_what_an_old_release_finds_in_another_package_is_the_history(enterprise):
+    for _ in range(2):  # Its lookups are decorated once.
+        exchange = exchange_of("now", after=wrapped("chatcmpl-unknown"))
+        call = call_in(exchange, messages=[user("now")])
+        with entered(exchange), running(call):
+            completion = await old_session_step(exchange.previous_id, litellm_completion_request=call.completion)
+        assert contents(completion) == [*contents(FROM_DATABASE), ("user", "now")]
+        assert exchange.history.source is Source.DATABASE and call.rows == ROWS[:1]
+    assert len(exchange.history.chain.turns) == 1 and defects.counted() == 0
+    for name in [name for name in vars(EnterpriseHandler) if name.startswith("get_")]:
+        assert not hasattr(getattr(EnterpriseHandler, name).__wrapped__, "__wrapped__")
 
 
 ROWS = [{"user": "alice", "team_id": "red", "api_key": "k1"}, {"user": "bob", "team_id": "red", "api_key": "k2"}]
@@ -377,11 +417,10 @@ async def test_a_further_round_of_mcp_tools_in_a_connection_goes_on_from_its_mem
     note_connections(exchange, MEMORY)
     sent = [*MEMORY, question]
     call_in(exchange, sent).take_answer(completion_of(None, "c1"))
-    completion: dict[str, Any] = {"messages": ["restated"], "custom_llm_provider": "groq"}
+    completion = {"messages": [user("restated")], "custom_llm_provider": "groq"}
     again = [*sent, call_item("c1"), result_item("c1")]
-    await handled(exchange, request_input=again, litellm_completion_request=completion)
-    roles = [message["role"] for message in completion["messages"]]
-    assert roles == ["user", "assistant", "user", "assistant", "tool"]
+    reply = await handled(exchange, request_input=again, litellm_completion_request=completion)
+    assert [message["role"] for message in reply.sent] == ["user", "assistant", "user", "assistant", "tool"]
 
 
 async def test_a_caller_s_stream_is_kept(redis_client):
@@ -422,5 +461,5 @@ async def test_where_the_store_cannot_be_had_litellm_answers_alone(monkeypatch, 
     last = await stored(runtime, "before")
     monkeypatch.setattr(runtimes, "current", broken)
     reply = await handled(exchange_of(after=last), previous=last)
-    assert (reply.call, reply.id, reply.session) == (None, "chatcmpl-1", NOTHING)
+    assert (reply.call, reply.id, reply.sent) == (None, "chatcmpl-1", [user("now")])
     assert defects.counted() >= 1

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request import exchange as exchanges
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.call import Call
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import (
-    Call,
     Exchange,
     History,
     Source,
@@ -20,7 +20,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
     place_of,
     with_place,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Chain, Turn, dump_json
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Turn, dump_json
 
 from .support.bridge import (
     ALICE,
@@ -80,13 +80,27 @@ async def test_an_id_that_comes_as_the_client_sent_it_is_looked_at_alone(monkeyp
     assert exchange.previous_as_sent == "resp_1" and asked == ["resp_1"]
 
 
-def test_turns_out_of_the_database_are_of_the_model_that_they_are_sent_to():
-    """From 1.109 on they may be looked up before that is known."""
-    given = Turn([], ({"role": "assistant", "content": "Hi."},))
-    known = Turn([], ({"role": "assistant", "content": "Hi."},), maker="gemini")
-    exchange = exchange_of("a", history=History(Source.DATABASE, Chain((given, known))))
-    call_in(exchange, model="claude-4", custom_llm_provider="bedrock")
-    assert [turn.maker for turn in exchange.chain.turns] == ["claude", "gemini"]
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    "tools, marks",
+    [
+        (None, 0),
+        ([], 0),
+        ([{"type": "function", "function": {"name": "f"}}], 0),
+        ([{"type": "function", "function": {"name": "f"}, **MARK}, {"function": {"name": "g", **MARK}}], 2),
+        ([{"type": "web_search", **MARK}, {"function": None}, "a tool of tomorrow"], 1),
+    ],
+)
+def test_cache_marks_of_tools_count_wherever_litellm_reads_them(tools, marks):
+    assert call_in(exchange_of("a"), tools=tools).target_with(None).marks == marks
+
+
+@pytest.mark.parametrize("management, compacts", [(None, False), ([], False), ([{"type": "compaction"}], True)])
+def test_a_model_that_is_to_manage_its_context_takes_its_summaries_back(management, compacts):
+    target = call_in(exchange_of("a"), model="claude-4", context_management=management).target_with(None)
+    assert (target.maker, target.provider, target.compacts) == ("claude", "groq", compacts)
 
 
 def deeply_nested() -> Any:

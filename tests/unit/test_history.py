@@ -6,59 +6,56 @@ from typing import Any
 
 import pytest
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import Call, Exchange
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.call import Call
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import Exchange
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.history import (
     answer_message,
     call_ids,
     calls_put_back,
-    history_messages,
     latest,
     results_of,
-    spend_log_rows,
+    said_in,
 )
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.target import Target
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import NOBODY
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Turn
 
+from .support.messages import CLAUDE, GEMINI, GROQ, Message, assistant, result, system, turn, user
 
-def user(text: str) -> dict[str, Any]:
-    return {"role": "user", "content": text}
-
-
-def assistant(text: str | None = None, *ids: str, **fields: Any) -> dict[str, Any]:
-    calls = {
-        "tool_calls": [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in ids]
-    }
-    return {"role": "assistant", "content": text, **(calls if ids else {}), **fields}
+SUMMARIES = "compaction"
 
 
-def result(call_id: str) -> dict[str, Any]:
-    return {"role": "tool", "tool_call_id": call_id, "content": "done"}
+def to_messages(given: Any) -> list[Any]:
+    """In the place of upstream's transformation."""
+    if isinstance(given, str):
+        return [user(given)]
+    return [user(item["summary"]) if item.get("type") == SUMMARIES else item for item in given]
 
 
-def turn(text: Any, *answer: dict[str, Any], instructions: str | None = None, **fields: Any) -> Turn:
-    return Turn(text, answer, instructions, **fields)
-
-
-def messages(*turns: Turn, maker: str | None = None, with_instructions: bool = False) -> list[Any]:
-    return history_messages(turns, lambda text: [user(text)], maker=maker, with_instructions=with_instructions)
+def messages(*turns: Turn, target: Target = GROQ) -> list[Message]:
+    return [message for message, _ in said_in(turns, to_messages, target)]
 
 
 def test_each_turn_is_its_input_and_then_its_answer_in_order():
-    turns = turn("a", assistant("1")), turn("b", assistant("2"), assistant("3"))
-    assert messages(*turns) == [user("a"), assistant("1"), user("b"), assistant("2"), assistant("3")]
+    turns = turn("a", assistant("1")), turn([user("b"), user("c")], assistant("2")), turn("d")
+    assert said_in(turns, to_messages, GROQ) == [
+        (user("a"), 0),
+        (assistant("1"), None),
+        (user("b"), 1),
+        (user("c"), 1),
+        (assistant("2"), None),
+        (user("d"), 2),
+    ]
+
+
+def test_several_choices_are_one_answer():
+    assert messages(turn("b", assistant("2"), assistant("3"))) == [user("b"), assistant("2\n\n3")]
 
 
 def test_the_input_goes_through_the_transformation_that_is_given():
-    seen = []
-    history_messages([turn([{"x": 1}])], lambda given: seen.append(given) or [], maker=None, with_instructions=False)
-    assert seen == [[{"x": 1}]]
-
-
-def test_where_asked_each_turn_s_instructions_stand_before_its_input():
-    turns = turn("a", instructions="be kind"), turn("b"), turn("c", instructions="be brief")
-    system = [{"role": "system", "content": text} for text in ("be kind", "be brief")]
-    assert messages(*turns, with_instructions=True) == [system[0], user("a"), user("b"), system[1], user("c")]
-    assert messages(*turns) == [user("a"), user("b"), user("c")]
+    seen: list[Any] = []
+    assert said_in([turn([{"x": 1}])], lambda given: seen.append(given) or [], GROQ) == []
+    assert [{"x": 1}] in seen
 
 
 def test_the_latest_instructions_are_those_of_the_last_turn_that_had_some():
@@ -66,53 +63,61 @@ def test_the_latest_instructions_are_those_of_the_last_turn_that_had_some():
     assert latest([turn("a"), turn("b", instructions="")], "instructions") is None
 
 
-SIGNED = assistant(
-    "42",
-    thinking_blocks=[{"type": "thinking", "thinking": "hm", "signature": "s"}],
-    provider_specific_fields={"x": 1},
-    tool_calls=[
-        {
-            "id": "c1",
-            "type": "function",
-            "function": {"name": "f", "arguments": "{}", "provider_specific_fields": {"s": 1}},
-            "provider_specific_fields": {"thought_signature": "s"},
-        }
-    ],
-)
+SIGNED = assistant("42", "c1", thinking_blocks=[{"type": "thinking", "thinking": "hm", "signature": "s"}])
 
 
-def test_the_same_maker_gets_signatures_back():
-    assert messages(turn("a", SIGNED, maker="gemini"), maker="gemini")[1] == SIGNED
+def test_its_own_maker_gets_of_an_answer_what_others_do_not():
+    conversation = turn("a", SIGNED, maker="claude"), turn("b", SIGNED, maker="gemini")
+    plain = assistant("42", "c1")
+    assert messages(*conversation, target=CLAUDE) == [user("a"), SIGNED, user("b"), plain]
+    assert messages(*conversation, target=GEMINI) == [user("a"), plain, user("b"), plain]
+    assert SIGNED["thinking_blocks"], "The stored turn is as it was."
 
 
-def test_another_maker_gets_text_and_calls_without_signatures():
-    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    assert messages(turn("a", SIGNED, maker="gemini"), maker="claude")[1] == assistant("42", tool_calls=[call])
-    assert (
-        SIGNED["tool_calls"][0]["provider_specific_fields"] and SIGNED["thinking_blocks"]
-    )  # The stored turn is as it was.
+def test_an_answer_that_says_nothing_is_none_but_what_the_client_said_stays():
+    assert messages(turn("a", assistant("")), turn("b", assistant(None)), turn("c")) == [*map(user, "abc")]
 
 
-def test_as_rows_of_the_database_turns_have_input_instructions_and_answer():
-    first, second = turn("a", assistant("1"), instructions="be kind"), turn([user("b")], SIGNED, maker="gemini")
-    rows = spend_log_rows([first, second], "session", "gemini")
-    requests = [row["proxy_server_request"] for row in rows]
-    assert requests == [{"input": "a", "instructions": "be kind"}, {"input": [user("b")], "instructions": None}]
-    assert [row["response"]["choices"][0]["message"] for row in rows] == [assistant("1"), SIGNED]
-    assert {row["session_id"] for row in rows} == {"session"}
-    (foreign,) = spend_log_rows([second], None, "claude")
-    assert "thinking_blocks" not in foreign["response"]["choices"][0]["message"]
+def summarized(text: str, *summaries: str) -> Message:
+    blocks = [{"type": "compaction", "content": each} for each in summaries]
+    return assistant(text, provider_specific_fields={"compaction_blocks": blocks})
 
 
-def test_in_rows_a_summary_of_claude_stays_for_upstream_to_make_text_of():
-    summaries = [{"type": "compaction", "content": "in short"}]
-    fields = {"compaction_blocks": summaries, "citations": []}
-    answer = assistant("on", thinking_blocks=[{"thinking": "hm"}], provider_specific_fields=fields)
-    (row,) = spend_log_rows([turn("a", answer, maker="claude")], None, "gemini")
-    message = assistant("on", provider_specific_fields={"compaction_blocks": summaries})
-    assert row["response"]["choices"][0]["message"] == message
-    (own_row,) = spend_log_rows([turn("a", answer, maker="claude")], None, "claude")
-    assert own_row["response"]["choices"][0]["message"] == answer
+def test_from_a_summary_of_claude_s_on_nothing_before_it_is_sent_but_what_instructs():
+    instructing = {"role": "developer", "content": "be brief"}
+    turns = (
+        turn([system("be kind"), user("a")], assistant("1"), maker="claude"),
+        turn([instructing, user("b")], summarized("2", "in short"), maker="claude"),
+        turn("c", assistant("3"), maker="claude"),
+    )
+    after = [user("in short"), assistant("2"), user("c"), assistant("3")]
+    assert messages(*turns) == [system("be kind"), instructing, *after]
+    compacting = Target("claude", "anthropic", compacts=True)
+    as_such = [summarized("2", "in short"), *after[2:]]
+    assert messages(*turns, target=compacting) == [system("be kind"), instructing, *as_such]
+
+
+def test_the_newest_summary_is_the_one_that_stands_for_what_came_before():
+    turns = turn("a", summarized("1", "old")), turn("b", summarized("2", "new")), turn("c", summarized("3", ""))
+    assert messages(*turns)[:2] == [user("new"), assistant("2")] and len(messages(*turns)) == 4
+
+
+def test_from_a_summary_that_the_client_sent_on_nothing_before_it_is_sent():
+    summary = {"type": SUMMARIES, "summary": "in short"}
+    turns = turn([system("be kind"), user("a")], assistant("1")), turn([summary, user("b")], assistant("2")), turn("c")
+    assert messages(*turns) == [system("be kind"), user("in short"), user("b"), assistant("2"), user("c")]
+
+
+def test_a_summary_that_upstream_cannot_read_stands_for_nothing():
+    """Up to 1.108 it makes no message of one."""
+
+    def without_summaries(given: Any) -> list[Any]:
+        return [] if given == [summary] else to_messages([each for each in given if each != summary])
+
+    summary = {"type": SUMMARIES, "summary": "in short"}
+    turns = turn([user("a")], assistant("1")), turn([summary, user("b")], assistant("2"))
+    said = [message for message, _ in said_in(turns, without_summaries, GROQ)]
+    assert said == [user("a"), assistant("1"), user("b"), assistant("2")]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,11 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.api
     items_of,
     page,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import Place
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import (
+    ItemPlace,
+    Place,
+    item_place_of,
+)
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import (
     Chain,
     Tip,
@@ -23,8 +27,10 @@ OUTPUT = {"id": "msg_given", "type": "message", "role": "assistant", "status": "
 ITEMS = [{"id": f"item_{number}"} for number in range(5)]
 
 
-def chain(*turns: Turn, conversation: str = "c") -> Chain:
-    return Chain(turns, Tip(Place(conversation, "1"), len(turns), 0, 0, 0, 0))
+def chain(*turns: Turn, conversation: str = "c0nversat-_", last: str | None = None) -> Chain:
+    """``last``: the number of the last turn, of which each branch has one of its own."""
+    numbers = [str(number) for number in range(1, len(turns))] + [last or str(len(turns))]
+    return Chain(turns, Tip(Place(conversation, numbers[-1]), len(turns), 0, 0, 0, 0), turn_ids=tuple(numbers))
 
 
 def replied(said: Any, *output: dict[str, Any]) -> Turn:
@@ -76,9 +82,16 @@ def test_of_an_input_in_an_odd_form_the_objects_are_listed(said: Any, kinds: lis
     assert [item["type"] for item in items_of(chain(Turn(said)))] == kinds
 
 
-def test_turns_that_are_in_no_conversation_yet_have_ids_too() -> None:
-    (item,) = items_of(Chain((Turn("hello"),)))
-    assert item["id"].startswith("msg_")
+def test_an_id_that_a_client_did_not_give_says_where_its_item_is() -> None:
+    """So it can be referred to."""
+    given = [{"role": "user", "content": "b"}, {"type": "function_call_output", "call_id": "c1", "output": "42"}]
+    ids = [item["id"] for item in items_of(chain(Turn("a"), Turn(given)))]
+    turns = [Place("c0nversat-_", number) for number in ("1", "2")]
+    assert [item_place_of(each) for each in ids] == [
+        ItemPlace(turns[0], True, 0),
+        ItemPlace(turns[1], True, 0),
+        ItemPlace(turns[1], True, 1),
+    ]
 
 
 def test_earlier_answers_are_listed_as_given_and_the_own_one_is_not() -> None:
@@ -125,9 +138,9 @@ def test_ids_are_the_client_s_or_their_own_never_twice_and_always_the_same() -> 
 
 
 def test_branches_and_conversations_share_no_ids_but_those_of_what_they_share() -> None:
-    first, other = items_of(chain(Turn("x"), Turn("a"))), items_of(chain(Turn("x"), Turn("b")))
+    first, other = items_of(chain(Turn("x"), Turn("a"))), items_of(chain(Turn("x"), Turn("a"), last="3"))
     assert [one["id"] == two["id"] for one, two in zip(first, other, strict=True)] == [True, False]
-    elsewhere = items_of(chain(Turn("x"), Turn("a"), conversation="d"))
+    elsewhere = items_of(chain(Turn("x"), Turn("a"), conversation="d0nversat-_"))
     assert not {item["id"] for item in first} & {item["id"] for item in elsewhere}
 
 

@@ -34,6 +34,7 @@ from .support.bridge import (
     wrapped,
 )
 from .support.lookups import FROM_DATABASE, MEMORY, NOTHING, Upstream, contents, look_up
+from .support.messages import system, user
 from .support.runtimes import counted, runtime_on
 
 UNKNOWN = wrapped("chatcmpl-unknown")
@@ -54,30 +55,57 @@ async def answer(runtime: Any, call: Any, text: str = "Hi.") -> str:
 
 async def test_a_stored_conversation_is_served_without_asking_upstream(runtime):
     exchange, upstream = exchange_of("c", after=await stored(runtime, "a", "b")), Upstream()
-    session = await look_up(runtime, call_in(exchange), upstream)
-    assert contents(session) == [
+    call = call_in(exchange, messages=[user("c")])
+    assert contents(await look_up(runtime, call, upstream)) == [
         ("user", "a"),
         ("assistant", "You said: a"),
         ("user", "b"),
         ("assistant", "You said: b"),
+        ("user", "c"),
     ]
+    assert call.is_served
     assert exchange.history.source is Source.REDIS and len(exchange.history.chain.turns) == 2
     assert upstream.asked == 0 and counted(runtime) == {"lookups found": 1}
 
 
 async def test_the_session_of_the_spend_logs_goes_on(runtime):
     last = await stored(runtime, Turn("a", session_id="s"), Turn("b"))
-    assert (await look_up(runtime, call_in(exchange_of(after=last))))["litellm_session_id"] == "s"
+    assert (await look_up(runtime, call_in(exchange_of(after=last))))["litellm_trace_id"] == "s"
 
 
 async def test_what_a_client_sent_as_items_is_served_as_upstream_would_have_sent_it(runtime):
     first = Turn([{"role": "user", "content": "look"}], (CALLING,), "be kind", "groq")
     last = await stored(runtime, first, Turn([result_item("c1")], ({"role": "assistant", "content": "42."},)))
-    session = await look_up(runtime, call_in(exchange_of("and?", after=last)))
-    roles = [message["role"] for message in session["messages"]]
-    assert roles == ["user", "assistant", "tool", "assistant"]
-    assert session["messages"][1]["tool_calls"] == [tool_call("c1")]
-    assert session.get("instructions", "be kind") == "be kind"
+    messages = (await look_up(runtime, call_in(exchange_of("and?", after=last))))["messages"]
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "tool", "assistant"]
+    assert messages[2]["tool_calls"] == [tool_call("c1")]
+
+
+@pytest.mark.parametrize("instructions, leading", [(None, "be kind"), ("be brief", "be brief")])
+async def test_the_last_instructions_stand_first_once_where_the_request_has_none(runtime, instructions, leading):
+    last = await stored(runtime, Turn("a", instructions="be careful"), Turn("b", instructions="be kind"), Turn("c"))
+    own = [*([system(instructions)] if instructions else []), user("d")]
+    call = call_in(exchange_of("d", after=last, instructions=instructions), messages=own)
+    assert contents(await look_up(runtime, call)) == [("system", leading), *(("user", text) for text in "abcd")]
+
+
+async def test_a_follow_up_is_sent_as_its_own_model_takes_it(runtime):
+    first = Turn("look", ({**CALLING, "reasoning_content": "hm"},), maker="gemini")
+    last = await stored(runtime, first, Turn([result_item("c1")], ({"role": "assistant", "content": ""},)))
+    exchange = exchange_of("now", after=last)
+    for provider, between in (("mistral", [("assistant", "OK.")]), ("groq", [])):  # As the router may try both.
+        call = call_in(exchange, messages=[user("now")], custom_llm_provider=provider)
+        sent = contents(await look_up(runtime, call))
+        assert sent == [("user", "look"), ("assistant", None), ("tool", "42"), *between, ("user", "now")]
+        assert ("reasoning_content" in call.completion["messages"][1]) is False
+
+
+async def test_a_call_that_litellm_puts_back_from_its_memory_is_sent_once(runtime):
+    """Its memory gives the calls of a stored history too."""
+    last = await stored(runtime, Turn("look", (CALLING,)))
+    own = [CALLING, {"role": "tool", "tool_call_id": "c1", "content": "42"}, user("now")]
+    sent = (await look_up(runtime, call_in(exchange_of([result_item("c1")], after=last), messages=own)))["messages"]
+    assert sent == [user("look"), *own]
 
 
 @pytest.mark.parametrize("source", [Source.REDIS, Source.DATABASE])
@@ -116,8 +144,9 @@ async def test_a_follow_up_of_a_follow_up_has_all_that_the_provider_was_sent(run
 
 async def test_what_only_the_database_knows_is_served_as_upstream_does(runtime):
     exchange, upstream = exchange_of(after=UNKNOWN), Upstream(FROM_DATABASE)
-    assert await look_up(runtime, call_in(exchange), upstream) is FROM_DATABASE
-    assert not exchange.history.is_ours and upstream.asked == 1
+    call = call_in(exchange, messages=[user("now")])
+    assert contents(await look_up(runtime, call, upstream)) == [*contents(FROM_DATABASE), ("user", "now")]
+    assert not exchange.history.is_ours and not call.is_served and upstream.asked == 1
     assert counted(runtime) == {"lookups database": 1}
 
 
@@ -128,10 +157,11 @@ async def test_rows_of_the_database_without_messages_are_no_history(runtime):
     assert counted(runtime) == {"lookups unknown": 1}
 
 
-async def test_for_somebody_else_a_response_is_unknown_and_the_database_is_not_asked(runtime):
-    exchange, upstream = exchange_of(caller=BOB, after=await stored(runtime, "a secret")), Upstream(FROM_DATABASE)
-    assert await look_up(runtime, call_in(exchange), upstream) == NOTHING
-    assert upstream.asked == 0 and exchange.history.source is Source.NONE
+async def test_for_somebody_else_a_response_is_unknown(runtime):
+    """The database is asked as for an unknown id; of its rows each caller sees its own."""
+    exchange, upstream = exchange_of(caller=BOB, after=await stored(runtime, "a secret")), Upstream()
+    assert contents(await look_up(runtime, call_in(exchange), upstream)) == []
+    assert upstream.asked == 1 and exchange.history.source is Source.NONE
     assert counted(runtime) == {"lookups denied": 1}
 
 
@@ -153,9 +183,9 @@ async def test_somebody_else_gets_exactly_what_an_unknown_id_gets(redis_client):
     outcomes: list[Any] = []
     last = await stored(runtime_on(redis_client), "a secret")
     for after in (last, UNKNOWN):
-        call = call_in(exchange_of(caller=BOB, after=after))
-        session = await look_up(runtime_on(redis_client), call)
-        outcomes.append((session, call.exchange.history, call.completion))
+        call, upstream = call_in(exchange_of(caller=BOB, after=after)), Upstream()
+        completion = await look_up(runtime_on(redis_client), call, upstream)
+        outcomes.append((completion, upstream.asked, call.exchange.history, call.is_served))
         with pytest.raises(litellm.BadRequestError) as caught:
             await look_up(runtime_on(redis_client, on_miss="error"), call_in(exchange_of(caller=BOB, after=after)))
         outcomes.append((caught.value.message, caught.value.code, caught.value.status_code))
@@ -179,11 +209,10 @@ async def test_a_further_round_of_mcp_tools_sees_the_rounds_before_it_from_the_r
     first.take_answer(completion_of(None, "c1"))
     second = call_in(exchange, [*question, call_item("c1"), result_item("c1")])
     upstream = Upstream(FROM_DATABASE)
-    session = await look_up(runtime, second, upstream, after="chatcmpl-of-the-first-round")
-    roles = [message["role"] for message in session["messages"]]
-    assert roles == ["user", "assistant", "user", "assistant"] and upstream.asked == 0
-    assert session["messages"][-1]["tool_calls"] == [tool_call("c1")]
-    assert [message["role"] for message in second.completion["messages"]] == ["tool"]
+    messages = (await look_up(runtime, second, upstream, after="chatcmpl-of-the-first-round"))["messages"]
+    roles = [message["role"] for message in messages]
+    assert roles == ["user", "assistant", "user", "assistant", "tool"] and upstream.asked == 0
+    assert messages[3]["tool_calls"] == [tool_call("c1")] and second.is_served
     assert counted(runtime) == {"lookups found": 1}
 
 
@@ -207,18 +236,26 @@ async def test_an_error_of_upstream_s_lookup_is_upstream_s(runtime):
 async def test_a_lookup_of_something_that_the_client_does_not_follow_is_upstream_s_and_no_history(redis_client, given):
     runtime, upstream, exchange = runtime_on(redis_client, on_miss="error"), Upstream(given), exchange_of()
     found = await look_up(runtime, call_in(exchange), upstream, after=await stored(runtime, "a"))
-    assert found is given and upstream.asked == 1
+    assert contents(found) == contents(given) and upstream.asked == 1
     assert exchange.history is None and counted(runtime) == {}
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_a_lookup_of_another_response_than_the_client_follows_is_upstream_s(redis_client, is_stored):
+    runtime = runtime_on(redis_client, on_miss="error")
+    exchange = exchange_of(after=await stored(runtime, "a") if is_stored else UNKNOWN)
+    await find(runtime, exchange)
+    found, call = exchange.history, call_in(exchange)
+    assert contents(await look_up(runtime, call, after=wrapped("chatcmpl-another"))) == []
+    assert exchange.history is found and not call.is_served and counted(runtime) == {}
+
+
 @pytest.mark.parametrize("owner", [NOBODY, Owner(claimed_end_user="eve")])
-@pytest.mark.parametrize("given", [NOTHING, FROM_DATABASE], ids=["nothing", "rows"])
-async def test_for_one_of_whom_nothing_is_known_no_response_is_anywhere(runtime, owner, given):
-    """The database shows what nobody owns to everybody."""
-    exchange, upstream = exchange_of(caller=owner, after=await stored(runtime, "a")), Upstream(given)
+async def test_for_one_of_whom_nothing_is_known_no_response_is_anywhere(runtime, owner):
+    exchange = exchange_of(caller=owner, after=await stored(runtime, "a"))
     runtime.store.read = None  # It is not asked.
-    assert await look_up(runtime, call_in(exchange), upstream) == NOTHING
-    assert (upstream.asked, counted(runtime)) == (0, {"lookups denied": 1})
+    assert contents(await look_up(runtime, call_in(exchange))) == []
+    assert exchange.history.source is Source.NONE and counted(runtime) == {"lookups denied": 1}
 
 
 async def test_an_id_without_a_place_costs_what_one_with_a_place_costs(runtime):

@@ -29,6 +29,7 @@ from .support.bridge import (
 )
 from .support.inside import turns_in_all
 from .support.lookups import FROM_DATABASE, NOTHING, Upstream, contents, look_up
+from .support.messages import user
 from .support.runtimes import counted, runtime_on
 
 UNKNOWN = wrapped("chatcmpl-unknown")
@@ -65,7 +66,7 @@ def spoil(client: Any, how: str) -> None:
 async def test_a_conversation_that_is_not_whole_is_left_to_upstream(redis_client, runtime, how, result, given):
     exchange, upstream = exchange_of(after=await stored(runtime, "a", "b")), Upstream(given)
     spoil(redis_client, how)
-    assert await look_up(runtime, call_in(exchange), upstream) == given
+    assert contents(await look_up(runtime, call_in(exchange), upstream)) == contents(given)
     assert upstream.asked == 1 and counted(runtime) == {f"lookups {result}": 1}
     assert exchange.history.source is (Source.DATABASE if given["messages"] else Source.NONE)
     assert not runtime.reads.is_open
@@ -73,7 +74,7 @@ async def test_a_conversation_that_is_not_whole_is_left_to_upstream(redis_client
 
 async def test_a_conversation_over_this_proxy_s_limits_is_left_to_upstream(redis_client, runtime, log_lines):
     last, small = await stored(runtime, "a", "b", "c"), runtime_on(redis_client, max_turns=2)
-    assert await look_up(small, call_in(exchange_of(after=last))) == NOTHING
+    assert contents(await look_up(small, call_in(exchange_of(after=last)))) == []
     assert counted(small) == {"lookups too_large": 1}
     (line,) = log_lines
     assert "larger than this proxy's limits" in line
@@ -82,7 +83,7 @@ async def test_a_conversation_over_this_proxy_s_limits_is_left_to_upstream(redis
 @every_answer
 async def test_while_redis_is_down_upstream_answers_and_what_it_gave_is_stored_afterwards(runtime, given):
     broken, upstream, exchange = runtime_on(no_redis()), Upstream(given), exchange_of("now", after=UNKNOWN)
-    assert await look_up(broken, call_in(exchange), upstream) == given
+    assert contents(await look_up(broken, call_in(exchange), upstream)) == contents(given)
     assert upstream.asked == 1 and counted(broken) == {"lookups failed": 1}
     assert exchange.history.source is (Source.DATABASE if given["messages"] else Source.UNAVAILABLE)
     answered(exchange)
@@ -119,8 +120,8 @@ async def test_a_fallback_of_the_router_is_refused_too(redis_client, runtime, gi
 @every_answer
 async def test_a_fallback_of_the_router_gets_what_the_first_model_got_and_is_no_lookup_of_its_own(runtime, given):
     exchange, upstream = exchange_of(after=UNKNOWN), Upstream(given)
-    sessions = [await look_up(runtime, call_in(exchange), upstream) for _ in range(2)]
-    assert contents(sessions[0]) == contents(sessions[1])
+    sent = [contents(await look_up(runtime, call_in(exchange), upstream)) for _ in range(2)]
+    assert sent == [contents(given)] * 2
     assert exchange.history.source is (Source.DATABASE if given["messages"] else Source.NONE)
     assert "lookups found" not in counted(runtime)
 
@@ -150,8 +151,8 @@ async def test_every_other_miss_is_400_too_where_the_operator_chose_so(redis_cli
 @pytest.mark.parametrize("is_down", [False, True])
 async def test_whoever_has_a_history_is_not_refused(redis_client, is_down):
     runtime = runtime_on(no_redis() if is_down else redis_client, on_miss="error")
-    session = await look_up(runtime, call_in(exchange_of(after=UNKNOWN)), Upstream(FROM_DATABASE))
-    assert session is FROM_DATABASE
+    sent = await look_up(runtime, call_in(exchange_of(after=UNKNOWN)), Upstream(FROM_DATABASE))
+    assert contents(sent) == contents(FROM_DATABASE)
 
 
 # What passes for a turn, but not with upstream's transformation of it.
@@ -180,10 +181,9 @@ async def test_a_turn_that_upstream_cannot_transform_is_an_unreadable_miss(
 ):
     runtime, upstream = runtime_on(redis_client), Upstream(given)
     exchange = exchange_of("now", after=await stored(runtime, ODD))
-    messages = [{"role": "user", "content": "now"}]
-    call = call_in(exchange, messages=messages)
-    assert await look_up(runtime, call, upstream) == given
-    assert call.completion["messages"] is messages and upstream.asked == 1
+    call = call_in(exchange, messages=[user("now")])
+    assert contents(await look_up(runtime, call, upstream)) == [*contents(given), ("user", "now")]
+    assert upstream.asked == 1 and not call.is_served
     assert exchange.history.source is (Source.DATABASE if given["messages"] else Source.NONE)
     assert counted(runtime) == {"lookups unreadable": 1}
     (line,) = log_lines
@@ -207,7 +207,7 @@ def broken(*args: Any, **options: Any) -> Any:
 
 @every_answer
 @pytest.mark.parametrize("is_found", [False, True], ids=["asked here", "asked at the outer door"])
-@pytest.mark.parametrize("name", ["find", "_count", "look_before_upstream"])
+@pytest.mark.parametrize("name", ["find", "_count", "completion_after", "serve"])
 async def test_after_a_defect_upstream_answers_and_what_followed_is_not_stored_as_a_first_turn(
     redis_client, runtime, monkeypatch, log_lines, name, is_found, given
 ):
@@ -215,8 +215,10 @@ async def test_after_a_defect_upstream_answers_and_what_followed_is_not_stored_a
     exchange, upstream = exchange_of("b", after=await stored(runtime, "a")), Upstream(given)
     if is_found and name != "find":
         await module.find(runtime, exchange)
-    monkeypatch.setattr(bridge if name == "look_before_upstream" else module, name, broken)
-    assert await look_up(runtime, call_in(exchange), upstream) == given
+    monkeypatch.setattr(bridge if name == "serve" else module, name, broken)
+    call = call_in(exchange, messages=[user("b")])
+    sent = contents(await look_up(runtime, call, upstream))
+    assert sent == [*contents(given), ("user", "b")]
     assert upstream.asked == 1 and defects.counted() >= 1 and "private" not in log_lines[0]
     monkeypatch.undo()
     answered(exchange)

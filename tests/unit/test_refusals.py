@@ -15,9 +15,28 @@ NOT_FOUND, CANNOT_ASK = "previous_response_not_found", "previous_response_unavai
 )
 def test_status_and_body_are_openai_s(code, status, kind):
     assert refusals.is_refusal(code)
-    said, _, body = refusals.answer_of(code, "Why.")
-    assert said == status
-    assert body == {"error": {"message": "Why.", "type": kind, "param": "previous_response_id", "code": code}}
+    said, _, body = refusals.answer_of(code, "litellm.BadRequestError: in LiteLLM's words. Received Model Group=m")
+    message = body["error"].pop("message")
+    assert said == status and message.startswith("The previous response ") and "itellm" not in message
+    assert body == {"error": {"type": kind, "param": "previous_response_id", "code": code}}
+
+
+@pytest.mark.parametrize(
+    "code, status, kind, shown",
+    [
+        (refusals.ITEM, 404, "invalid_request_error", None),
+        (refusals.ITEM_UNSTORED, 404, "invalid_request_error", None),
+        (refusals.CANNOT_ASK_ITEM, 503, "server_error", refusals.CANNOT_ASK_ITEM),
+    ],
+)
+def test_an_item_that_is_not_there_is_named_whatever_litellm_makes_of_the_message(code, status, kind, shown):
+    with pytest.raises(litellm.BadRequestError) as caught:
+        refusals.refuse(code, "m", "groq", "msg_{1}")
+    said, headers, body = refusals.answer_of(code, f"litellm.{caught.value}. Received Model Group=m")
+    message = body["error"].pop("message")
+    assert (said, "Retry-After" in headers) == (status, status == 503)
+    assert message.count("'msg_{1}'") == 1 and "itellm" not in message
+    assert body == {"error": {"type": kind, "param": "input", "code": shown}}
 
 
 def test_only_what_may_be_tried_again_says_when():

@@ -235,11 +235,13 @@ async def reply_to(error: ProxyException) -> httpx.Response:
     ],
 )
 async def test_our_refusals_have_openai_s_status_and_body(started, code, status, kind):
-    error = ProxyException("Why.", "x", "y", 400, headers={"x-call": "1"}, openai_code=code)
+    error = ProxyException("LiteLLM's words.", "x", "y", 400, headers={"x-call": "1"}, openai_code=code)
     reply = await reply_to(error)
     assert reply.status_code == status and reply.headers["x-call"] == "1"
     assert ("retry-after" in reply.headers) is (status == 503)
-    assert reply.json()["error"] == {"message": "Why.", "type": kind, "param": "previous_response_id", "code": code}
+    said = reply.json()["error"]
+    assert said.pop("message").startswith("The previous response ")
+    assert said == {"type": kind, "param": "previous_response_id", "code": code}
 
 
 @pytest.mark.parametrize("openai_code", [None, "invalid_api_key"])

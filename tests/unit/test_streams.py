@@ -13,7 +13,7 @@ from litellm.responses.utils import ResponsesAPIRequestUtils
 import litellm
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.bridge import note_provider_reply
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects
-from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import CALL, Call
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.call import CALL, Call
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.saving import store_reply
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.streams import StreamKeeper
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import place_of

@@ -97,17 +97,12 @@ def test_a_request_that_came_by_no_route_of_ours_has_litellm_s_cache(cache, upst
 
 
 @pytest.mark.parametrize("source", Source)
-def test_while_a_history_of_ours_has_the_calls_nothing_is_found(cache, source):
+def test_wherever_a_history_came_from_a_caller_finds_its_own_call(cache, source):
+    """A call that the history has already is sent once: that is the pass's."""
     put(cache, ALICE)
     with entered(exchange_of(history=History(source))):
         for args, options in WAYS:
-            assert cache.get_cache(*args, **options) == (None if source is Source.REDIS else CALL)
-
-
-def test_while_nothing_is_found_calls_are_kept(cache):
-    with entered(exchange_of(history=History(Source.REDIS))):
-        cache.set_cache(key=ID, value=CALL)
-    assert found(cache, ALICE) == CALL
+            assert cache.get_cache(*args, **options) == CALL
 
 
 def test_what_the_cache_can_besides_it_still_can(cache, upstreams):

@@ -16,13 +16,11 @@ from redis.retry import Retry
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import bridge
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import runtime as runtimes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.runtime import Runtime
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.call import CALL, Call, call_of
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import (
-    CALL,
     CONNECTION,
-    Call,
     ClientConnection,
     Exchange,
-    call_of,
 )
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.streams import StreamKeeper
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import (
@@ -184,7 +182,7 @@ async def _read(runtime: Runtime, response_id: str, reader: Owner) -> Chain | Mi
 
 
 def event(kind: str, response_id: str | None = None, **fields: Any) -> Any:
-    response = None if response_id is None else SimpleNamespace(id=response_id)
+    response = None if response_id is None else SimpleNamespace(id=response_id, output=[])
     return SimpleNamespace(type=f"response.{kind}", response=response, **fields)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import bridge
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.runtime import Runtime
-from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import Call
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.call import Call
 
 from .bridge import running, using
 
@@ -34,22 +34,35 @@ class Upstream:
         return self.answer
 
 
-async def look_up(
-    runtime: Runtime,
-    call: Call,
-    upstream: Any = None,
-    decorate: Any = bridge.get_session_from_redis,
-    *,
-    after: str | None = None,
-) -> Any:
-    """The history as the bridge gets it: of the response that the client follows, else of the one with id ``after``."""
+def session_handler(upstream: Any = None) -> Any:
+    """LiteLLM's step that puts what its lookup finds before a request's messages, with the patch's lines on both."""
+    find = upstream or Upstream()
 
-    async def lookup(*args: Any, **options: Any) -> Any:
-        return await (upstream or Upstream())(*args, **options)
+    @bridge.note_history
+    async def look_up(previous_response_id: str) -> Any:
+        return await find(previous_response_id)
 
+    @bridge.get_session_from_redis
+    async def handle_session(
+        previous_response_id: str, litellm_completion_request: dict[str, Any], instructions: str | None = None
+    ) -> dict[str, Any]:
+        session, completion = await look_up(previous_response_id), litellm_completion_request
+        completion["messages"] = [*session["messages"], *completion["messages"]]
+        completion["litellm_trace_id"] = session["litellm_session_id"]
+        return completion
+
+    return handle_session
+
+
+async def look_up(runtime: Runtime, call: Call, upstream: Any = None, *, after: str | None = None) -> dict[str, Any]:
+    """The request with its history: of the response that the client follows, else of the one with id ``after``."""
+    asked = {"previous_response_id": after or call.exchange.previous_id, "litellm_completion_request": call.completion}
     with using(runtime), running(call):
-        return await decorate(lookup)(after or call.exchange.previous_id)
+        completion: dict[str, Any] = await session_handler(upstream)(**asked)
+    assert completion is call.completion
+    return completion
 
 
-def contents(session: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(message["role"], message["content"]) for message in session["messages"]]
+def contents(given: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Of a request, or of what upstream found."""
+    return [(message["role"], message["content"]) for message in given["messages"]]

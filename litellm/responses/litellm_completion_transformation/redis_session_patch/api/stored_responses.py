@@ -6,7 +6,6 @@ output messages among its kinds; Alibaba's compatible service says it in so many
 (https://help.aliyun.com/en/model-studio/list-input-items).
 """
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -15,24 +14,14 @@ from openai.types.responses import ResponseIncludable
 from starlette.datastructures import QueryParams
 
 from ..redis.runtime import Runtime
-from ..values.ids import Place
+from ..values.ids import Place, item_id_at
 from ..values.owner import Owner
 from ..values.results import Miss, Unreadable
-from ..values.turns import Chain, Turn, dump_json
+from ..values.turns import Chain, Turn
 
 Item = dict[str, Any]
 
 _MOST_ITEMS = 100
-
-# An item that its client gave no id has one that begins like OpenAI's.
-_PREFIXES = {
-    "message": "msg_",
-    "function_call": "fc_",
-    "function_call_output": "fco_",
-    "custom_tool_call": "ctc_",
-    "custom_tool_call_output": "ctco_",
-    "reasoning": "rs_",
-}
 
 
 class BadParameter(ValueError):
@@ -147,22 +136,19 @@ def _limit(text: str) -> int:
 def items_of(chain: Chain) -> list[Item]:
     """The items that the last one of the turns was made from, oldest first; each has an id that it always has."""
     items: dict[str, Item] = {}
-    conversation = chain.tip.place.conversation if chain.tip is not None else ""
-    for number, turn in enumerate(chain.turns, 1):
+    for turn_id, turn in zip(chain.turn_ids, chain.turns, strict=True):
         said = turn.items
         if isinstance(said, str):
             new: list[Item] = [{"type": "message", "role": "user", "content": said}]
         else:  # Upstream takes an object too, and makes nothing of it.
             new = [item for item in said if isinstance(item, dict)] if isinstance(said, list) else []
-        if number < len(chain.turns):
+        if turn is not chain.turns[-1]:
             new += _output_items(turn)
-        for place, each in enumerate(new):
+        for number, each in enumerate(new):
             item = _as_listed(each)
             if not isinstance(item.get("id"), str) or item["id"] in items:
-                # Of what it says too, for branches have turns of the same number.
-                text = f"{conversation}/{number}/{place}/{dump_json(item)}"
-                digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-                item["id"] = f"{_PREFIXES.get(item['type'], 'item_')}{digest[:48]}"
+                place = Place(chain.tip.place.conversation if chain.tip is not None else "", turn_id)
+                item["id"] = item_id_at(item["type"], place, number, is_input=True)
             items[item["id"]] = item
     return list(items.values())
 

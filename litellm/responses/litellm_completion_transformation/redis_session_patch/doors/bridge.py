@@ -12,15 +12,18 @@ from typing import Any
 from ..redis import runtime as runtimes
 from ..redis.defects import safely, safely_await
 from ..redis.runtime import Runtime
+from ..request.call import CALL, Call, call_of
 from ..request.caller import is_of, names_a_caller
 from ..request.database import rows_of
-from ..request.exchange import CALL, Call, call_of, running_exchange
-from ..request.lookup import Form, as_session, as_stored_turns, look_before_upstream, note_upstreams, put_rounds
+from ..request.exchange import running_exchange
+from ..request.history import input_items
+from ..request.lookup import note_upstreams, serve
+from ..request.references import referred_to
 from ..request.response_cache import is_cached_as_chat as is_cached_as_chat
 from ..request.streams import StreamKeeper
 from ..request.tool_calls import OwnedCache
 from ..values.ids import with_place
-from ..values.refusals import CONVERSATION, CONVERSATION_TOO, is_refusal, refuse
+from ..values.refusals import CANNOT_ASK_ITEM, CONVERSATION, CONVERSATION_TOO, ITEM, ITEM_UNSTORED, is_refusal, refuse
 from .leaving import store_session_in_redis as store_session_in_redis
 from .token_count import count_with_redis as count_with_redis
 from .websockets import leave_history_to_redis as leave_history_to_redis
@@ -28,7 +31,10 @@ from .websockets import leave_history_to_the_connection
 
 AsyncFunction = Callable[..., Awaitable[Any]]
 
-_NO_CALL_YET = "no call yet"
+_ROUNDS = "rounds of this request"  # which no response has as its id
+
+# What upstream's session handler is asked with.
+_ASKED = ("previous_response_id", "litellm_completion_request")
 
 
 def remember_request(handler: AsyncFunction) -> AsyncFunction:
@@ -37,8 +43,6 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
     @functools.wraps(handler)
     async def handle(*args: Any, **kwargs: Any) -> Any:
         known = safely(_call_of, kwargs, otherwise=None)
-        if known and history_is_whole():
-            args = args[:2]  # From 1.109 on without turns that were looked up before it was known for which model.
         if known is None and names_a_caller(kwargs.get("litellm_metadata")):
             leave_history_to_the_connection()
         before = CALL.set(known[1] if known else None)
@@ -68,67 +72,86 @@ def _call_of(kwargs: dict[str, Any]) -> tuple[Runtime, Call] | None:
     if kwargs.get("conversation") is not None:
         code = CONVERSATION if exchange.previous_id is None else CONVERSATION_TOO
         refuse(code, str(call.completion.get("model") or ""), call.provider)
+    for item_id in filter(None, map(referred_to, input_items(kwargs["request_input"]))):
+        code = ITEM if exchange.is_to_be_stored else ITEM_UNSTORED
+        code = CANNOT_ASK_ITEM if exchange.is_item_unavailable else code
+        refuse(code, str(call.completion.get("model") or ""), call.provider, item_id)
     exchange.calls.append(call)
-    if call.rounds and not kwargs["responses_api_request"].get("previous_response_id"):
-        put_rounds(call)
+    # Up to 1.72 LiteLLM fails where the call has a trace id and the conversation, too. Later the conversation's wins.
+    if "litellm_trace_id" in kwargs:
+        call.completion.setdefault("litellm_trace_id", kwargs.pop("litellm_trace_id"))
+    kwargs["responses_api_request"] = request = {**kwargs["responses_api_request"]}
+    if call.rounds and not request.get("previous_response_id"):  # So that the session handler is asked, which has them.
+        request["previous_response_id"] = _ROUNDS
     return runtime, call
 
 
-def with_one_trace_id(handler: AsyncFunction) -> AsyncFunction:
-    """Decorates the handler of releases before 1.75.2.
-
-    Those up to 1.72 give the completion the trace ids of the call and of the conversation both, which is an error.
-    Later ones let the conversation's win.
+def get_session_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
+    """Decorates upstream's session handler, which puts the history before a request's messages: Redis first, then as
+    it was.
     """
 
-    def put_in_its_place(kwargs: dict[str, Any]) -> None:
-        if CALL.get() is not None and "litellm_trace_id" in kwargs:
-            kwargs["litellm_completion_request"].setdefault("litellm_trace_id", kwargs["litellm_trace_id"])
-            del kwargs["litellm_trace_id"]
-
-    @functools.wraps(handler)
-    async def handle(*args: Any, **kwargs: Any) -> Any:
-        safely(put_in_its_place, kwargs, otherwise=None)
-        return await handler(*args, **kwargs)
+    @functools.wraps(handle_session)
+    async def handle(*args: Any, **options: Any) -> Any:
+        served = await safely_await(_serve, args, options, otherwise=None)
+        if served is not None:
+            return served
+        safely(_watch_enterprise, handle_session, otherwise=None)
+        completion = await handle_session(*args, **options)
+        safely(_note_upstreams, otherwise=None)
+        return completion
 
     return handle
 
 
-def _looked_up(args: tuple[Any, ...], options: Mapping[str, Any]) -> tuple[Runtime, Call, str] | None:
-    """The store, the running call and the id that is looked up, by the lookup's arguments.
-
-    ``None``: there is no store, or the call is not a caller's. From 1.109 on a lookup may come before the call.
-    """
-    runtime, call, exchange = runtimes.current(), CALL.get(_NO_CALL_YET), running_exchange()
-    if runtime is None or call is None or (exchange is None and isinstance(call, str)):
+async def _serve(args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+    runtime, call = runtimes.current(), CALL.get()
+    if runtime is None or call is None:
         return None
-    response_id = args[0] if args else options["previous_response_id"]
-    if isinstance(call, str):
-        call = Call(exchange, {}, {}) if exchange is not None and exchange.follows(response_id) else None
-    return (runtime, call, response_id) if call is not None else None
+    asked = {**dict(zip(_ASKED, args, strict=False)), **options}
+    call.after, call.completion = (asked[name] for name in _ASKED)
+    call.summarizes = bool(options.get("input_replaces_history"))  # from 1.109
+    return await serve(runtime, call)
 
 
-def _looks_up_first(form: Form, lookup: AsyncFunction) -> AsyncFunction:
+def _note_upstreams() -> None:
+    runtime, call = runtimes.current(), CALL.get()
+    if runtime is not None and call is not None:
+        note_upstreams(runtime, call)
+
+
+def get_stored_turns_from_redis(lookup: AsyncFunction) -> AsyncFunction:
+    """Decorates the lookup that finds tools which a client's earlier searches loaded (from 1.109)."""
+
     @functools.wraps(lookup)
     async def look_up(*args: Any, **options: Any) -> Any:
-        running = safely(_looked_up, args, options, otherwise=None)
-        if running is None:
-            return await lookup(*args, **options)
-        served = await safely_await(look_before_upstream, *running, form, otherwise=None)
-        if served is not None:
-            return served
-        given = await lookup(*args, **options)
-        safely(note_upstreams, *running, given, otherwise=None)
-        return given
+        stored = safely(_stored_turns, args, options, otherwise=None)
+        return await lookup(*args, **options) if stored is None else stored
 
     return look_up
 
 
-# Decorates upstream's lookup of a conversation's messages: Redis first, then the lookup as it was.
-get_session_from_redis = functools.partial(_looks_up_first, as_session)
+def _stored_turns(args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+    exchange, response_id = running_exchange(), args[0] if args else options["previous_response_id"]
+    if exchange is None or exchange.history is None or not (exchange.history.is_ours and exchange.follows(response_id)):
+        return None
+    from litellm.responses.litellm_completion_transformation.session_handler import StoredTurns
 
-# Decorates the lookup of releases from 1.109 on: what Redis has goes through all of upstream's later steps.
-get_stored_turns_from_redis = functools.partial(_looks_up_first, as_stored_turns)
+    requests = tuple({"input": turn.items} for turn in exchange.chain.turns)
+    return StoredTurns(spend_logs=({},) * len(requests), proxy_server_requests=requests)
+
+
+def note_history(lookup: AsyncFunction) -> AsyncFunction:
+    """Decorates upstream's lookup of a conversation: what it finds is stored with the answer."""
+
+    @functools.wraps(lookup)
+    async def look_up(*args: Any, **options: Any) -> Any:
+        session = await lookup(*args, **options)
+        if (call := CALL.get()) is not None:
+            call.found = session
+        return session
+
+    return look_up
 
 
 def note_rows(lookup: AsyncFunction) -> AsyncFunction:
@@ -148,42 +171,19 @@ def note_rows(lookup: AsyncFunction) -> AsyncFunction:
     return look_up
 
 
-def get_request_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
-    """Decorates the session step of releases before 1.75.2, which have no lookup of their own to decorate.
-
-    Where the enterprise package is installed, ``handle_session`` puts its history before the request's messages.
-    """
-
-    @functools.wraps(handle_session)
-    async def handle(*args: Any, **options: Any) -> Any:
-        call = CALL.get()
-        if call is None:
-            return await handle_session(*args, **options)
-        safely(_watch_enterprise, handle_session, otherwise=None)
-        completion, own = call.completion, len(call.completion.get("messages") or ())
-
-        async def history_alone(*_args: Any, **_options: Any) -> dict[str, Any]:
-            messages = (await handle_session(*args, **options)).get("messages") or []
-            before = len(messages) - own
-            completion["messages"] = messages[before:]
-            return {"messages": messages[:before], "litellm_session_id": completion.get("litellm_trace_id")}
-
-        session = await get_session_from_redis(history_alone)(*args, **options)
-        if session["messages"]:
-            completion["messages"] = session["messages"] + completion["messages"]
-            completion["litellm_trace_id"] = session["litellm_session_id"]
-        return completion
-
-    return handle
-
-
 def _watch_enterprise(handle_session: Any) -> None:
-    """The reading of rows is in another package there, which has no marked lines."""
+    """until 1.75.2: both lookups are in another package, which has no marked lines."""
     handler = handle_session.__globals__.get("_ENTERPRISE_ResponsesSessionHandler")
-    name = "get_all_spend_logs_for_previous_response_id"
-    lookup = getattr(handler, name, None)
-    if lookup is not None and not hasattr(lookup, "__wrapped__"):
-        setattr(handler, name, staticmethod(note_rows(lookup)))
+    for name, note in _ENTERPRISE_LOOKUPS.items():
+        lookup = getattr(handler, name, None)
+        if lookup is not None and not hasattr(lookup, "__wrapped__"):
+            setattr(handler, name, staticmethod(note(lookup)))
+
+
+_ENTERPRISE_LOOKUPS = {
+    "get_all_spend_logs_for_previous_response_id": note_rows,
+    "get_chat_completion_message_history_for_previous_response_id": note_history,
+}
 
 
 def keep_answer(response: Any, completion: Any) -> None:
@@ -195,6 +195,7 @@ def keep_answer(response: Any, completion: Any) -> None:
 def _keep_answer(call: Call, response: Any, completion: Any) -> None:
     response.previous_response_id = call.exchange.previous_as_sent
     response.id = with_place(response.id, call.exchange.place, call.exchange.previous_id)
+    call.exchange.put_places_into(response.output or (), call.items_before)
     call.take_answer(completion)
 
 
@@ -221,14 +222,6 @@ def _note_provider_stream(call: Call, reply: Any) -> None:
         call.provider_stream = reply
 
 
-def history_is_whole() -> bool:
-    """Whether the running request has a history that holds its tool calls already."""
-    exchange = running_exchange()
-    return exchange is not None and exchange.history is not None and exchange.history.is_ours
-
-
 def without_known_calls(cache: Any) -> Any:
-    """Upstream's in-process cache of tool calls: each caller finds its own, and nothing while a stored history has the
-    calls already.
-    """
+    """Upstream's in-process cache of tool calls: each caller finds its own."""
     return OwnedCache(cache)

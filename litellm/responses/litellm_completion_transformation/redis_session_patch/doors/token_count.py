@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..redis.defects import safely_await
-from ..request.exchange import CALL, Call, running_exchange
+from ..request.call import CALL, Call
+from ..request.exchange import running_exchange
 from ..request.lookup import begin
 
 
 def count_with_redis(count: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Decorates the step that makes the chat request to be counted: its lookup finds what Redis has."""
+    """Decorates the step that makes the chat request to be counted: its session handler finds what Redis has."""
     signature = inspect.signature(count)
 
     @functools.wraps(count)
@@ -28,6 +29,6 @@ def count_with_redis(count: Callable[..., Awaitable[Any]]) -> Callable[..., Awai
             return None
         call = signature.bind(*args, **options).arguments
         await begin(exchange, call["responses_request"])
-        return Call(exchange, {}, {"model": call["model"], "custom_llm_provider": call["custom_llm_provider"]})
+        return Call(exchange, {}, {})
 
     return counted

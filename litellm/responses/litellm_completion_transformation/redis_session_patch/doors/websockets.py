@@ -4,7 +4,7 @@ Each turn is looked up and stored as over HTTP; the connection's memory is what 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..redis import runtime as runtimes
@@ -35,23 +35,25 @@ class WatchedSocket:
     async def receive_text(self) -> Any:
         text = await self._websocket.receive_text()
         self._connection.exchange = None
-        await safely_await(self._begin, text, otherwise=None)
-        return text
+        return await safely_await(self._begin, text, otherwise=text)
 
     async def send_text(self, data: str) -> None:
         await self._websocket.send_text(await safely_await(self._leave, data, otherwise=data))
 
-    async def _begin(self, text: str) -> None:
+    async def _begin(self, text: str) -> str:
+        """What upstream gets for ``text``: the items that the client refers to are in it."""
         message = from_json(text)
         if not isinstance(message, dict) or message.get("type") != "response.create":
-            return
+            return text
         nested = message.get("response")
-        params: Mapping[str, Any] = nested if isinstance(nested, dict) and nested else message
+        params = nested if isinstance(nested, dict) and nested else message
+        client_input = params.get("input")
         previous = params.get("previous_response_id")
         followed = (previous,) if isinstance(previous, str) else ()
         exchange = Exchange(self._caller, len(text), followed)
         await begin(exchange, params)
         self._connection.exchange = exchange
+        return text if params.get("input") is client_input else json.dumps(message)
 
     async def _leave(self, data: str) -> str:
         """What the client gets for ``data``, once it is stored."""

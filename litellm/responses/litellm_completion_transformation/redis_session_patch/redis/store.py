@@ -163,7 +163,8 @@ class SessionStore:
 
     def _open(self, tip: Tip, reply: list[Any], owner: Owner, asked_at: float) -> Chain:
         context, before, pieces = _context(tip.place, owner), NO_TURN, []
-        for turn_id, value in zip(map(bytes.decode, reply[3::2]), reply[4::2], strict=True):
+        turn_ids = tuple(map(bytes.decode, reply[3::2]))
+        for turn_id, value in zip(turn_ids, reply[4::2], strict=True):
             head, _, sealed = value.partition(b"\n")
             pieces.append(self._cipher.open(sealed, context, _position(head + b"\n", before, turn_id)))
             before = turn_id
@@ -171,7 +172,8 @@ class SessionStore:
         turns = decode_turns(text)
         if len(turns) != tip.turns:
             raise Unreadable("A stored conversation has another number of turns than its last one says.")
-        return Chain(turns, tip, text[-WINDOW_BYTES:], asked_at, is_full=reply[2] >= self._settings.max_turns)
+        is_full = reply[2] >= self._settings.max_turns
+        return Chain(turns, tip, text[-WINDOW_BYTES:], asked_at, is_full, turn_ids)
 
     def _asked(self, script: Script, place: Place, *arguments: Any) -> Callable[[Any], Any]:
         keys = conversation_keys(self._prefix, place.conversation)

@@ -9,40 +9,20 @@ from typing import Any
 
 from ..values.owner import ANYBODY, Owner, digest_of, may_continue
 from ..values.turns import Turn
-from .history import answer_message, input_items
+from .history import answer_message
 
 Row = Mapping[str, Any]
-
-# Items of upstream's own MCP round trip, which it leaves out of a replay.
-_NOT_REPLAYED = ("mcp_tools_fetched", "tool_execution_results")
 
 # The columns of a row that say whose it is, in the order of ``Owner``.
 _COLUMNS = ("user", "team_id", "api_key", "end_user", "organization_id")
 
 
-def turns_of(given: Any, maker: str | None, rows: Sequence[Row]) -> tuple[Turn, ...]:
-    """The turns of what upstream found: a ``ChatCompletionSession``, made of ``rows``, is one; or ``StoredTurns``.
-
-    None where there are no messages, which by default no row has.
+def turns_of(session: Mapping[str, Any], maker: str | None, rows: Sequence[Row]) -> tuple[Turn, ...]:
+    """What upstream found, a ``ChatCompletionSession`` made of ``rows``, as one turn; none where it has no messages,
+    which by default no row has.
     """
-    if isinstance(given, Mapping):
-        messages = tuple(answer_message(message) for message in given.get("messages") or ())
-        return (Turn([], messages, given.get("instructions"), maker, by=_people_of(*rows)),) if messages else ()
-    pairs = zip(given.spend_logs, given.proxy_server_requests, strict=True)
-    turns = (_turn_of_row(row, request or {}, maker) for row, request in pairs)
-    return tuple(turn for turn in turns if turn.input or turn.answer)
-
-
-def _turn_of_row(row: Row, request: Row, maker: str | None) -> Turn:
-    given, response = request.get("input") or request.get("messages") or [], row.get("response")
-    client_input = [given] if isinstance(given, dict) else given
-    response = response if isinstance(response, dict) else {}
-    if response.get("object") == "response":
-        said = [item for item in response.get("output") or () if item.get("type") not in _NOT_REPLAYED]
-        client_input = [*input_items(client_input), *said]
-    choices = response.get("choices") or ()
-    answer = tuple(answer_message(choice["message"]) for choice in choices if choice.get("message"))
-    return Turn(client_input, answer, request.get("instructions"), maker, by=_people_of(row))
+    messages = tuple(answer_message(message) for message in session.get("messages") or ())
+    return (Turn([], messages, session.get("instructions"), maker, by=_people_of(*rows)),) if messages else ()
 
 
 def rows_of(rows: Sequence[Row], caller: Owner) -> Sequence[Row]:

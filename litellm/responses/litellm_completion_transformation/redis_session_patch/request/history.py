@@ -1,16 +1,19 @@
-"""Stored turns as the messages that the bridge sends: the pure part of serving a conversation."""
+"""A conversation's turns as what was said in it, and what of a request is new."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..values.turns import Turn
+from .fitting import Said
+from .sendable import answer_for, summary_of
+from .target import Target
 
 Message = dict[str, Any]
 
-# Claude's summaries of what came before. In rows they are for upstream: it makes text of them for other makers.
-_SUMMARIES = "compaction_blocks"
+_INSTRUCTING = ("system", "developer")
 
-_MAKERS_OWN = ("thinking_blocks", "provider_specific_fields")
+# An item that gives tools, as Codex does; from 1.106 on upstream takes it out and gives its tools to the request.
+ADDITIONAL_TOOLS = "additional_tools"
 
 # Responses items that carry a tool call of their own, as upstream's transformation reads them.
 _CALL_ITEMS = ("function_call", "custom_tool_call")
@@ -21,36 +24,39 @@ def answer_messages(choices: Iterable[Any]) -> tuple[Message, ...]:
     return tuple(answer_message(choice.message) for choice in choices if getattr(choice, "message", None) is not None)
 
 
-def history_messages(
-    turns: Sequence[Turn], to_messages: Callable[[Any], list[Any]], *, maker: str | None, with_instructions: bool
-) -> list[Any]:
-    """Chat messages of ``turns``, oldest first, for a model of ``maker``.
+def said_in(
+    turns: Sequence[Turn], to_messages: Callable[[Any], list[Any]], target: Target, *, is_summarized: bool = False
+) -> list[Said]:
+    """What was said in ``turns``, oldest first, for ``target``; of what a summary stands for, instructions alone.
 
-    ``to_messages`` is upstream's transformation of a client's input. ``with_instructions``: each turn's
-    instructions stand before its input, as releases before 1.100 replay them.
+    ``to_messages``: upstream's transformation of a client's input. ``is_summarized``: by what the client says next,
+    which may still hold results of the last answer's calls.
     """
-    messages: list[Any] = []
-    for turn in turns:
-        if with_instructions and turn.instructions:
-            messages.append({"role": "system", "content": turn.instructions})
-        messages += to_messages(turn.items)
-        messages += _answer_for(turn, maker)
-    return messages
+    if is_summarized:
+        is_called = any(map(call_ids, turns[-1].answer)) if turns else False
+        first_input, first_answer = len(turns), len(turns) - is_called
+    else:
+        first_input, first_answer = _start(turns, to_messages)
+    said: list[Said] = []
+    for number, turn in enumerate(turns):
+        messages = to_messages(turn.items)
+        if number < first_input:
+            messages = [message for message in messages if _field(message, "role") in _INSTRUCTING]
+        said += [(message, number) for message in messages]
+        if number >= first_answer:
+            said += [(message, None) for message in answer_for(turn.answer, turn.maker, target)]
+    return said
 
 
-def spend_log_rows(turns: Sequence[Turn], session_id: str | None, maker: str | None) -> tuple[dict[str, Any], ...]:
-    """``turns`` as the rows of ``LiteLLM_SpendLogs`` that upstream would read, as far as it reads them."""
-    return tuple(
-        {
-            "request_id": f"{session_id}-{number}",
-            "session_id": session_id,
-            "call_type": "aresponses",
-            "status": "success",
-            "proxy_server_request": {"input": turn.items, "instructions": turn.instructions},
-            "response": {"choices": [{"index": 0, "message": message} for message in _row_answer(turn, maker)]},
-        }
-        for number, turn in enumerate(turns)
-    )
+def _start(turns: Sequence[Turn], to_messages: Callable[[Any], list[Any]]) -> tuple[int, int]:
+    """The turn whose input is the first to be sent, and the one whose answer is: from the newest summary on."""
+    for number in reversed(range(len(turns))):
+        if summary_of(turns[number].answer):
+            return number + 1, number
+        summaries = [item for item in input_items(turns[number].items) if item.get("type") == "compaction"]
+        if any(map(to_messages, ([item] for item in summaries))):  # Older releases cannot read them.
+            return number, number
+    return 0, 0
 
 
 def latest(turns: Sequence[Turn], name: str) -> str | None:
@@ -94,41 +100,12 @@ def _call_id(item: dict[str, Any]) -> str | None:
 def answer_message(message: Any) -> Message:
     """A message of LiteLLM's, or a dictionary, as one: fields without a value say nothing."""
     fields = message if isinstance(message, dict) else message.model_dump(exclude_none=True)
-    # Strict providers refuse fields that they do not know.
     kept = {name: value for name, value in fields.items() if value not in (None, [], {})}
     extra = kept.pop("provider_specific_fields", None) or {}
     # Up to 1.10x a field may stand here and beside it too.
     if extra := {name: value for name, value in extra.items() if value is not None and kept.get(name) != value}:
         kept["provider_specific_fields"] = extra
-    if kept.get("tool_calls") and not kept.get("content"):
-        kept.pop("content", None)  # Streams say "" here; Anthropic refuses empty text.
     return {"role": "assistant", "content": None, **kept}
-
-
-def _answer_for(turn: Turn, maker: str | None) -> list[Message]:
-    return [message if turn.maker == maker else _for_another_maker(message) for message in turn.answer]
-
-
-def _row_answer(turn: Turn, maker: str | None) -> list[Message]:
-    return [
-        {**sent, "provider_specific_fields": {_SUMMARIES: summaries}}
-        if turn.maker != maker and (summaries := _field(_field(kept, "provider_specific_fields") or {}, _SUMMARIES))
-        else sent
-        for sent, kept in zip(_answer_for(turn, maker), turn.answer, strict=True)
-    ]
-
-
-def _for_another_maker(value: Any) -> Any:
-    """A message, its calls and their functions without what only its maker's models understand."""
-    if isinstance(value, list):
-        return [_for_another_maker(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: _for_another_maker(each) if name in ("tool_calls", "function") else each
-        for name, each in value.items()
-        if name not in _MAKERS_OWN
-    }
 
 
 def input_items(request_input: Any) -> list[dict[str, Any]]:

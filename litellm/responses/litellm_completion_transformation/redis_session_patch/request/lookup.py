@@ -1,24 +1,23 @@
 """The history of a follow-up: from Redis, else from its connection's memory, else from upstream's own lookup."""
 
-import inspect
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import MutableMapping, Sequence
+from contextvars import copy_context
 from typing import Any
 
 from ..redis import runtime as runtimes
 from ..redis.runtime import Runtime
+from ..redis.store import off_the_loop
 from ..values.ids import Place
 from ..values.refusals import CANNOT_ASK, NOT_FOUND, refuse
 from ..values.results import Miss, StoreError
 from ..values.turns import Chain, Turn
+from .call import Call
+from .conversation import carried_tools, completion_after, said_before
 from .database import turns_of
-from .exchange import Call, Exchange, History, Source
-from .history import history_messages, latest, spend_log_rows
-
-# Makes a history of the call's turns, as a release has it, and puts the request's own messages right.
-Form = Callable[[Call], Any]
+from .exchange import Exchange, History, Source
+from .references import resolved
 
 FAILED = "failed"
 
@@ -32,15 +31,28 @@ _LOGGED = {
 }
 
 
-async def begin(exchange: Exchange, data: Mapping[str, Any]) -> None:
+async def begin(exchange: Exchange, data: MutableMapping[str, Any]) -> None:
     """Takes what the client said, and looks into Redis for what it goes on from.
 
     ``data``: the request's parameters, after the operator's own hooks and before LiteLLM changes them.
     """
-    await exchange.take(data)
     runtime = runtimes.current()
+    if runtime is not None:
+        await _resolve(runtime, exchange, data)
+    await exchange.take(data)
     if runtime is not None and exchange.previous_place is not None:
         await find(runtime, exchange)
+
+
+async def _resolve(runtime: Runtime, exchange: Exchange, data: MutableMapping[str, Any]) -> None:
+    """Puts the items that the client refers to into its input."""
+    try:
+        items = await resolved(runtime, exchange.caller, data.get("input"))
+    except StoreError:
+        exchange.is_item_unavailable = True
+    else:
+        if items is not data.get("input"):
+            data["input"] = items
 
 
 async def find(runtime: Runtime, exchange: Exchange) -> None:
@@ -58,48 +70,52 @@ async def find(runtime: Runtime, exchange: Exchange) -> None:
     exchange.history = None if isinstance(found, Miss) else History(Source.REDIS, found)
 
 
-async def look_before_upstream(runtime: Runtime, call: Call, response_id: str, form: Form) -> Any:
-    """The history of ``response_id``; ``None``: upstream is to look.
+async def serve(runtime: Runtime, call: Call) -> dict[str, Any] | None:
+    """The chat completion request of a follow-up whose history is known here; ``None``: upstream is to look.
 
-    To others than its owner a response is unknown, in the database too. Raises LiteLLM's error for a deleted response,
-    which nobody may find anywhere else.
+    Raises LiteLLM's error for a deleted response, which nobody may find anywhere else.
     """
     exchange = call.exchange
-    if not exchange.follows(response_id):  # A further MCP round, or something of LiteLLM's own.
-        return form(call) if call.rounds else None
-    if exchange.looked_up is None:
-        await find(runtime, exchange)
-    if exchange.history is not None and exchange.history.is_ours:
-        messages = call.completion.get("messages")
-        try:
-            served = form(call)
-        except Exception:  # Upstream's transformation of what no client sent.
-            call.completion["messages"], exchange.history = messages, None
-            exchange.looked_up = Miss.UNREADABLE.value
-        else:
-            _count(runtime, exchange, "found")
-            return served
-    if exchange.looked_up == Miss.DELETED.value:
-        _count(runtime, exchange, exchange.looked_up)
-        _refuse(NOT_FOUND, call)
-    if exchange.looked_up != Miss.DENIED.value:
+    if not call.rounds:
+        if not exchange.follows(call.after):  # Something of LiteLLM's own.
+            return None
+        if exchange.looked_up is None:
+            await find(runtime, exchange)
+        if exchange.looked_up == Miss.DELETED.value:
+            _count(runtime, exchange, exchange.looked_up)
+            _refuse(NOT_FOUND, call)
+        if exchange.history is None or not exchange.history.is_ours:
+            return None
+    size = exchange.chain.tip.size if exchange.chain.tip is not None else 0
+    try:
+        said = await off_the_loop(size, copy_context().run, said_before, call)
+    except Exception:  # Upstream's transformation of what no client sent.
+        if not call.rounds:
+            exchange.history, exchange.looked_up = None, Miss.UNREADABLE.value
         return None
-    note_upstreams(runtime, call, response_id, {})
-    return form(call)  # Nothing, in that form.
+    changed = await off_the_loop(size, copy_context().run, completion_after, call, said)
+    request = call.kwargs.get("responses_api_request")
+    if request is not None and (tools := carried_tools(call)):  # By them upstream knows what a call of the answer is.
+        request["tools"] = [*call.own_tools, *tools]
+    if not call.rounds:
+        _count(runtime, exchange, "found")
+    call.is_served = True
+    call.completion |= changed  # Last: after a defect upstream goes on with the request as it was.
+    return call.completion
 
 
-def note_upstreams(runtime: Runtime, call: Call, response_id: str, given: Any) -> None:
-    """``given``: what upstream found. Raises LiteLLM's error where that is nothing, and the operator wants one.
+def note_upstreams(runtime: Runtime, call: Call) -> None:
+    """Takes what upstream found. Raises LiteLLM's error where that is nothing, and the operator wants one.
 
     After a defect nobody knows the history, so that the turn is not stored as a first one.
     """
     exchange, result = call.exchange, call.exchange.looked_up
-    if result is None or not exchange.follows(response_id):
+    if result is None or not exchange.follows(call.after):
         return
     if result == "found":  # It was not served.
         exchange.history = None
         return
-    turns = turns_of(given, call.maker, call.rows)
+    turns = turns_of(call.found or {}, call.maker, call.rows)
     _count(runtime, exchange, "database" if turns and result == Miss.UNKNOWN.value else result)
     if turns:
         exchange.history = History(Source.DATABASE, Chain(turns, asked_at=exchange.asked_at))
@@ -129,70 +145,3 @@ def _count(runtime: Runtime, exchange: Exchange, result: str) -> None:
 def log_miss(runtime: Runtime, result: str) -> None:
     if result in _LOGGED:
         runtime.rare_log.warn(result, _LOGGED[result])
-
-
-def as_session(call: Call) -> dict[str, Any]:
-    """A ``ChatCompletionSession``."""
-    from litellm.responses.litellm_completion_transformation.transformation import ChatCompletionSession
-
-    turns, new = call.turns_before, _new_messages(call)
-    instructions = call.exchange.instructions
-    # From 1.100 on, upstream itself puts the instructions first and carries the last ones over.
-    upstream_places_instructions = "instructions" in ChatCompletionSession.__annotations__
-    messages = history_messages(
-        turns,
-        input_to_messages,
-        maker=call.maker,
-        with_instructions=not upstream_places_instructions and not instructions,
-    )
-    if instructions and not upstream_places_instructions:
-        # until 1.99: upstream sends the new instructions behind the history
-        messages, new = [*new[:1], *messages], new[1:]
-    call.completion["messages"] = new
-    session = {"messages": messages, "litellm_session_id": latest(turns, "session_id")}
-    if upstream_places_instructions and (carried_over := latest(turns, "instructions")):
-        session["instructions"] = carried_over
-    return session
-
-
-def as_stored_turns(call: Call) -> Any:
-    """Rows of the spend logs, as releases from 1.109 on look them up: they go through all of upstream's steps."""
-    from litellm.responses.litellm_completion_transformation.session_handler import StoredTurns
-
-    turns, call.completion["messages"] = call.turns_before, _new_messages(call)
-    rows = spend_log_rows(turns, latest(turns, "session_id"), call.maker)
-    return StoredTurns(spend_logs=rows, proxy_server_requests=tuple(row["proxy_server_request"] for row in rows))
-
-
-def _new_messages(call: Call) -> list[Any]:
-    """The request's own messages; of a further MCP round, only what is new in it. The history is to go before them."""
-    call.is_served = True
-    messages = list(call.completion.get("messages") or ())
-    if call.new_items is None:
-        return messages
-    return [*messages[: 1 if call.exchange.instructions else 0], *input_to_messages(call.new_items)]
-
-
-def put_rounds(call: Call) -> None:
-    """A further MCP round that upstream sends without asking for a history goes on from the answers themselves.
-
-    A connection's memory, which upstream has put into the input, stands before them.
-    """
-    said = history_messages(call.turns_before, input_to_messages, maker=call.maker, with_instructions=False)
-    new, leading = _new_messages(call), 1 if call.exchange.instructions else 0
-    call.completion["messages"] = [*new[:leading], *said, *new[leading:]]
-
-
-def input_to_messages(client_input: Any) -> list[Any]:
-    """Upstream's transformation of a client's input."""
-    from litellm.responses.litellm_completion_transformation.transformation import LiteLLMCompletionResponsesConfig
-
-    transform = LiteLLMCompletionResponsesConfig.transform_responses_api_input_to_messages
-    messages: list[Any] = transform(input=client_input, responses_api_request={}, **_transform_options(transform))
-    return messages
-
-
-@lru_cache(maxsize=1)
-def _transform_options(transform: Callable[..., Any]) -> dict[str, bool]:
-    # Since about 1.90, reasoning items are sent back as reasoning only where this is asked for.
-    return {"replay_reasoning": True} if "replay_reasoning" in inspect.signature(transform).parameters else {}

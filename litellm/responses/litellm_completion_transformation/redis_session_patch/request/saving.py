@@ -7,7 +7,8 @@ from typing import Any
 from ..redis.runtime import Runtime
 from ..values.results import NotStored, StoreError, StoreUnavailable
 from ..values.turns import Turn
-from .exchange import Call, Exchange
+from .call import Call
+from .exchange import Exchange
 
 Reply = dict[str, Any]
 

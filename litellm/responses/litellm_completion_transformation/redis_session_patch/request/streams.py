@@ -7,7 +7,7 @@ from typing import Any
 from ..redis.defects import report
 from ..redis.runtime import Runtime
 from ..values.ids import wrapped_with_place
-from .exchange import CALL, Call
+from .call import CALL, Call
 
 TERMINAL = ("response.completed", "response.incomplete")
 _TEXT = "response.output_text.delta"
@@ -37,11 +37,17 @@ class StreamKeeper:
             CALL.reset(before)
         try:
             # Most events have no response, which a model's getattr is slow to say.
-            response = event.__dict__.get("response")
-            if getattr(response, "id", None):
+            fields = event.__dict__
+            if getattr(response := fields.get("response"), "id", None):
                 self._look_at(stream, event, response)
-            elif event.type == _TEXT:
+                return event
+            if event.type == _TEXT:
                 self.call.streamed += event.delta
+            ids = self.call.exchange.item_ids
+            if (item := fields.get("item")) is not None:
+                self.call.exchange.put_place_into(item)
+            elif (upstreams := fields.get("item_id")) in ids:
+                fields["item_id"] = ids[upstreams]
         except Exception as error:
             report(error)
         return event
@@ -54,6 +60,7 @@ class StreamKeeper:
             target = self.call.provider, model_info.get("id")
             exchange.shown_id = wrapped_with_place(response.id, exchange.place, exchange.previous_id, *target)
         response.id = exchange.shown_id
+        exchange.put_places_into(response.output or (), self.call.items_before)
         if getattr(event.type, "value", event.type) in TERMINAL:
             if not _was_cut(self.call, stream):
                 self.call.take_answer(_answer(stream))

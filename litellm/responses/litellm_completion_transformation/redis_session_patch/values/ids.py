@@ -15,6 +15,20 @@ _PREFIX = "resp_"
 _RESPONSE = ";response_id:"
 _PLACE = ";turn:"
 _PLACE_FORM = re.compile(r"([\w-]{11})([\w-]{8})", re.ASCII)
+_ITEM_FORM = re.compile(r"[a-z]+_([\w-]{11})([\w-]{8})_([io])(\d{1,6})", re.ASCII)
+# They begin like OpenAI's.
+_ITEM_PREFIXES = {
+    "message": "msg_",
+    "function_call": "fc_",
+    "function_call_output": "fco_",
+    "custom_tool_call": "ctc_",
+    "custom_tool_call_output": "ctco_",
+    "reasoning": "rs_",
+    "web_search_call": "ws_",
+    "image_generation_call": "ig_",
+    "code_interpreter_call": "ci_",
+    "compaction": "cmp_",
+}
 _TURN_BYTES = 6  # Redis keeps a turn as a score too, which is exact up to 53 bits.
 
 
@@ -24,6 +38,15 @@ class Place:
 
     conversation: str
     turn: str
+
+
+@dataclass(frozen=True)
+class ItemPlace:
+    """An item of a turn: the ``number``-th of its input, or of its output."""
+
+    place: Place
+    is_input: bool
+    number: int
 
 
 def new_conversation() -> str:
@@ -42,8 +65,7 @@ def with_place(response_id: str, place: Place, previous_id: str | None = None) -
     own_id = inner_id(response_id)
     if previous_id is not None and own_id == inner_id(previous_id):
         own_id = f"{own_id}-{place.turn}"
-    turn = base64.urlsafe_b64encode(int(place.turn).to_bytes(_TURN_BYTES, "big")).decode()
-    return f"{own_id}{_PLACE}{place.conversation}{turn}"
+    return f"{own_id}{_PLACE}{place.conversation}{turn_text(place.turn)}"
 
 
 def wrapped_with_place(
@@ -60,11 +82,32 @@ def inner_id(client_id: str) -> str:
     return _unwrapped(client_id)[1].partition(_PLACE)[0]
 
 
+def turn_text(turn: str) -> str:
+    """A turn's number as it stands in ids: 8 characters."""
+    return base64.urlsafe_b64encode(int(turn).to_bytes(_TURN_BYTES, "big")).decode()
+
+
+def item_id_at(kind: str, place: Place, number: int, *, is_input: bool) -> str:
+    """The id of the ``number``-th item of a turn's input, or of its output."""
+    prefix, part = _ITEM_PREFIXES.get(kind, "item_"), "i" if is_input else "o"
+    return f"{prefix}{place.conversation}{turn_text(place.turn)}_{part}{number}"
+
+
+def item_place_of(item_id: str) -> ItemPlace | None:
+    found = _ITEM_FORM.fullmatch(item_id)
+    place = _place(found[1], found[2]) if found else None
+    return ItemPlace(place, found[3] == "i", int(found[4])) if found and place else None
+
+
 def place_of(client_id: str) -> Place | None:
     """The place in a decrypted id; ``None``: it has none."""
     found = _PLACE_FORM.fullmatch(_unwrapped(client_id)[1].partition(_PLACE)[2])
-    turn = int.from_bytes(base64.urlsafe_b64decode(found[2]), "big") if found else 0
-    return Place(found[1], str(turn)) if found and turn else None
+    return _place(found[1], found[2]) if found else None
+
+
+def _place(conversation: str, turn: str) -> Place | None:
+    number = int.from_bytes(base64.urlsafe_b64decode(turn), "big")
+    return Place(conversation, str(number)) if number else None
 
 
 def provider_of(client_id: str) -> str | None:

@@ -1,5 +1,6 @@
 """The answers to a request that cannot be served, as OpenAI gives them."""
 
+import re
 from typing import Any, TypeGuard
 
 NOT_FOUND = "previous_response_not_found"
@@ -7,6 +8,9 @@ CANNOT_ASK = "previous_response_unavailable"
 # Codes of our own, because a native model's provider may give OpenAI's.
 CONVERSATION = "conversation_of_bridged_model"
 CONVERSATION_TOO = "conversation_and_previous_response"
+ITEM = "item_of_bridged_model"
+ITEM_UNSTORED = "item_of_bridged_model_unstored"
+CANNOT_ASK_ITEM = "item_unavailable"
 
 # Clients' own retries then meet a Redis that is back.
 RETRY = {"Retry-After": "2"}
@@ -42,16 +46,31 @@ _REFUSALS = {
         None,
         "mutually_exclusive_parameters",
     ),
+    ITEM: error_of("Item with id '{}' not found.", "input"),
+    ITEM_UNSTORED: error_of(
+        "Item with id '{}' not found. Items are not persisted when `store` is set to false. Try again with `store` set"
+        " to true, or remove this item from your input.",
+        "input",
+    ),
+    CANNOT_ASK_ITEM: error_of(
+        "The item with id '{}' cannot be looked up now: the store of responses does not answer. Try again.",
+        "input",
+        CANNOT_ASK_ITEM,
+        "server_error",
+    ),
 }
+_STATUS = {CANNOT_ASK: 503, CANNOT_ASK_ITEM: 503, ITEM: 404, ITEM_UNSTORED: 404}
 
 
-def refuse(code: str, model: str, provider: str | None) -> None:
-    """Raises LiteLLM's error for one of the codes above."""
+def refuse(code: str, model: str, provider: str | None, what: str = "") -> None:
+    """Raises LiteLLM's error for one of the codes above. ``what``: whose id the message names."""
     import litellm
 
     refusal = _REFUSALS[code]
     # For the router always a bad request: one of another status would count against the model's deployment.
-    error: Any = litellm.BadRequestError(message=str(refusal["message"]), model=model, llm_provider=provider or "")
+    error: Any = litellm.BadRequestError(
+        message=str(refusal["message"]).format(what), model=model, llm_provider=provider or ""
+    )
     error.code, error.param, error.type = code, refusal["param"], refusal["type"]
     raise error
 
@@ -61,9 +80,12 @@ def is_refusal(code: object) -> TypeGuard[str]:
 
 
 def answer_of(code: str, message: str) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """Status, headers and body."""
-    status, headers = (503, RETRY) if code == CANNOT_ASK else (400, {})
-    return status, headers, {"error": {**_REFUSALS[code], "message": message}}
+    """Status, headers and body. ``message``: as LiteLLM has changed it on its way here."""
+    refusal = _REFUSALS[code]
+    what = re.search("id '(.*?)'", message)
+    refusal = refusal | {"message": str(refusal["message"]).format(what[1] if what else "")}
+    status = _STATUS.get(code, 400)
+    return status, RETRY if status == 503 else {}, {"error": refusal}
 
 
 def unavailable_body() -> dict[str, Any]:

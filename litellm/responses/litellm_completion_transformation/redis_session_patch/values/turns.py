@@ -78,6 +78,7 @@ class Chain:
 
     ``tail``: the end of their text, against which the next turn is compressed. ``asked_at``: of ``time.monotonic``, in
     seconds: who was erased later is still in them. ``is_full``: the conversation has as many turns as it may.
+    ``turn_ids``: of turns in Redis.
     """
 
     turns: tuple[Turn, ...]
@@ -85,6 +86,7 @@ class Chain:
     tail: bytes = b""
     asked_at: float = field(default_factory=time.monotonic, compare=False)
     is_full: bool = False
+    turn_ids: tuple[str, ...] = ()
 
 
 NO_TURNS = Chain(())
