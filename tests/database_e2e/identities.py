@@ -27,6 +27,10 @@ class Management:
         fields = {"user_id": user, "team_id": team}
         return self._ask("/key/generate", **{name: value for name, value in fields.items() if value})["key"]
 
+    def has_spent(self, key: str, spend: float, budget: float) -> None:
+        """In dollars."""
+        self._ask("/key/update", key=key, spend=spend, max_budget=budget)
+
     def _ask(self, path: str, **fields: object) -> dict:
         headers = {"authorization": f"Bearer {self.client.key}"}
         reply = self.client.http.post(path, json=fields, headers=headers)

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from lab.asking import Asker
+from lab.asking import Asker, asking
+from lab.chat_models import CHAT_MODELS, chat_entry
 from lab.client import ResponsesClient
 from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxies import ProxyPool
-from lab.proxy import Proxy, ProxyOptions
+from lab.proxy import Proxy, ProxyOptions, stand_in_models
 from lab.redis_server import GivenRedis, RedisServer
+from lab.trees import installed_release
 
 from . import hooks, masking, mcp_tools, native_models
 from .sizes import MANNERS
@@ -66,6 +68,21 @@ def second_options(plain_options: ProxyOptions, native_server: native_models.Nat
     # From 1.106 on, the proxy starts such a server only where that is allowed.
     environment = {**plain_options.environment, "LITELLM_ENABLE_MCP_STDIO": "true"}
     return replace(plain_options, num_workers=2, environment=environment, extra_files=files)
+
+
+@pytest.fixture(scope="session")
+def chats_options(plain_options: ProxyOptions) -> ProxyOptions:
+    """Models of further chat providers beside the usual three."""
+    url = plain_options.provider_url
+    usual = stand_in_models(url, installed_release())
+    return replace(plain_options, models=(*usual, *(chat_entry(maker, url) for maker in CHAT_MODELS)))
+
+
+@pytest.fixture
+def chats(proxies: ProxyPool, chats_options: ProxyOptions, provider: Provider) -> Iterator[Asker]:
+    """One request at a time to any of those models."""
+    with asking(proxies.get(chats_options), provider) as asker:
+        yield asker
 
 
 @pytest.fixture(scope="session")

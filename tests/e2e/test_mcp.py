@@ -88,6 +88,17 @@ def test_a_tool_that_the_proxy_runs_goes_out_once_in_every_later_turn(mcp: McpAs
     check_once(request.conversation, [*told, "found a", fourth.text, "Thanks."], calls=2)
 
 
+def test_a_tool_that_wants_approval_is_the_client_s_to_run(mcp: McpAsker) -> None:
+    tools = [{**MCP, "require_approval": "always"}]
+    first = mcp.asker.ask("Look it up.", tools=tools)
+    assert first.status == 200 and len(first.requests) == 1
+    result = {"type": "function_call_output", "call_id": first.reply.calls[0]["call_id"], "output": "found b"}
+    second = mcp.asker.ask([result], first, tools=tools)
+    check_once(second.conversation, ["Look it up.", "found b"], calls=1)
+    third = mcp.asker.ask("And?", second, tools=tools)
+    check_once(third.conversation, ["Look it up.", "found b", second.reply.text, "And?"], calls=1)
+
+
 def claude_blocks(request: Recorded) -> list[dict[str, Any]]:
     """What the assistant said, up to its first call."""
     said = [message["content"] for message in request.body["messages"] if message["role"] == "assistant"]

@@ -24,10 +24,10 @@ from patches.edits import plan_edits
 from .checks import marker
 from .conftest import with_environment
 from .renaming import BRIDGE, Attribute, Parameter, Renaming, rename
-from .upstream import COUNTS_TOKENS, STEPS_BEFORE_THE_HANDLER
+from .upstream import COUNTS_TOKENS
 
 HANDLER = f"{BRIDGE}/handler.py"
-LOOKUPS = tuple(f"{BRIDGE}/{name}.py" for name in ("session_handler", "transformation", "handler"))
+LOOKUPS = tuple(f"{BRIDGE}/{name}.py" for name in ("session_handler", "transformation", "handler", "count_request"))
 ENDPOINTS = ("litellm/proxy/response_api_endpoints/endpoints.py",)
 CACHING = ("litellm/caching/caching_handler.py", "litellm/caching/caching.py", "litellm/utils.py")
 SETUP = ("litellm/proxy/litellm_pre_call_utils.py",)
@@ -41,7 +41,7 @@ ROUTING = (
 
 Others = tuple[tuple[Renaming, set[str]], ...]
 
-HISTORY = "get_chat_completion_message_history_for_previous_response_id"
+SESSION_STEP = "async_responses_api_session_handler"
 STORED_TURNS = "get_stored_turns_for_previous_response_id"
 
 
@@ -54,13 +54,10 @@ def handler(name: str) -> Others:
 OTHERS: dict[str, Others] = {
     "the handler's input": handler("request_input"),
     "the handler's request": handler("litellm_completion_request"),
-    "what is routed": ((Parameter("route_request", "data", ROUTING), {"exchange.py", "bridge.py"}),),
+    "what is routed": ((Parameter("route_request", "data", ROUTING), {"lookup.py", "bridge.py"}),),
     "by which route": ((Parameter("route_request", "route_type", ROUTING), {"bridge.py"}),),
     "the lookup, the cache, the counting of tokens": (
-        (
-            Parameter(HISTORY, "previous_response_id", LOOKUPS),
-            set() if STEPS_BEFORE_THE_HANDLER else {"bridge.py"},
-        ),
+        (Parameter(SESSION_STEP, "litellm_completion_request", LOOKUPS), {"bridge.py"}),
         (Parameter(STORED_TURNS, "previous_response_id", LOOKUPS), set()),
         (Attribute("request_kwargs", CACHING), {"response_cache.py"}),
         (Parameter("chat_count_request", "responses_request", (f"{BRIDGE}/count_request.py",)), {"token_count.py"}),
