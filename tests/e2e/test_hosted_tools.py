@@ -79,13 +79,14 @@ HALVES = {
     "no result": SEARCH[:1],
 }
 CALL = (ToolCall("look_up", '{"a": 1}'),)
+# Every two of a text, a call and a stream, with each other and without.
 BESIDE = {
-    "alone": Answer(None),
-    "with text": Answer("Done."),
-    "with a call": Answer(None, CALL),
-    "with text and a call": Answer("Done.", CALL),
+    "alone, plain": (Answer(None), False),
+    "with text, as a stream": (Answer("Done."), True),
+    "with a call, as a stream": (Answer(None, CALL), True),
+    "with text and a call, plain": (Answer("Done.", CALL), False),
 }
-SAYS = pytest.mark.parametrize("beside", BESIDE.values(), ids=BESIDE)
+SAYS = pytest.mark.parametrize("beside, stream", BESIDE.values(), ids=BESIDE)
 
 
 def follow_up(asker: Asker, first: Exchange) -> Exchange:
@@ -108,45 +109,42 @@ def check_says(exchange: Exchange, answer: Answer) -> None:
     assert calls_sent(exchange) == [(call.arguments, "42") for call in answer.tool_calls]
 
 
-@STREAMS
+def check_have_the_text_alone(first: Exchange, answer: Answer, chats: Asker, *models: str) -> None:
+    """Each of the models is sent nothing of the blocks."""
+    marks = [block.get("id", block.get("tool_use_id")) for block in answer.blocks]
+    for model in models:
+        second = follow_up(chats.with_manner(model), first)
+        check_says(second, answer)
+        assert second.request is not None
+        sent = json.dumps(second.request.body)
+        assert not any(mark and mark in sent for mark in (*marks, PIXEL, "GOOGLE_SEARCH_WEB"))
+
+
 @SAYS
 @pytest.mark.parametrize("blocks", PAIRS.values(), ids=PAIRS)
-def test_claude_gets_its_own_call_with_its_result(
+def test_claude_gets_its_own_call_with_its_result_and_others_the_text(
     blocks: tuple[Block, ...], beside: Answer, stream: bool, chats: Asker
 ) -> None:
     asker, answer = chats.with_manner("claude-model", stream), replace(beside, blocks=blocks)
-    second = follow_up(asker, asker.ask("hello", answer=answer, **TOOLS))
+    first = asker.ask("hello", answer=answer, **TOOLS)
+    second = follow_up(asker, first)
     check_says(second, answer)
     assert hosted_sent(second) == list(blocks)
+    check_have_the_text_alone(first, answer, chats, "gemini-model", "chat-model")
 
 
-@STREAMS
 @SAYS
 @pytest.mark.parametrize("blocks", HALVES.values(), ids=HALVES)
-def test_claude_gets_no_half_of_a_pair(blocks: tuple[Block, ...], beside: Answer, stream: bool, chats: Asker) -> None:
+def test_nobody_gets_half_of_a_pair(blocks: tuple[Block, ...], beside: Answer, stream: bool, chats: Asker) -> None:
     asker, answer = chats.with_manner("claude-model", stream), replace(beside, blocks=blocks)
-    second = follow_up(asker, asker.ask("hello", answer=answer, **TOOLS))
+    first = asker.ask("hello", answer=answer, **TOOLS)
+    second = follow_up(asker, first)
     check_says(second, answer)
     whole = [list(blocks)] if len(blocks) == 2 else []
     # While the client's own call is answered, Claude still means to run its own.
     paused = [list(blocks)] if len(blocks) == 1 and answer.tool_calls else []
     assert hosted_sent(second) in ([], *whole, *paused)
-
-
-@STREAMS
-@SAYS
-@pytest.mark.parametrize("blocks", {**PAIRS, **HALVES}.values(), ids={**PAIRS, **HALVES})
-def test_of_claudes_own_tools_others_get_the_text_alone(
-    blocks: tuple[Block, ...], beside: Answer, stream: bool, chats: Asker
-) -> None:
-    answer = replace(beside, blocks=blocks)
-    first = chats.with_manner("claude-model", stream).ask("hello", answer=answer, **TOOLS)
-    for model in ("gemini-model", *CHATS):
-        second = follow_up(chats.with_manner(model), first)
-        assert second.request is not None
-        check_says(second, answer)
-        sent = json.dumps(second.request.body)
-        assert not any(block.get("id", block.get("tool_use_id")) in sent for block in blocks)
+    check_have_the_text_alone(first, answer, chats, "gemini-model", "chat-model")
 
 
 @STREAMS
@@ -230,34 +228,19 @@ GEMINIS: dict[str, tuple[tuple[Block, ...], list[str]]] = {
 RUN = pytest.mark.parametrize("blocks, kept", GEMINIS.values(), ids=GEMINIS)
 
 
-@STREAMS
 @SAYS
 @RUN
-def test_gemini_gets_its_own_call_with_its_result(
+def test_gemini_gets_its_own_call_with_its_result_and_others_the_text(
     blocks: tuple[Block, ...], kept: list[str], beside: Answer, stream: bool, chats: Asker
 ) -> None:
     asker, answer = chats.with_manner("gemini-model", stream), replace(beside, blocks=blocks)
-    second = follow_up(asker, asker.ask("hello", answer=answer, **TOOLS))
+    first = asker.ask("hello", answer=answer, **TOOLS)
+    second = follow_up(asker, first)
     check_says(second, answer)
     assert second.request is not None
     parts = [part for each in second.request.body["contents"] if each["role"] == "model" for part in each["parts"]]
     assert [snake(name) for part in parts for name in part if snake(name) not in ("text", "function_call")] == kept
-
-
-@STREAMS
-@SAYS
-@RUN
-def test_of_geminis_own_tools_others_get_the_text_alone(
-    blocks: tuple[Block, ...], kept: list[str], beside: Answer, stream: bool, chats: Asker
-) -> None:
-    answer = replace(beside, blocks=blocks)
-    first = chats.with_manner("gemini-model", stream).ask("hello", answer=answer, **TOOLS)
-    for model in ("claude-model", *CHATS):
-        second = follow_up(chats.with_manner(model), first)
-        assert second.request is not None
-        check_says(second, answer)
-        sent = json.dumps(second.request.body)
-        assert PIXEL not in sent and "GOOGLE_SEARCH_WEB" not in sent
+    check_have_the_text_alone(first, answer, chats, "claude-model", *CHATS)
 
 
 CHOICES = {
@@ -273,7 +256,7 @@ CHOICES = {
 @pytest.mark.parametrize("answer, said", CHOICES.values(), ids=CHOICES)
 def test_several_choices_are_one_answer(answer: Answer, said: str, before: str, stream: bool, chats: Asker) -> None:
     first = chats.with_manner(before, stream).ask("hello", answer=answer, **TOOLS)
-    for model in (before, *MAKERS):
+    for model in (before, "claude-model"):
         second = follow_up(chats.with_manner(model), first)
         _, got, *_ = taken(second)
         # Of a stream older LiteLLM makes one text without a break, for its client too.
