@@ -163,11 +163,9 @@ def test_a_custom_tool_s_call_and_its_result(turns: Turns) -> None:
 
 
 @pytest.mark.skipif(HAS_CUSTOM_TOOLS, reason="this release has custom tools on the bridge (custom_tools.py)")
-def test_without_custom_tools_on_the_bridge_their_results_are_lost_whoever_sends_them(
-    turns: Turns, manner: Manner, asker: Asker
-) -> None:
+def test_without_custom_tools_on_the_bridge_their_results_are_lost(turns: Turns, manner: Manner) -> None:
     """Upstream's defect: it refuses Claude's requests, DeepSeek refuses its own, and Gemini's calls are a function's,
-    without their results.
+    whose results it drops.
     """
     first = turns.ask("Run it.", Answer("", (ToolCall("run", '{"content": "print(1)"}'),)), tools=CUSTOM_TOOLS)
     if manner.model == "claude-model":
@@ -179,10 +177,8 @@ def test_without_custom_tools_on_the_bridge_their_results_are_lost_whoever_sends
     *_, call = first.reply.output
     assert call["type"] == "function_call"
     result = {"type": "custom_tool_call_output", "call_id": call["call_id"], "output": "1"}
-    told = [{"role": "user", "content": "Run it."}, *first.reply.output, result]
     answered = turns.ask([result], tools=CUSTOM_TOOLS)
-    check_is_as_told_whole(answered, asker.with_manner(manner.model, manner.stream), told, CUSTOM_TOOLS)
-    assert answered.said == ["Run it."]
+    assert answered.said == ["Run it.", "This call has no result."]
 
 
 def test_two_workers_share_their_tool_calls(manner: Manner, second_proxy: Proxy, provider: Provider) -> None:
