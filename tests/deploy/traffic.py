@@ -22,7 +22,7 @@ from lab.provider import Provider
 from lab.proxy import MASTER_KEY, MODELS, Proxy
 from lab.recording import Recorded, default_answer
 
-PRE_STOP_SECONDS = 1.0  # of the manifests' 15: here nobody has to hear of it
+PRE_STOP_SECONDS = 4.0  # of the manifests' 15; a client of a busy machine takes some from its choice to its request
 ANSWER_SECONDS = 0.3  # so that there is always a request under way
 CLIENTS = 4
 PLAN = Plan(12, 0, tuple(Manner(model, stream) for model in MODELS for stream in (False, True)))
