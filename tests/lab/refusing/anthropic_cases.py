@@ -227,6 +227,14 @@ CONTENT = [
         model="claude-sonnet-5",
     ),
     Case(
+        "anthropic-prefill",
+        body(ASKED, model(search(), found())),
+        "This model does not support assistant message prefill. The conversation must end with a user message.",
+        answered(search(), found()),
+        model="claude-sonnet-5",
+        issued=[("sealed", "")],
+    ),
+    Case(
         "anthropic-block-of-other-role",
         body(ASKED, model(text("4")), user(call())),
         "messages.2: `tool_use` blocks can only be in `assistant` messages",
