@@ -48,7 +48,8 @@ def asked(*turns: Turn, said: Any = "now", sent: Any = None, provider: str = "gr
 
 
 def changed_in(call: Any) -> dict[str, Any]:
-    return completion_after(call, said_before(call))
+    changed, _ = completion_after(call, said_before(call))
+    return changed
 
 
 def names_of(tools: Any) -> list[str]:
@@ -256,6 +257,21 @@ def test_an_earlier_web_search_goes_on_too():
         turn([giving(function("f"), {"type": "web_search"}), user("a")], assistant("A.")), provider="anthropic"
     )
     assert ("web_search_options" in changed_in(call)) is TAKES_ADDITIONAL_TOOLS
+
+
+def test_where_the_input_has_a_summary_only_instructions_and_open_calls_of_the_history_are_sent():
+    turns = turn([system("be brief"), user("a")], assistant("A.")), turn("b", assistant(None, "c1"))
+    call = asked(*turns, said=[user("in short"), result_item("c1")])
+    call.summarizes = True
+    assert changed_in(call)["messages"] == [
+        system("be brief"),
+        assistant(None, "c1"),
+        result("c1", "42"),
+        user("in short"),
+    ]
+    settled = asked(turns[0], said=[user("in short")])
+    settled.summarizes = True
+    assert changed_in(settled)["messages"] == [system("be brief"), user("in short")]
 
 
 @pytest.mark.parametrize("sessions, newest", [((None, None), None), (("s", None), "s"), (("s", "t"), "t")])

@@ -16,9 +16,10 @@ def said_before(call: Call) -> list[Said]:
     return said_in(call.turns_before, input_to_messages, call.target_with(None), is_summarized=call.summarizes)
 
 
-def completion_after(call: Call, before: Sequence[Said]) -> dict[str, Any]:
-    """What changes in the request: instructions, the operator's template, what was said ``before``, and what is new:
-    the request's own messages, or the results of an MCP round.
+def completion_after(call: Call, before: Sequence[Said]) -> tuple[dict[str, Any], list[Any]]:
+    """What changes in the chat completion request: instructions, the operator's template, what was said ``before``, and
+    what is new (the request's own messages, or the results of an MCP round); and the tools that come to its own, as
+    the client gave them.
     """
     turns, own = call.turns_before, list(call.completion.get("messages") or ())
     leading, own = (own[:1], own[1:]) if call.exchange.instructions else ([], own)
@@ -27,20 +28,21 @@ def completion_after(call: Call, before: Sequence[Said]) -> dict[str, Any]:
     template = input_to_messages(call.template) if call.template else []
     new = own[len(template) :] if call.new_items is None else input_to_messages(call.new_items)
     said = [*((message, -1) for message in template), *before, *((message, len(turns)) for message in new)]
-    changed = _options_of(call, carried_tools(call))
+    tools = carried_tools(call)
+    changed = _options_of(call, tools)
     changed["messages"] = [*leading, *fit(said, call.target_with(changed.get("tools")))]
     changed["litellm_trace_id"] = latest(turns, "session_id")
-    return changed
+    return changed, tools
 
 
 def carried_tools(call: Call) -> list[Any]:
     """Tools of the Responses API that the client gave as items of its earlier inputs, as Codex does: of a name the
     newest, and none that the request itself has.
     """
-    if find_spec("litellm.responses.additional_tools") is None:  # until 1.106: upstream takes none
-        return []
     items = [item for turn in call.turns_before for item in input_items(turn.items)]
     lists = [item.get("tools") for item in items if item.get("type") == ADDITIONAL_TOOLS]
+    if not lists or find_spec("litellm.responses.additional_tools") is None:  # until 1.106: upstream takes none
+        return []
     # Upstream takes nothing of a list with something else in it.
     tools = [tool for each in lists if isinstance(each, list) and all(map(_is_tool, each)) for tool in each]
     own = {_name_of(tool) for tool in call.own_tools if _is_tool(tool)}
@@ -60,9 +62,10 @@ def _options_of(call: Call, tools: Sequence[Any]) -> dict[str, Any]:
         responses_api_request={"tools": list(tools)},
         custom_llm_provider=call.provider,
     )
-    changed = {"tools": [*(call.completion.get("tools") or ()), *(made.get("tools") or ())]}
-    options = {name: made[name] for name in ("web_search_options",) if made.get(name)}
-    return {**changed, **options} if changed["tools"] else options
+    changed = {name: made[name] for name in ("tools", "web_search_options") if made.get(name)}
+    if "tools" in changed:
+        changed["tools"] = [*(call.completion.get("tools") or ()), *changed["tools"]]
+    return changed
 
 
 def _is_tool(tool: Any) -> bool:

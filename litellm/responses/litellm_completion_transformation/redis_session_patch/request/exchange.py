@@ -11,7 +11,7 @@ from ..redis.store import off_the_loop
 from ..values.ids import Place, decrypted, inner_id, item_id_at, new_conversation, new_turn, place_of
 from ..values.owner import Owner
 from ..values.turns import NO_TURNS, Chain, JsonText, take_down
-from .history import ADDITIONAL_TOOLS, input_items
+from .history import ADDITIONAL_TOOLS, field_of, input_items
 
 if TYPE_CHECKING:
     from .call import Call
@@ -45,13 +45,12 @@ class Exchange:
     """One request of a client, and its reply.
 
     ``size_bytes``: of the request. ``followed``: previous response ids in it, as the client sent them. ``said``: the
-    client's input, once it ``is_taken``; ``None`` where it has no JSON; ``said_items``: how many it has, but for
-    those that give tools.
-    ``previous_as_sent``: the id of the response that it follows; ``previous_id``: the same, decrypted.
-    ``looked_up``: what Redis said of that, in the words of the metrics; ``asked_at``: when, in seconds of
-    ``time.monotonic``; ``is_counted``: the metrics know it. ``history``: ``None`` for a first turn, and while
-    nobody knows it. ``shown_id``: what a stream's client has seen. ``refusal``: the error of ours that it ended
-    with.
+    client's input, once it ``is_taken``; ``None`` where it has no JSON; ``said_items``: how many it has, but for those
+    that give tools; ``is_item_unavailable``: one that it refers to could not be looked up. ``previous_as_sent``: the id
+    of the response that it follows; ``previous_id``: the same, decrypted. ``looked_up``: what Redis said of that, in
+    the words of the metrics; ``asked_at``: when, in seconds of ``time.monotonic``; ``is_counted``: the metrics know
+    it. ``history``: ``None`` for a first turn, and while nobody knows it. ``item_ids``: of output items, by upstream's
+    ids. ``shown_id``: what a stream's client has seen. ``refusal``: the error of ours that it ended with.
     """
 
     caller: Owner
@@ -131,13 +130,12 @@ class Exchange:
 
     def put_place_into(self, item: Any, made: str | None = None) -> None:
         """Gives an output item an id with its place, ``made`` or a new one: the same wherever upstream does."""
-        is_dict = isinstance(item, dict)
-        upstreams, kind = ((item.get(name) if is_dict else getattr(item, name, None)) for name in ("id", "type"))
+        upstreams = field_of(item, "id")
         if not isinstance(upstreams, str) or upstreams in self.item_ids.values():
             return
         if upstreams not in self.item_ids:
-            self.item_ids[upstreams] = made or item_id_at(str(kind), self.place, len(self.item_ids), is_input=False)
-        if is_dict:
+            self.item_ids[upstreams] = made or self._item_id(item, len(self.item_ids))
+        if isinstance(item, dict):
             item["id"] = self.item_ids[upstreams]
         else:
             item.id = self.item_ids[upstreams]
@@ -149,12 +147,14 @@ class Exchange:
         """
         shown = list(self.item_ids.values())[before:]
         for item in output:
-            kind = item.get("type") if isinstance(item, dict) else getattr(item, "type", None)
-            prefix = item_id_at(str(kind), self.place, 0, is_input=False)[:-1]
+            prefix = self._item_id(item, 0)[:-1]
             made = next((each for each in shown if each.startswith(prefix)), None)
             if made is not None:
                 shown.remove(made)
             self.put_place_into(item, made)
+
+    def _item_id(self, item: Any, number: int) -> str:
+        return item_id_at(str(field_of(item, "type")), self.place, number, is_input=False)
 
     @property
     def chain(self) -> Chain:

@@ -52,9 +52,8 @@ def _paired(said: Iterable[tuple[Message, int | None]]) -> list[Message]:
             if call_id in awaited:
                 answered = awaited.pop(call_id)
                 answered.update(message, tool_call_id=answered["tool_call_id"])
-            elif call_id not in known or call_id.startswith(
-                HOSTED
-            ):  # Older releases hand hosted calls out as a client's.
+            # Older releases hand calls of Claude's own tools out as a client's.
+            elif call_id not in known or call_id.startswith(HOSTED):
                 paired.append({"role": "user", "content": _orphan(call_id, message.get("content"))})
             continue
         if "tool_calls" not in message:
@@ -113,13 +112,11 @@ def _id_for(call_id: str, used: Mapping[str, str], target: Target) -> str:
     """
     if target.maker == "gemini":
         return call_id
-    named = plain = SIGNATURE.sub("", call_id)
-    for number in itertools.count(2):
-        sent = _taken_by(named, target)
-        if sent not in used or (used[sent] == call_id and not target.wants_unique_ids):
-            return sent
-        named = f"{plain}_{number}"
-    raise AssertionError("There is always another number.")
+    plain = SIGNATURE.sub("", call_id)
+    sent, numbers = _taken_by(plain, target), itertools.count(2)
+    while sent in used and (used[sent] != call_id or target.wants_unique_ids):
+        sent = _taken_by(f"{plain}_{next(numbers)}", target)
+    return sent
 
 
 def _taken_by(call_id: str, target: Target) -> str:

@@ -41,7 +41,7 @@ def said_in(
     for number, turn in enumerate(turns):
         messages = to_messages(turn.items)
         if number < first_input:
-            messages = [message for message in messages if _field(message, "role") in _INSTRUCTING]
+            messages = [message for message in messages if field_of(message, "role") in _INSTRUCTING]
         said += [(message, number) for message in messages]
         if number >= first_answer:
             said += [(message, None) for message in answer_for(turn.answer, turn.maker, target)]
@@ -69,10 +69,14 @@ def calls_put_back(messages: Sequence[Any], request_input: Any) -> tuple[dict[st
     items = input_items(request_input)
     sent = {_call_id(item) for item in items if item.get("type") in _CALL_ITEMS}
     wanted = {_call_id(item) for item in items if str(item.get("type")).endswith("_output")} - sent
-    calls = [call for message in messages for call in _field(message, "tool_calls") or ()] if wanted else ()
-    found = {_field(call, "id"): _field(call, "function") for call in calls}
+    calls = [call for message in messages for call in field_of(message, "tool_calls") or ()] if wanted else ()
+    found = {field_of(call, "id"): field_of(call, "function") for call in calls}
     return tuple(
-        {"type": "function_call", "call_id": call_id, **{name: _field(called, name) for name in ("name", "arguments")}}
+        {
+            "type": "function_call",
+            "call_id": call_id,
+            **{name: field_of(called, name) for name in ("name", "arguments")},
+        }
         for call_id, called in found.items()
         if call_id in wanted
     )
@@ -89,7 +93,9 @@ def results_of(answer: Sequence[Message], request_input: Any) -> list[dict[str, 
 
 
 def call_ids(message: Any) -> list[str]:
-    return [call_id for call in _field(message, "tool_calls") or () if isinstance(call_id := _field(call, "id"), str)]
+    return [
+        call_id for call in field_of(message, "tool_calls") or () if isinstance(call_id := field_of(call, "id"), str)
+    ]
 
 
 def _call_id(item: dict[str, Any]) -> str | None:
@@ -114,5 +120,5 @@ def input_items(request_input: Any) -> list[dict[str, Any]]:
     return [item for item in request_input or () if isinstance(item, dict)]
 
 
-def _field(value: Any, name: str) -> Any:
+def field_of(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else getattr(value, name, None)

@@ -14,7 +14,7 @@ from ..values.refusals import CANNOT_ASK, NOT_FOUND, refuse
 from ..values.results import Miss, StoreError
 from ..values.turns import Chain, Turn
 from .call import Call
-from .conversation import carried_tools, completion_after, said_before
+from .conversation import completion_after, said_before
 from .database import turns_of
 from .exchange import Exchange, History, Source
 from .references import resolved
@@ -93,9 +93,9 @@ async def serve(runtime: Runtime, call: Call) -> dict[str, Any] | None:
         if not call.rounds:
             exchange.history, exchange.looked_up = None, Miss.UNREADABLE.value
         return None
-    changed = await off_the_loop(size, copy_context().run, completion_after, call, said)
+    changed, tools = await off_the_loop(size, copy_context().run, completion_after, call, said)
     request = call.kwargs.get("responses_api_request")
-    if request is not None and (tools := carried_tools(call)):  # By them upstream knows what a call of the answer is.
+    if request is not None and tools:  # By them upstream knows what a call of the answer is.
         request["tools"] = [*call.own_tools, *tools]
     if not call.rounds:
         _count(runtime, exchange, "found")

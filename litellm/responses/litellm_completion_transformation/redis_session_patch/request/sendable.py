@@ -73,8 +73,9 @@ def without_open_calls(message: Message) -> Message:
     if not (calls := specific.get(OPEN_CALLS)):
         return message
     answered = _hosted_with_results(specific)
-    kept = {**specific, OPEN_CALLS: [each for each in calls if isinstance(each, dict) and each.get("id") in answered]}
-    return {**message, "provider_specific_fields": {name: value for name, value in kept.items() if value}}
+    kept = [each for each in calls if isinstance(each, dict) and each.get("id") in answered]
+    specific = {name: value for name, value in specific.items() if name != OPEN_CALLS}
+    return {**message, "provider_specific_fields": specific | ({OPEN_CALLS: kept} if kept else {})}
 
 
 def _hosted_with_results(specific: Mapping[str, Any]) -> set[Any]:
@@ -132,20 +133,17 @@ def _call(call: Any, target: Target) -> Message:
 
 def _object(arguments: Any) -> str:
     """``arguments`` as they are, where they are the text of a JSON object; else an object that shows them."""
-    if not isinstance(arguments, str):
-        return (
-            json.dumps(arguments)
-            if isinstance(arguments, dict)
-            else _object("" if arguments is None else str(arguments))
-        )
-    if not arguments.strip():
+    if isinstance(arguments, dict):
+        return json.dumps(arguments)
+    text = "" if arguments is None else str(arguments)
+    if not text.strip():
         return "{}"
     try:
-        if isinstance(json.loads(arguments, parse_constant=int), dict):  # ``int`` raises: JSON has no NaN.
-            return arguments
+        if isinstance(json.loads(text, parse_constant=int), dict):  # ``int`` raises: JSON has no NaN.
+            return text
     except (ValueError, RecursionError):
         pass
-    return json.dumps({INVALID_ARGUMENTS: arguments}, ensure_ascii=False)
+    return json.dumps({INVALID_ARGUMENTS: text}, ensure_ascii=False)
 
 
 def says_something(message: Message) -> bool:
