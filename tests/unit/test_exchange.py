@@ -97,6 +97,10 @@ def test_cache_marks_of_tools_count_wherever_litellm_reads_them(tools, marks):
     assert call_in(exchange_of("a"), tools=tools).target_with(None).marks == marks
 
 
+def test_a_cache_mark_on_the_request_itself_counts():
+    assert call_in(exchange_of("a"), **MARK).target_with(None).marks == 1
+
+
 @pytest.mark.parametrize("management, compacts", [(None, False), ([], False), ([{"type": "compaction"}], True)])
 def test_a_model_that_is_to_manage_its_context_takes_its_summaries_back(management, compacts):
     target = call_in(exchange_of("a"), model="claude-4", context_management=management).target_with(None)
