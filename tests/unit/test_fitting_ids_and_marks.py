@@ -60,13 +60,13 @@ def test_ids_are_sent_without_gemini_s_signature_to_others_and_else_as_they_are(
 @pytest.mark.parametrize(
     "target, form, given",
     [
-        (OPENAI, "call_[0-9a-f]{32}", ["x" * 41, "x" * 42, f"{'x' * 40}__thought__"[:40] + "y"]),
+        (OPENAI, "call_[0-9a-f]{32}", ["x" * 41, "x" * 42, "\ud800" * 41, f"{'x' * 40}__thought__"[:40] + "y"]),
         (GROQ, "call_[0-9a-f]{32}", ["x" * 64]),
         (DEEPSEEK, "call_[0-9a-f]{32}", ["x" * 64]),
         (
             MISTRAL,
             "[0-9a-zA-Z]{9}",
-            ["c1", "abc123XY", "call_0123", "toolu_01A", "abc123XYZ0", "functions.f:0", "x" * 64, "ü" * 9],
+            ["c1", "abc123XY", "call_0123", "toolu_01A", "abc123XYZ0", "functions.f:0", "x" * 64, "ü" * 9, "\ud800"],
         ),
     ],
     ids=lambda value: value.maker if isinstance(value, Target) else None,

@@ -291,6 +291,14 @@ def test_what_somebody_else_than_a_model_says_is_as_it_was_said(message):
     assert with_input_fields(message, CLAUDE) == message
 
 
+@pytest.mark.parametrize("role", ["user", "tool", "system"])
+def test_an_assistant_alone_calls(role):
+    stray = {"role": role, "content": "look", "tool_calls": [{"ie": "c1"}]}
+    heard = {"role": role, "content": "look"}
+    assert with_input_fields(stray, CLAUDE) == heard
+    assert answer_for([stray, assistant("42")], "claude", CLAUDE) == [heard, assistant("42")]
+
+
 def test_an_answer_that_the_client_says_is_input_by_the_same_rules():
     assert with_input_fields(EVERYTHING, GROQ) == assistant("42")
     assert with_input_fields(assistant("42", thinking_blocks=[SIGNED, UNSIGNED]), CLAUDE) == assistant(

@@ -120,12 +120,10 @@ def _id_for(call_id: str, used: Mapping[str, str], target: Target) -> str:
 
 
 def _taken_by(call_id: str, target: Target) -> str:
+    digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()
     if target.provider == "mistral":
-        is_taken = MISTRALS_ID.fullmatch(call_id) is not None
-        return call_id if is_taken else hashlib.sha256(call_id.encode()).hexdigest()[:9]
-    if len(call_id) > LONGEST_ID and target.maker != "claude":
-        return f"call_{hashlib.sha256(call_id.encode()).hexdigest()[:32]}"
-    return call_id
+        return call_id if MISTRALS_ID.fullmatch(call_id) else digest[:9]
+    return f"call_{digest[:32]}" if len(call_id) > LONGEST_ID and target.maker != "claude" else call_id
 
 
 def _in_order(messages: Sequence[Message], target: Target) -> list[Message]:

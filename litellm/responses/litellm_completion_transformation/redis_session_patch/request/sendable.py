@@ -23,7 +23,11 @@ def answer_for(answer: Sequence[Message], made_by: str | None, target: Target) -
         return [
             sent
             for message in answer
-            for sent in (answer_for((message,), made_by, target) if message["role"] == "assistant" else (message,))
+            for sent in (
+                answer_for((message,), made_by, target)
+                if message["role"] == "assistant"
+                else (with_input_fields(message, target),)
+            )
         ]
     is_own = made_by is not None and made_by == target.maker
     sent = [_input_of(message, target if is_own else Target(None, target.provider)) for message in answer]
@@ -153,8 +157,12 @@ def says_something(message: Message) -> bool:
 
 
 def with_input_fields(message: Any, target: Target) -> Message:
+    """Only an assistant's message has calls."""
     fields = _plain(message)
-    return _input_of(fields, target) if fields.get("role") == "assistant" else fields
+    if fields.get("role") == "assistant":
+        return _input_of(fields, target)
+    fields.pop("tool_calls", None)
+    return fields
 
 
 def _plain(value: Any) -> Message:
