@@ -23,7 +23,7 @@ from lab.wire import Thinking
 from .raw import openai_client
 from .test_inputs import PIXEL, user
 from .test_what_a_model_gets import LOOK_UP, STREAMS, TOOLS, calls_sent, taken
-from .upstream import HAS_CUSTOM_TOOLS
+from .upstream import HAS_CUSTOM_TOOLS, SEARCHES_TOOLS
 
 Item = dict[str, Any]
 
@@ -37,7 +37,6 @@ TELLS_OF_SEARCHES = "Hosted web search: " in SOURCE
 READS_SUMMARIES = "only_since_compaction" in SOURCE
 SHOWS_SCREENSHOTS = "computer_screenshot" in SOURCE
 HOISTS_TOOLS = find_spec("litellm.responses.additional_tools") is not None
-SEARCHES_TOOLS = (BRIDGE / "client_tool_search.py").is_file()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from lab.provider import Provider
 from lab.proxy import Proxy
 from lab.wire import Call, Result
 
-from .upstream import HAS_CUSTOM_TOOLS
+from .upstream import HAS_CUSTOM_TOOLS, SEARCHES_TOOLS
 
 NO_RESULT = "This call has no result."
 
@@ -27,6 +27,10 @@ TOOLS = [
     for name in ("look_up", "add")
 ]
 CUSTOM_TOOLS = [{"type": "custom", "name": "run", "description": "runs code"}]
+
+
+SEARCH = [{"type": "tool_search", "execution": "client"}]
+FOUND = {"type": "function", "name": "tell_weather", "parameters": {"type": "object", "properties": {}}}
 
 
 class Turns:
@@ -160,6 +164,24 @@ def test_a_custom_tool_s_call_and_its_result(turns: Turns) -> None:
         calls = [each for message in exchange.conversation for each in message.calls]
         assert [(each.name, each.id) for each in calls] == [("run", sent_id)]
         assert [each for message in exchange.conversation for each in message.results] == [Result("1", sent_id)]
+
+
+@pytest.mark.skipif(not SEARCHES_TOOLS, reason="this release has no searches for tools (no client_tool_search.py)")
+def test_a_search_of_the_client_s_for_tools(turns: Turns) -> None:
+    searched = Answer("", (ToolCall("tool_search", '{"query": "weather"}'),))
+    first = turns.ask("What is the weather?", searched, tools=SEARCH)
+    (call,) = [item for item in first.reply.output if item["type"] == "tool_search_call"]
+    found = {"type": "tool_search_output", "execution": "client", "call_id": call["call_id"], "tools": [FOUND]}
+    answered = turns.ask([found], tools=SEARCH)
+    last = turns.ask("And tomorrow?", tools=SEARCH)
+    text = "Loaded these tools, which are now callable: tell_weather"
+    assert last.said == ["What is the weather?", text, answered.reply.text, "And tomorrow?"]
+    for exchange in (answered, last):
+        sent_id = call["call_id"] if exchange.request.format != "gemini" else None
+        calls = [each for message in exchange.conversation for each in message.calls]
+        assert [(each.name, each.id) for each in calls] == [("tool_search", sent_id)]
+        assert [each for message in exchange.conversation for each in message.results] == [Result(text, sent_id)]
+        assert "tell_weather" in str(exchange.request.body["tools"])
 
 
 @pytest.mark.skipif(HAS_CUSTOM_TOOLS, reason="this release has custom tools on the bridge (custom_tools.py)")

@@ -11,6 +11,9 @@ _BRIDGE = _LITELLM / "responses" / "litellm_completion_transformation"
 # Without them, a custom tool is sent on as it is, and upstream knows nothing of its results.
 HAS_CUSTOM_TOOLS = (_BRIDGE / "custom_tools.py").is_file()
 
+# From 1.109 on, a client may search for tools itself.
+SEARCHES_TOOLS = (_BRIDGE / "client_tool_search.py").is_file()
+
 # From 1.110 on, upstream's own check of ids knows keys too, and lets nobody follow a response whose owner has no user,
 # team or key.
 CHECKS_EVERY_KEY = b"has no associated owner" in (_LITELLM / "proxy/hooks/responses_id_security.py").read_bytes()

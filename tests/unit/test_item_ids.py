@@ -14,6 +14,7 @@ from litellm.types.llms.openai import (
     ResponseCompletedEvent,
     ResponsesAPIResponse,
 )
+from pydantic import ConfigDict
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import Exchange
@@ -21,7 +22,18 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
 
 from .support.bridge import all_events, call_in, event, exchange_of, text_event
 
-as_dict_or_object = pytest.mark.parametrize("make", [dict, SimpleNamespace, BaseLiteLLMOpenAIResponseObject])
+
+class FrozenItem(BaseLiteLLMOpenAIResponseObject):
+    """As LiteLLM's item of a tool search, from 1.109."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    id: Any = None
+
+
+as_dict_or_object = pytest.mark.parametrize(
+    "make", [dict, SimpleNamespace, BaseLiteLLMOpenAIResponseObject, FrozenItem]
+)
 
 
 def item(upstreams: Any, kind: str = "message", make: Any = SimpleNamespace) -> Any:
@@ -51,6 +63,14 @@ def test_an_item_s_id_says_what_it_is_and_where(make):
     ids = in_event(exchange, *(item(f"x{kind}", kind, make) for kind in ("message", "function_call", "of_tomorrow")))
     assert [each.partition("_")[0] for each in ids] == ["msg", "fc", "item"]
     assert [item_place_of(each) for each in ids] == [ItemPlace(exchange.place, False, number) for number in range(3)]
+
+
+@as_dict_or_object
+def test_an_item_is_handed_out_with_its_id(make):
+    exchange, one = exchange_of(), item("x", make=make)
+    exchange.put_place_into(one)
+    shown = one if isinstance(one, dict) else one.model_dump() if hasattr(one, "model_dump") else vars(one)
+    assert shown["id"] == exchange.item_ids["x"] == id_of(one)
 
 
 @as_dict_or_object

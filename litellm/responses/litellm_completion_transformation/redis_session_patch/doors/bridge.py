@@ -195,8 +195,8 @@ def keep_answer(response: Any, completion: Any) -> None:
 def _keep_answer(call: Call, response: Any, completion: Any) -> None:
     response.previous_response_id = call.exchange.previous_as_sent
     response.id = with_place(response.id, call.exchange.place, call.exchange.previous_id)
-    call.exchange.put_places_into(response.output or (), call.items_before)
     call.take_answer(completion)
+    call.exchange.put_places_into(response.output or (), call.items_before)
 
 
 def store_stream_in_redis(anext_: AsyncFunction) -> AsyncFunction:

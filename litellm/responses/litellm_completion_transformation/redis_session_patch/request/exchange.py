@@ -135,10 +135,8 @@ class Exchange:
             return
         if upstreams not in self.item_ids:
             self.item_ids[upstreams] = made or self._item_id(item, len(self.item_ids))
-        if isinstance(item, dict):
-            item["id"] = self.item_ids[upstreams]
-        else:
-            item.id = self.item_ids[upstreams]
+        fields = item if isinstance(item, dict) else vars(item)  # Not by attribute: some of LiteLLM's items are frozen.
+        (fields if "id" in fields else item.__pydantic_extra__)["id"] = self.item_ids[upstreams]
 
     def put_places_into(self, output: Sequence[Any], before: int) -> None:
         """The same for a whole response's output: older releases give an item another id there than in the events.

@@ -60,15 +60,18 @@ class StreamKeeper:
             target = self.call.provider, model_info.get("id")
             exchange.shown_id = wrapped_with_place(response.id, exchange.place, exchange.previous_id, *target)
         response.id = exchange.shown_id
-        exchange.put_places_into(response.output or (), self.call.items_before)
         if getattr(event.type, "value", event.type) in TERMINAL:
-            if not _was_cut(self.call, stream):
-                self.call.take_answer(_answer(stream))
-                return
-            # Upstream ends such a stream as if it were whole; a turn that is half an answer is not kept.
-            self.runtime.metrics.count("turns", "stream_cut")
-            for call in exchange.calls:  # What rounds of tools before it answered is no reply.
-                call.answer = ()
+            self._take_answer(stream)
+        exchange.put_places_into(response.output or (), self.call.items_before)
+
+    def _take_answer(self, stream: Any) -> None:
+        if not _was_cut(self.call, stream):
+            self.call.take_answer(_answer(stream))
+            return
+        # Upstream ends such a stream as if it were whole; a turn that is half an answer is not kept.
+        self.runtime.metrics.count("turns", "stream_cut")
+        for call in self.call.exchange.calls:  # What rounds of tools before it answered is no reply.
+            call.answer = ()
 
 
 def _was_cut(call: Call, stream: Any) -> bool:
