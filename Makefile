@@ -17,7 +17,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-newest test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long bench-editions bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(PLAYED:%=test-%) $(RELEASES:%=core-%)
+.PHONY: FORCE help demo serve test test-others test-newest test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long bench-editions bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(PLAYED:%=test-%) $(RELEASES:%=core-%) $(RELEASES:%=others-%)
 
 ##@ First minutes
 
@@ -37,7 +37,7 @@ ask: ## the two requests, by curl, to a running proxy: PORT or BASE_URL, API_KEY
 ##@ Tests
 
 test: test-$(UPSTREAM) $(ALSO_TESTED:%=core-%) ## all tests on the base release, and on the other what the fork is for
-test-others: $(ALSO_TESTED:%=test-%) ## all that a proxy can show, on the other release
+test-others: $(ALSO_TESTED:%=others-%) ## all else that a proxy can show, on the other release
 
 # What nobody else may read, keep or lose, and tools, of which it has a kind of its own; `make test-$(NEWEST)` runs everything.
 SAFETY = $(addprefix tests/e2e/test_,owners.py other_ways_in.py tool_calls_of_others.py nothing_is_stored.py erasing.py remembers.py tools.py)
@@ -52,6 +52,9 @@ ON_BASE = tests/unit tests/lab tests/patches tests/compatibility $(filter-out %/
 test-$(UPSTREAM): .build/deploy/ready $(ALSO_TESTED:%=.build/%/venv/ready)
 $(PLAYED:%=test-%): test-%: .build/%/venv/ready .build/%/trees ## the tests on one release
 	@.build/$*/venv/bin/python $(PYTEST) $(if $(filter $*,$(UPSTREAM)),$(ON_BASE)) $(WHOLE)
+
+$(ALSO_TESTED:%=others-%): others-%: .build/%/venv/ready .build/%/trees
+	@.build/$*/venv/bin/python $(PYTEST) $(filter-out $(CORE),$(wildcard tests/e2e/test_*.py))
 
 $(ALSO_TESTED:%=core-%): core-%: .build/%/venv/ready .build/%/trees
 	@.build/$*/venv/bin/python $(PYTEST) $(CORE)
