@@ -120,10 +120,13 @@ def _id_for(call_id: str, used: Mapping[str, str], target: Target) -> str:
 
 
 def _taken_by(call_id: str, target: Target) -> str:
-    digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()
     if target.provider == "mistral":
-        return call_id if MISTRALS_ID.fullmatch(call_id) else digest[:9]
-    return f"call_{digest[:32]}" if len(call_id) > LONGEST_ID and target.maker != "claude" else call_id
+        return call_id if MISTRALS_ID.fullmatch(call_id) else _digest(call_id)[:9]
+    return f"call_{_digest(call_id)[:32]}" if len(call_id) > LONGEST_ID and target.maker != "claude" else call_id
+
+
+def _digest(call_id: str) -> str:
+    return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _in_order(messages: Sequence[Message], target: Target) -> list[Message]:
