@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from compatibility.scenes import FOUND, SEARCH
 from lab.answers import Answer, ToolCall
 from lab.asking import Asker, asking
 from lab.exchange import Exchange
@@ -27,10 +28,6 @@ TOOLS = [
     for name in ("look_up", "add")
 ]
 CUSTOM_TOOLS = [{"type": "custom", "name": "run", "description": "runs code"}]
-
-
-SEARCH = [{"type": "tool_search", "execution": "client"}]
-FOUND = {"type": "function", "name": "tell_weather", "parameters": {"type": "object", "properties": {}}}
 
 
 class Turns:
