@@ -39,9 +39,9 @@ ask: ## the two requests, by curl, to a running proxy: PORT or BASE_URL, API_KEY
 test: test-$(UPSTREAM) $(ALSO_TESTED:%=core-%) ## all tests on the base release, and on the other what the fork is for
 test-others: $(ALSO_TESTED:%=others-%) ## all else that a proxy can show, on the other release
 
-# What nobody else may read, keep or lose, and tools, of which it has a kind of its own; `make test-$(NEWEST)` runs everything.
+# And tools, since it has items of its own for them. `make test-$(NEWEST)` runs everything there.
 SAFETY = $(addprefix tests/e2e/test_,owners.py other_ways_in.py tool_calls_of_others.py nothing_is_stored.py erasing.py remembers.py tools.py)
-test-newest: .build/$(NEWEST)/venv/ready .build/$(NEWEST)/trees ## what nobody else may read or keep, on the newest release
+test-newest: .build/$(NEWEST)/venv/ready .build/$(NEWEST)/trees ## what nobody else may read or keep, and tools, on the newest release
 	@.build/$(NEWEST)/venv/bin/python $(PYTEST) $(SAFETY)
 
 PYTEST = -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
