@@ -7,7 +7,7 @@ ENTERPRISE := $(shell sed -n 's/^enterprise-lookup = "\([^"]*\)".*/\1/p' pyproje
 RELEASES := $(UPSTREAM) $(ALSO_TESTED)
 PLAYED := $(RELEASES) $(NEWEST)
 MEASURED := $(ENTERPRISE) $(ALSO_TESTED) $(UPSTREAM)
-FORK := $(shell sed -n 's/^FORK_VERSION = "\([^"]*\)".*/\1/p' litellm/*/*/redis_session_patch/version.py)
+FORK = $(shell $(PYTHON) -m patches --version | sed "s/.* //")
 ENGINE ?= docker
 WORKERS ?= 2
 PYTEST_ARGS ?=
@@ -17,7 +17,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-newest test-database test-monitoring test-long matrix matrix-live pyz wheel before-after after-revert bench bench-long bench-editions bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(PLAYED:%=test-%) $(RELEASES:%=core-%) $(RELEASES:%=others-%)
+.PHONY: FORCE help demo serve test test-others test-newest test-meaning test-database test-monitoring test-long matrix matrix-live watch pyz wheel before-after after-revert bench bench-long bench-editions bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(PLAYED:%=test-%) $(RELEASES:%=core-%) $(RELEASES:%=others-%)
 
 ##@ First minutes
 
@@ -47,7 +47,7 @@ test-newest: .build/$(NEWEST)/venv/ready .build/$(NEWEST)/trees ## what nobody e
 PYTEST = -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 CORE = tests/bridge tests/e2e/test_remembers.py tests/e2e/test_stays_out_of_the_way.py
 WHOLE = tests/bridge tests/e2e
-ON_BASE = tests/unit tests/lab tests/patches tests/compatibility $(filter-out %/test_wheel.py,$(wildcard tests/release/test_*.py)) tests/docs $(filter-out %/test_rehearsal.py,$(wildcard tests/deploy/test_*.py))
+ON_BASE = tests/unit tests/lab $(filter-out %/test_meaning.py,$(wildcard tests/patches/test_*.py)) tests/compatibility $(filter-out %/test_wheel.py,$(wildcard tests/release/test_*.py)) tests/docs $(filter-out %/test_rehearsal.py,$(wildcard tests/deploy/test_*.py))
 
 test-$(UPSTREAM): .build/deploy/ready $(ALSO_TESTED:%=.build/%/venv/ready)
 $(PLAYED:%=test-%): test-%: .build/%/venv/ready .build/%/trees ## the tests on one release
@@ -64,6 +64,10 @@ $(ALSO_TESTED:%=core-%): core-%: .build/%/venv/ready .build/%/trees
 	@.build/$*/venv/bin/python -m lab.trees
 
 FORCE:
+
+test-meaning: $(UPSTREAM:%=.build/%/trees) $(NEWEST:%=.build/%/trees) ## each meaning that the tool knows, broken once in LiteLLM's own sources (5 minutes)
+	@for release in $(UPSTREAM) $(NEWEST); do echo "== litellm $$release"; \
+	  .build/$$release/venv/bin/python $(PYTEST) tests/patches/test_meaning.py || exit 1; done
 
 test-database: .build/$(UPSTREAM)/venv/ready .build/$(ENTERPRISE)/venv/ready ## the proxy on a real PostgreSQL
 	@echo "== litellm $(UPSTREAM)"
@@ -104,6 +108,9 @@ matrix: .build/$(UPSTREAM)/venv/ready ## apply and revert on many releases, prov
 
 matrix-live: .build/$(UPSTREAM)/venv/ready ## the real proxy of several releases, before and after
 	@.build/$(UPSTREAM)/venv/bin/python -m compatibility.live $(MATRIX_RELEASES)
+
+watch: .build/$(UPSTREAM)/venv/ready ## is there a newer release, does the fork fit it, was it tried
+	@.build/$(UPSTREAM)/venv/bin/python -m compatibility.watch
 
 ##@ To hand out
 

@@ -23,6 +23,7 @@ from compatibility.live_report import markdown, notes_of, remembers_everything, 
 from compatibility.live_run import LiveRow, Stage, run_release
 from compatibility.registry import RegistryFailed, find_uv, list_versions
 from compatibility.releases import LIVE_NAMED, Selection, live_default, older_finals, select, sort_key
+from compatibility.tried import note
 from lab.conversations import tags
 from lab.database.postgres import postgres
 from lab.provider import Provider
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = options.results or (None if listed else RESULTS)
     if folder:
         write(report, markdown(report, rows), folder, f"live_{'listed' if listed else options.releases}")
+    note(row.release for row in rows if is_whole(row))
     for_people = summary_line(rows) if folder else markdown(report, rows)
     print(json.dumps(report, indent=1) if options.json else for_people)
     ran = [row for row in rows if row.cells]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from patches.releases import FIRST_SUPPORTED, WITHDRAWN
+from patches.releases import FINAL, FIRST_SUPPORTED, WITHDRAWN, version_number
 
 # The releases that the project's notes on upstream name: each one showed something. Besides these,
 # the default is the newest of each minor version.
@@ -20,8 +20,7 @@ NAMED = (
 )
 LIVE_NAMED = ("1.74.15", "1.85.7", "1.99.4", "1.100.5", "1.106.2", "1.109.1")
 
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:\.?(dev|rc|post)(\d+))?")
-_STAGES = {"dev": 0, "rc": 1, None: 2, "post": 3}
+_VERSION = re.compile(r"\d+\.\d+\.\d+(?:\.?(?:dev|rc|post)\d+)?")
 
 
 @dataclass(frozen=True)
@@ -34,25 +33,23 @@ class Selection:
     unknown: tuple[str, ...] = ()
 
 
-def sort_key(version: str) -> tuple[int, int, int, int, int]:
-    """dev < rc < final < post. Raises ValueError for a spelling that LiteLLM does not use."""
-    match = _VERSION.fullmatch(version)
-    if not match:
+def sort_key(version: str) -> tuple[int, ...]:
+    """The tool's order. Raises ValueError for a spelling that LiteLLM does not use."""
+    if not _VERSION.fullmatch(version):
         raise ValueError(f"{version!r} is no LiteLLM version, such as 1.106.2")
-    major, minor, patch, stage, number = match.groups()
-    return int(major), int(minor), int(patch), _STAGES[stage], int(number or 0)
+    return version_number(version)
 
 
 def is_final(version: str) -> bool:
     """Post releases are final; `.dev` and `rc` are not."""
-    return sort_key(version)[3] >= _STAGES[None]
+    return sort_key(version)[3] >= FINAL
 
 
 def supported(available: Iterable[str]) -> tuple[str, ...]:
     """Those from the first supported release on, oldest first; unreadable spellings are left out."""
     readable = [version for version in available if _VERSION.fullmatch(version)]
-    first = sort_key(FIRST_SUPPORTED)
-    return tuple(sorted((version for version in readable if _base(version) >= first), key=sort_key))
+    first = sort_key(FIRST_SUPPORTED)[:3]  # an early build counts as the release that it is on the way to
+    return tuple(sorted((version for version in readable if sort_key(version)[:3] >= first), key=sort_key))
 
 
 def select(available: Iterable[str], asked: str, early: bool = False) -> Selection:
@@ -106,16 +103,10 @@ def _select_listed(known: list[str], asked: list[str]) -> Selection:
 
 
 def _newest_of_each_minor(versions: Iterable[str]) -> list[str]:
-    newest: dict[tuple[int, int], str] = {}
+    newest: dict[tuple[int, ...], str] = {}
     for version in sorted(versions, key=sort_key):
         newest[sort_key(version)[:2]] = version
     return list(newest.values())
-
-
-def _base(version: str) -> tuple[int, int, int, int, int]:
-    """The release that a pre-release is on the way to counts for what is supported."""
-    major, minor, patch, stage, number = sort_key(version)
-    return major, minor, patch, max(stage, _STAGES[None]), number
 
 
 def _sorted(versions: Iterable[str]) -> tuple[str, ...]:

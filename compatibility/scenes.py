@@ -13,7 +13,7 @@ from pathlib import Path
 
 from compatibility.talk import SceneFailed, Talk, tools_of
 from lab.answers import Answer, ToolCall
-from patches.places import BRIDGE_FOLDER
+from patches.manifest import FOLDER
 
 LONG_CHARACTERS = 17_000
 TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
@@ -146,10 +146,11 @@ SCENES: dict[str, Scene] = {
 }
 
 # Steps that newer releases put between a history and its use, by the file that has the step.
+_FOLDER = FOLDER.rpartition("/")[0]
 STEP_OF = {
-    "tool search": f"{BRIDGE_FOLDER}/client_tool_search.py",
-    "compaction": f"{BRIDGE_FOLDER}/compaction_items.py",
-    "token count": f"{BRIDGE_FOLDER}/count_request.py",
+    "tool search": f"{_FOLDER}/client_tool_search.py",
+    "compaction": f"{_FOLDER}/compaction_items.py",
+    "token count": f"{_FOLDER}/count_request.py",
 }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from compatibility.registry import ROOT
 from patches import PatchError, Target, apply_patches, look_at, open_target, plan_apply, revert_patches
+from patches.errors import UNTRIED
 
 API, COMMAND = "API", "command"
 _Result = TypeVar("_Result")
@@ -59,10 +60,10 @@ class CommandLine:
         self._root = root
 
     def check(self) -> None:
-        self._run("check")
+        self._run("check", accepted=(0, UNTRIED))
 
     def apply(self) -> bool:
-        wrote = "nothing to do" not in self._run("apply")
+        wrote = "nothing to do" not in self._run("apply", "--accept-untried")
         self._expect("patched")
         return wrote
 
@@ -75,10 +76,10 @@ class CommandLine:
         if found != state:
             raise ToolRefused(f"status says {found} where the tree is {state}")
 
-    def _run(self, *arguments: str) -> str:
+    def _run(self, *arguments: str, accepted: Sequence[int] = (0,)) -> str:
         command = [sys.executable, "-m", "patches", *arguments, "--target", str(self._root)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode:
+        if done.returncode not in accepted:
             lines = [line[7:] for line in done.stderr.splitlines() if line.startswith("error: ")]
             raise ToolRefused("; ".join(lines) or f"`patches {arguments[0]}` ended with {done.returncode}")
         return done.stdout

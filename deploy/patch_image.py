@@ -26,7 +26,6 @@ from typing import NoReturn
 
 FORK = Path(__file__).resolve().parents[1]
 BRIDGE = Path("litellm/responses/litellm_completion_transformation")
-VERSION_FILE = FORK / BRIDGE / "redis_session_patch/version.py"
 TOOL_FOLDER = Path("opt/litellm-session-fork")
 COMMAND = Path("usr/local/bin/litellm-redis-session")
 NO_FILES = ("proc", "sys", "dev")
@@ -98,15 +97,16 @@ def bytecode_of(source: Path) -> Iterator[tuple[Path, int]]:
         yield cache / f"{source.stem}.{sys.implementation.cache_tag}{suffix}.pyc", level
 
 
-def patch_copy(copy: Path, layer: Path) -> int:
-    """How many files have changed."""
+def patch_copy(copy: Path, layer: Path, options: tuple[str, ...]) -> int:
+    """How many files have changed. `options`: further ones for `apply`."""
     before, owners = look_at(copy), {}
     for path in before:
         owners[path] = path.stat()
-    done = patches("apply", "--target", str(copy))
+    done = patches("apply", "--target", str(copy), *options)
     if done.returncode:
         fail(
-            f"the fork does not go into {copy}:\n{done.stdout}{done.stderr}", "is LITELLM_RELEASE a release it serves?"
+            f"the fork does not go into {copy}:\n{done.stdout}{done.stderr}",
+            "is LITELLM_RELEASE a release it serves? One that fits but was never tried: ACCEPT_UNTRIED=true",
         )
     after = look_at(copy)
     changed = [path for path, seen in after.items() if before.get(path) != seen]
@@ -151,20 +151,21 @@ def level_times(layer: Path) -> None:
         os.utime(path, (EPOCH_SECONDS, EPOCH_SECONDS), follow_symlinks=False)
 
 
-def patch(layer: Path, release: str, version: str) -> None:
-    (ours,) = re.findall(r'^FORK_VERSION = "([^"]+)"', VERSION_FILE.read_text(), re.MULTILINE)
+def patch(layer: Path, release: str, version: str, accept_untried: bool) -> None:
+    ours = patches("--version").stdout.split()[-1]
     if ours != version:
         fail(f"this is version {ours} of the fork, FORK_VERSION says {version}", f"build with FORK_VERSION={ours}")
     copies = find_copies(Path("/"))
     if not copies:
         fail("this image holds no LiteLLM proxy", "is BASE_IMAGE one of LiteLLM's images?")
+    options = ("--accept-untried",) if accept_untried else ()
     os.umask(0o022)
     layer.mkdir(parents=True)
     for copy in copies:
         found = release_of(copy)
         if found not in (release, None):
             fail(f"{copy} is LiteLLM {found}, LITELLM_RELEASE says {release}", f"build with LITELLM_RELEASE={found}")
-        print(f"patched   {copy}, {patch_copy(copy, layer)} files", flush=True)
+        print(f"patched   {copy}, {patch_copy(copy, layer, options)} files", flush=True)
     put_tool(layer)
     level_times(layer)
 
@@ -220,10 +221,11 @@ def main() -> None:
     patching.add_argument("--layer", type=Path, required=True)
     patching.add_argument("--release", required=True)
     patching.add_argument("--version", required=True)
+    patching.add_argument("--accept-untried", choices=("true", "false"), default="false")
     commands.add_parser("assert").add_argument("--report", type=Path, required=True)
     given = parser.parse_args()
     if given.command == "patch":
-        patch(given.layer, given.release, given.version)
+        patch(given.layer, given.release, given.version, given.accept_untried == "true")
     else:
         assert_starts(given.report)
 

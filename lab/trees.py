@@ -131,7 +131,7 @@ def is_patched(tree: Path) -> bool:
 
 def make_patched(site_packages: Path, release: str, target: Path) -> None:
     link_tree(site_packages, release, target)
-    must_run_patches("apply", "--target", str(target))
+    must_run_patches("apply", "--accept-untried", "--target", str(target))
 
 
 MAKERS = {"pristine": make_pristine, "patched": make_patched}

@@ -15,41 +15,30 @@ import sys
 if sys.version_info < (3, 10):  # noqa: UP036  # this file and __main__.py are read by older ones, too
     sys.exit("error: this needs Python 3.10 or newer; this one is %d.%d" % sys.version_info[:2])  # noqa: UP031
 
-from patches.apply import Done, apply_patches, revert_patches
+from patches.apply import apply_patches, revert_patches
 from patches.catalogue import PATCHES
 from patches.describe import describe_status
-from patches.errors import AnchorError, PatchError
+from patches.errors import PatchError
 from patches.facts import describe_release, facts_of
-from patches.locate import Target, find_target, open_target
+from patches.locate import Target, open_target
 from patches.own import read_fork_version, read_own_files
-from patches.plan import Plan, Step, plan_apply, plan_revert
-from patches.survey import Survey, look_at, survey_tree
-from patches.tree import Tree, read_tree
-from patches.unified import unified_diff_of
+from patches.plan import plan_apply, plan_revert
+from patches.survey import Survey, look_at
 
 __all__ = [
     "PATCHES",
-    "AnchorError",
-    "Done",
     "PatchError",
-    "Plan",
-    "Step",
     "Survey",
     "Target",
-    "Tree",
     "apply_patches",
     "describe_release",
     "describe_status",
     "facts_of",
-    "find_target",
     "look_at",
     "open_target",
     "plan_apply",
     "plan_revert",
     "read_fork_version",
     "read_own_files",
-    "read_tree",
     "revert_patches",
-    "survey_tree",
-    "unified_diff_of",
 ]

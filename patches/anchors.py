@@ -7,53 +7,38 @@ lands in the wrong place is worse than one that does not land.
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 
 from patches.errors import AnchorError
-from patches.source import (
-    Function,
-    Module,
-    functions_at,
-    names_bound_in,
-    seen_elsewhere,
-    signature_of,
-    walk_own_scope,
-)
+from patches.source import Function, Module, definition_at, signature_of, walk_own_scope
+
+DECORATOR, RETURN, TOP, END = "decorator on", "before return in", "top of", "end of file"
+_FORMS = {
+    "decorator on (.+)": DECORATOR,  # directly above the `async def`, below the decorators that are there already
+    "before `return (.+)` in (.+)": RETURN,  # above the one return of that name of the function itself
+    "top of (.+)": TOP,  # first thing the function does
+    "end of file": END,  # last thing the module does
+}
 
 
 @dataclass(frozen=True)
-class DecoratorOn:
-    """Directly above the `async def`, below the decorators that are there already."""
+class Anchor:
+    """`text` as in the catalogue. `function` is dotted, "" at the end of a file; `value` is a returned name."""
 
-    function: str
-
-
-@dataclass(frozen=True)
-class BeforeReturn:
-    """Above the one `return <value>` of the function itself; `needs` are local names the lines
-    use."""
-
-    function: str
-    value: str
-    needs: tuple[str, ...] = ()
+    text: str
+    kind: str
+    function: str = ""
+    value: str = ""
 
 
-@dataclass(frozen=True)
-class TopOfBody:
-    """First thing the function does; `needs` are local names the lines use."""
-
-    function: str
-    needs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EndOfFile:
-    """Last thing the module does; `needs` are module-level names the lines use."""
-
-    needs: tuple[str, ...] = ()
-
-
-Anchor = DecoratorOn | BeforeReturn | TopOfBody | EndOfFile
+def anchor_of(text: str) -> Anchor:
+    """Raises ValueError for what is none."""
+    for form, kind in _FORMS.items():
+        if found := re.fullmatch(form, text):
+            value, function = (["", "", *found.groups()])[-2:]
+            return Anchor(text, kind, function, value)
+    raise ValueError(f"{text!r}: expected one of {', '.join(_FORMS)}")
 
 
 @dataclass(frozen=True)
@@ -68,30 +53,14 @@ class Place:
 def find_place(module: Module, anchor: Anchor) -> Place:
     """Raises AnchorError when the anchor is missing, ambiguous, or shares its line with other
     code."""
-    if isinstance(anchor, EndOfFile):
-        _require(module, "the module", anchor.needs, module.tree)
+    if anchor.kind == END:
         return Place(len(module.lines), b"")
     function = find_function(module, anchor.function)
-    if isinstance(anchor, DecoratorOn):
-        return _above_def(module, anchor, function)
-    _require(module, anchor.function, anchor.needs, function)
-    if isinstance(anchor, BeforeReturn):
-        return _before_return(module, anchor, function)
-    return _top_of_body(module, anchor, function)
+    find = {DECORATOR: _above_def, RETURN: _before_return, TOP: _top_of_body}[anchor.kind]
+    return find(module, anchor, function)
 
 
-def describe(anchor: Anchor) -> str:
-    """A few words for people."""
-    if isinstance(anchor, DecoratorOn):
-        return f"decorator on {anchor.function}"
-    if isinstance(anchor, BeforeReturn):
-        return f"before `return {anchor.value}` in {anchor.function}"
-    if isinstance(anchor, TopOfBody):
-        return f"top of {anchor.function}"
-    return "end of file"
-
-
-def place_above_definition(module: Module, anchor: DecoratorOn) -> Place:
+def place_above_definition(module: Module, anchor: Anchor) -> Place:
     """Above the top-level statement that the decorated function is in, decorators included."""
     function = find_function(module, anchor.function)
     (node,) = (node for node in module.tree.body if node.lineno <= function.lineno <= (node.end_lineno or 0))
@@ -100,27 +69,19 @@ def place_above_definition(module: Module, anchor: DecoratorOn) -> Place:
 
 
 def find_function(module: Module, dotted_name: str) -> Function:
-    """Raises AnchorError, with the signatures seen elsewhere, unless there is exactly one."""
-    matches = functions_at(module.tree, dotted_name)
-    if len(matches) == 1:
-        return matches[0]
-    owner = dotted_name.rpartition(".")[0]
-    scope = f"class {owner}" if owner else "the module"
-    if matches:
-        found = f"{len(matches)}: " + ", ".join(signature_of(dotted_name, match) for match in matches)
-    else:
-        elsewhere = seen_elsewhere(module.tree, dotted_name)
-        found = "none" + (f", but {', '.join(elsewhere)}" if elsewhere else "")
-    name = dotted_name.rpartition(".")[2]
-    raise AnchorError(module.path, scope, f"one function {name}", found)
+    """Raises AnchorError unless there is exactly one, under no condition."""
+    function = definition_at(module, dotted_name)
+    if isinstance(function, ast.ClassDef):
+        raise AnchorError(module.path, dotted_name, "a function", "a class")
+    return function
 
 
-def _above_def(module: Module, anchor: DecoratorOn, function: Function) -> Place:
+def _above_def(module: Module, anchor: Anchor, function: Function) -> Place:
     _require_async(module, anchor.function, function)
     return _above(module, anchor.function, "`def` on a line of its own", function, function.lineno)
 
 
-def _before_return(module: Module, anchor: BeforeReturn, function: Function) -> Place:
+def _before_return(module: Module, anchor: Anchor, function: Function) -> Place:
     returns = [
         node
         for node in walk_own_scope(function)
@@ -135,7 +96,7 @@ def _before_return(module: Module, anchor: BeforeReturn, function: Function) -> 
     return _above(module, anchor.function, f"{expected} on a line of its own", returns[0], returns[0].lineno)
 
 
-def _top_of_body(module: Module, anchor: TopOfBody, function: Function) -> Place:
+def _top_of_body(module: Module, anchor: Anchor, function: Function) -> Place:
     body = function.body[ast.get_docstring(function, clean=False) is not None :]
     if not body:
         raise AnchorError(module.path, anchor.function, "a body below the docstring", "none")
@@ -157,10 +118,3 @@ def _own_indent(module: Module, scope: str, expected: str, node: ast.stmt) -> by
 def _require_async(module: Module, name: str, function: Function) -> None:
     if not isinstance(function, ast.AsyncFunctionDef):
         raise AnchorError(module.path, name, f"`async def {function.name}`", signature_of(name, function))
-
-
-def _require(module: Module, scope: str, needs: tuple[str, ...], node: Function | ast.Module) -> None:
-    missing = [name for name in needs if name not in names_bound_in(node)]
-    if missing:
-        found = "none" if isinstance(node, ast.Module) else f"none in {signature_of(scope, node)}"
-        raise AnchorError(module.path, scope, f"the name {missing[0]}, which the inserted lines use", found)

@@ -13,17 +13,18 @@ from patches.disk import Disk
 from patches.errors import HALF_WAY, PatchError
 from patches.locate import Target
 from patches.lock import WAIT_SECONDS, locked
-from patches.manifest import FOLDER, MANIFEST
+from patches.manifest import FOLDER
 from patches.plan import Plan, Step, plan_apply, plan_revert
 from patches.record import matches, parse_record
 from patches.rights import not_writable, obstacle_to, way_out
 from patches.survey import Survey, look_at
+from patches.tree import read_files
 
 
 @dataclass(frozen=True)
 class Done:
-    """What was written and removed. `unproved`: restored files of which nothing but the fork's own note says what
-    upstream's were; `proved` counts those that RECORD vouches for. `kept`: folders with bytecode that this user could
+    """What was written and removed. `proved` counts the files that RECORD vouches for; `unproved`: restored ones of
+    which nothing but the fork's own note says what upstream's were. `kept`: folders with bytecode that this user could
     not remove; Python does not use it."""
 
     plan: Plan
@@ -43,12 +44,14 @@ def apply_patches(
     disk: Disk | None = None,
     wait_seconds: float = WAIT_SECONDS,
     fork: str | None = None,
+    accept_untried: bool = True,
 ) -> Done:
-    """Puts the fork in; the plan is empty when it was in already. Raises PatchError."""
+    """Puts the fork in, and proves it; the plan is empty when it was in already. Raises PatchError, also (exit code
+    UNTRIED) for a release that was never tried where that is not accepted."""
     with locked(target, wait_seconds):
         survey = look_at(target, own, fork)
-        plan = plan_apply(survey)
-        return Done(plan, survey, carry_out(plan, target, disk or Disk()))
+        plan = plan_apply(survey, accept_untried)
+        return _prove(Done(plan, survey, carry_out(plan, target, disk or Disk())), "apply")
 
 
 def revert_patches(
@@ -58,7 +61,7 @@ def revert_patches(
     with locked(target, wait_seconds):
         survey = look_at(target, own)
         plan = plan_revert(survey)
-        return prove_reverted(Done(plan, survey, carry_out(plan, target, disk or Disk())))
+        return _prove(Done(plan, survey, carry_out(plan, target, disk or Disk())), "revert")
 
 
 def carry_out(plan: Plan, target: Target, disk: Disk) -> tuple[str, ...]:
@@ -67,10 +70,10 @@ def carry_out(plan: Plan, target: Target, disk: Disk) -> tuple[str, ...]:
     root = target.root
     if plan.is_empty:
         return ()
-    require_writable(plan, root)
+    first = require_writable(plan, root)
     done: list[Step] = []
     try:
-        for path in [*_leftover_files(plan, root), *_unchecked_bytecode(plan, root)]:
+        for path in first:
             disk.remove(path)
         return _take(plan.steps, root, disk, done)
     except OSError as error:
@@ -79,27 +82,24 @@ def carry_out(plan: Plan, target: Target, disk: Disk) -> tuple[str, ...]:
         try:
             _take([*reversed(done)], root, disk, [])
         except OSError:
-            raise PatchError(
-                f"{path}: stopped half-way ({reason})",
-                f"once it can be written: python -m patches revert --target {root} takes all out, apply puts all in",
-                exit_code=HALF_WAY,
-            ) from error
+            later = f"python -m patches revert --target {root} takes all out, apply puts all in"
+            sentence, next_step = f"{path}: stopped half-way ({reason})", f"once it can be written: {later}"
+            raise PatchError(sentence, next_step, exit_code=HALF_WAY) from error
         raise not_writable(path, reason, error.errno) from error
 
 
-def require_writable(plan: Plan, root: Path) -> None:
-    """Raises PatchError for the first path that the plan changes and this user may not."""
-    for path in [root / step.path for step in plan.steps] + _leftover_files(plan, root):
+def require_writable(plan: Plan, root: Path) -> list[Path]:
+    """What is to be removed before the steps. Raises PatchError for the first path that this user may not change."""
+    leftovers = [root / path for path in plan.leftovers if not (root / path).is_dir()]
+    for path in [root / step.path for step in plan.steps] + leftovers:
         if obstacle := obstacle_to(path):
             raise obstacle
-    for compiled in _unchecked_bytecode(plan, root):
+    unchecked = _unchecked_bytecode(plan, root)
+    for compiled in unchecked:
         if obstacle := obstacle_to(compiled):
             sentence = f"{compiled}: cannot be removed, and Python may go on using it; the tree is as it was"
             raise PatchError(sentence, obstacle.next_step)
-
-
-def _leftover_files(plan: Plan, root: Path) -> list[Path]:
-    return [root / path for path in plan.leftovers if not (root / path).is_dir()]
+    return leftovers + unchecked
 
 
 def _unchecked_bytecode(plan: Plan, root: Path) -> list[Path]:
@@ -148,26 +148,25 @@ def _take(steps: Sequence[Step], root: Path, disk: Disk, done: list[Step]) -> tu
     return tuple(dict.fromkeys(kept))
 
 
-def prove_reverted(done: Done) -> Done:
-    """Reads everything again: restored files are upstream's, what was removed is gone. Raises PatchError."""
-    survey, tree, root = done.survey, done.survey.tree, done.survey.tree.target.root
-    entries = parse_record((root / tree.record).read_bytes()) if tree.record else {}
+def _prove(done: Done, command: str) -> Done:
+    """Reads everything again, and compares it with what was meant and with RECORD. Raises PatchError."""
+    survey, tree = done.survey, done.survey.tree
+    try:
+        found = read_files(tree.target.root, [report.path for report in survey.all_files])
+    except OSError as error:
+        sentence = f"{error.filename}: cannot be read after the {command} ({error.strerror})"
+        raise PatchError(sentence, "python -m patches status", exit_code=HALF_WAY) from error
+    entries = parse_record(found.get(tree.record or "", b""))
     proved, unproved = 0, []
-    for report in survey.files:
-        data = (root / report.path).read_bytes()
-        is_upstreams = matches(entries.get(report.path), data)
-        if is_upstreams is False or data != report.pristine:
-            raise PatchError(
-                f"{report.path}: does not match RECORD after the revert",
-                f"pip install --force-reinstall --no-deps litellm=={tree.target.version}",
-            )
-        proved += is_upstreams is True
-        if is_upstreams is None and report.current != report.pristine:
+    for report in survey.all_files:
+        data = found.get(report.path)
+        is_right = matches(entries.get(report.path), data) if data is not None else report.path not in entries
+        if is_right is False or data != (report.wanted if command == "apply" else report.pristine):
+            sentence = f"{report.path}: is not what it should be after the {command}, or RECORD says otherwise"
+            raise PatchError(sentence, f"python -m patches status; or: {tree.target.reinstall}", exit_code=HALF_WAY)
+        proved += data is not None and is_right is True
+        if command == "revert" and is_right is None and report in survey.files and report.current != data:
             unproved.append(report.path)
-    gone = [MANIFEST, *(report.path for report in survey.own_files)]
-    left = [path for path in gone if path in entries or os.path.lexists(root / path)]
-    if left:
-        raise PatchError(f"{left[0]}: is still there, or in RECORD, after the revert", "python -m patches revert")
     return replace(done, proved=proved, unproved=tuple(unproved))
 
 

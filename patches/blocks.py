@@ -1,8 +1,8 @@
 """Marked blocks in a source text: put in, and taken out. Bytes in, bytes out.
 
-A block is a run of whole lines, so removing it restores the text, with one case to care for: a last
-line without an ending. There the block is `ending + block without its last ending`; the end marker
-without an ending says so, and removal takes the ending before the block as well.
+A block is a run of whole lines, so removing it restores the text, with one case to care for: a last line without an
+ending. There the block is `ending + block without its last ending`; the end marker without an ending says so, and
+removal takes the ending before the block as well.
 """
 
 from __future__ import annotations
@@ -58,10 +58,6 @@ def remove_blocks(data: bytes) -> bytes:
             if kept and not line_ending(line):
                 kept[-1] = kept[-1][: -len(line_ending(kept[-1]))]
     return bom + b"".join(kept)
-
-
-def has_blocks(data: bytes) -> bool:
-    return remove_blocks(data) != data
 
 
 def _render(insertion: Insertion) -> list[bytes]:

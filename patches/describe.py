@@ -6,42 +6,44 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from patches.anchors import describe
 from patches.catalogue import PATCHES
 from patches.facts import ReleaseReport, describe_release, facts_of, verdict_on
 from patches.patch import Edit, Patch
-from patches.plan import Plan
+from patches.plan import Plan, way_out_of_edits
 from patches.survey import FileReport, Survey
 
 _NEXT = {
     "pristine": "check, then apply",
     "patched": "revert takes it out again",
+    "outdated": "apply brings it up to date, revert takes it out",
     "half-applied": "apply or revert: both mend it",
-    "edited": "undo the changes named above, or reinstall LiteLLM",
     "unsupported": "install a supported release of LiteLLM",
 }
 
 
 def describe_target(survey: Survey) -> dict[str, Any]:
-    """Keys: target, litellm_version, has_record, applied_fork (None where none is)."""
+    """Keys: target, litellm_version, has_record, applied_fork and applied_build (None where none is)."""
     tree = survey.tree
     return {
         "target": str(tree.target.root),
         "litellm_version": tree.target.version,
         "has_record": tree.record is not None,
         "applied_fork": tree.manifest.fork if tree.manifest else None,
+        "applied_build": tree.manifest.build if tree.manifest else None,
     }
 
 
 def describe_status(survey: Survey) -> dict[str, Any]:
-    """Keys: state, why, is_current, fits, misfits, those of `describe_target`, upstream (fixed, still, untried,
-    worth_having), files (path, state, problem), strangers, patches (the header of each, facts, edits)."""
+    """Keys: state, why, is_current, fits, misfits, untried (functions), those of `describe_target`, upstream (fixed,
+    still, untried, worth_having), files (path, state, problem), strangers, patches (header, facts, edits of each).
+    """
     release = describe_release(survey.tree.target.version, facts_of(PATCHES))
     return {
         "state": survey.state,
         "why": survey.why,
         "is_current": survey.is_current,
         "fits": not survey.misfits,
+        "untried": list(survey.untried),
         "misfits": [misfit.sentence for misfit in survey.misfits],
         **describe_target(survey),
         "upstream": {
@@ -80,6 +82,7 @@ def status_lines(survey: Survey) -> Iterator[str]:
     yield f"the fork  {release.adds_line}"
     if release.untried:
         yield f"          {release.untried_line}"
+    yield from tried_lines(survey)
     for patch in PATCHES:
         yield f"patch     {patch.slug}: {patch.description}"
         yield f"          {_remove_line(patch, describe_release(tree.target.version, patch.facts))}"
@@ -90,12 +93,22 @@ def status_lines(survey: Survey) -> Iterator[str]:
     counts = Counter(report.state for report in survey.own_files)
     yield "own files " + ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     yield from stranger_lines(survey)
-    is_unfit = survey.misfits and survey.state in ("patched", "half-applied")
-    yield f"next      {'python -m patches revert' if is_unfit else _NEXT[survey.state]}"
+    is_unfit = survey.misfits and survey.state in ("patched", "outdated", "half-applied")
+    next_step = _NEXT.get(survey.state) or way_out_of_edits(tree)
+    yield f"next      {'python -m patches revert' if is_unfit else next_step}"
 
 
 def target_line(survey: Survey) -> str:
     return f"target    {survey.tree.target.root}, {survey.tree.target.title}"
+
+
+def tried_lines(survey: Survey) -> Iterator[str]:
+    """Whether a proxy was ever tried with these functions; nothing where the fork does not fit."""
+    if survey.untried:
+        yield "untried   these functions differ from every tried release:"
+        yield from (f"          {function}" for function in survey.untried)
+    elif survey.edits.edits:
+        yield "tried     each patched function is as in a release that a proxy was tried on"
 
 
 def stranger_lines(survey: Survey) -> Iterator[str]:
@@ -128,7 +141,7 @@ def _remove_line(patch: Patch, release: ReleaseReport) -> str:
 
 
 def _describe_edit(edit: Edit) -> str:
-    return f"{describe(edit.anchor)}: {edit.why}"
+    return f"{edit.anchor.text}: {edit.why}"
 
 
 def _describe_patch(survey: Survey, patch: Patch) -> dict[str, Any]:
@@ -140,8 +153,6 @@ def _describe_patch(survey: Survey, patch: Patch) -> dict[str, Any]:
         "forwarded": patch.forwarded,
         "applied_upstream": patch.applied_upstream,
         "remove_when": patch.remove_when,
-        "facts": [
-            {"text": fact.text, "verdict": verdict_on(fact, version), "tried": list(fact.tried)} for fact in patch.facts
-        ],
+        "facts": [{"text": fact.text, "verdict": verdict_on(fact, version)} for fact in patch.facts],
         "edits": [f"{edit.file}: {_describe_edit(edit)}" for owner, edit in survey.edits.edits if owner is patch],
     }

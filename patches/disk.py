@@ -3,14 +3,27 @@ at any of them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import stat
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from patches.tree import TEMPORARY_PREFIX
+_PREFIX = ".redis-session-patch-"
+_TOKEN_LENGTH = 16
+
+
+def staged_name(name: str, token: str) -> str:
+    """Of a temporary file that is to become `name`. It shows that this tool made it: nobody else's has that digest."""
+    return f"{_PREFIX}{token}-{hashlib.sha256(f'{token} {name}'.encode()).hexdigest()[:_TOKEN_LENGTH]}.tmp"
+
+
+def is_staged(found: str, names: Iterable[str]) -> bool:
+    """Whether `found` is the name of a temporary file of this tool's for one of these."""
+    token = found.removeprefix(_PREFIX)[:_TOKEN_LENGTH]
+    return found.startswith(_PREFIX) and any(found == staged_name(name, token) for name in names)
 
 
 class Disk:
@@ -22,7 +35,7 @@ class Disk:
 
         Never the file itself: installers hard-link it from a cache that other environments share.
         """
-        temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp")
+        temporary = path.with_name(staged_name(path.name, secrets.token_hex(_TOKEN_LENGTH // 2)))
         status = like.stat()
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

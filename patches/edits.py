@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from patches.anchors import DecoratorOn, EndOfFile, Place, find_function, find_place, place_above_definition
+from patches.anchors import DECORATOR, END, Place, find_place, place_above_definition
 from patches.blocks import Insertion, insert_blocks, remove_blocks
 from patches.catalogue import PATCHES
 from patches.errors import AnchorError, PatchError
-from patches.patch import Condition, Edit, Patch, Returns
+from patches.needs import unmet_needs
+from patches.patch import Edit, Patch
 from patches.releases import version_number, why_refused
-from patches.source import functions_at, parse_module, parse_source, returns_nothing_early
+from patches.source import parse_module, parse_source
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,32 @@ class EditPlan:
 
 
 def plan_edits(
-    pristine: Mapping[str, bytes], version: str | None, patches: tuple[Patch, ...] | None = None
+    pristine: Mapping[str, bytes],
+    version: str | None,
+    patches: tuple[Patch, ...] | None = None,
+    others: Mapping[str, bytes] | None = None,
 ) -> tuple[EditPlan, tuple[PatchError, ...]]:
     """Plans and compiles everything in memory. Where anything does not fit the plan is empty, and all misfits are
-    told. So it is for a release that is refused."""
+    told. So it is for a release that is refused. `others`: files that the fork uses and does not change; None: what it
+    uses is not looked for."""
     if refused := why_refused(version):
         return EditPlan({}, ()), (PatchError(refused, "install a supported release of LiteLLM"),)
     chosen: list[tuple[Patch, Edit]] = []
     insertions: dict[str, list[Insertion]] = {}
     misfits: list[PatchError] = []
+    number = version_number(version)
     for patch, edit in [(each, edit) for each in (PATCHES if patches is None else patches) for edit in each.edits]:
         try:
-            if all(_holds(condition, pristine, version) for condition in edit.when):
-                added = _insertions_of(patch, edit, pristine)
-                insertions.setdefault(edit.file, []).extend(added)
-                chosen.append((patch, edit))
+            added = _insertions_of(patch, edit, pristine)
         except PatchError as error:
-            misfits.append(error)
+            if not edit.since or number >= version_number(edit.since):
+                misfits.append(error)
+            continue
+        if not edit.until or number < version_number(edit.until):
+            insertions.setdefault(edit.file, []).extend(added)
+            chosen.append((patch, edit))
+    if others is not None:
+        misfits += unmet_needs({**others, **pristine}, version)
     texts = {}
     for path, wanted in insertions.items():
         try:
@@ -77,10 +87,10 @@ def _insertions_of(patch: Patch, edit: Edit, pristine: Mapping[str, bytes]) -> l
     if not edit.helper:
         return [insertion(place, *edit.lines)]
     import_lines = _import_of(edit.helper)
-    if isinstance(edit.anchor, DecoratorOn):
+    if edit.anchor.kind == DECORATOR:
         decorator = f"@_patch_{edit.helper.partition(':')[2]}"
         return [insertion(place_above_definition(module, edit.anchor), *import_lines), insertion(place, decorator)]
-    return [insertion(place, *import_lines, *([""] if isinstance(edit.anchor, EndOfFile) else []), *edit.lines)]
+    return [insertion(place, *import_lines, *([""] if edit.anchor.kind == END else []), *edit.lines)]
 
 
 def _import_of(helper: str) -> tuple[str, ...]:
@@ -88,18 +98,3 @@ def _import_of(helper: str) -> tuple[str, ...]:
     module, _, name = helper.partition(":")
     given = f"_patch_{name}" if module.endswith(".transformation") else f"{name} as _patch_{name}"
     return f"from {module} import (", f"    {given},", ")"
-
-
-def _holds(condition: Condition, pristine: Mapping[str, bytes], version: str | None) -> bool:
-    data = pristine.get(condition.file)
-    module = parse_module(condition.file, data) if data is not None else None
-    functions = functions_at(module.tree, condition.function) if module is not None else []
-    if isinstance(condition, Returns):
-        return any(returns_nothing_early(function) for function in functions)
-    is_there = module is not None and (not condition.function or bool(functions))
-    if not is_there and version_number(version) >= version_number(condition.since):
-        if module is None:
-            expected = f"this file, which releases have since {condition.since}"
-            raise AnchorError(condition.file, "the package", expected, "none")
-        find_function(module, condition.function)  # raises, and says what is there instead
-    return is_there

@@ -14,7 +14,7 @@ from typing import Any
 
 from patches.answer import Answer
 from patches.errors import PatchError
-from patches.reach import NO_DOWNLOAD, add_redis_arguments, fork_module, open_redis, telling
+from patches.reach import NO_DOWNLOAD, add_redis_arguments, fork_module, open_redis
 
 _NAMED = {
     "response": ("ID", "the conversation of this response; its id as a client has it"),
@@ -45,11 +45,9 @@ def run_erase(options: argparse.Namespace) -> Answer:
     settings = _settings()
     _log_with_time(erasing.logger)
     with open_redis(options.url) as (title, client):
-        tell = telling("erase")
         prefix = fork_module("redis.store").key_prefix(options.namespace or None)
         runtime = SimpleNamespace(open_client=lambda seconds: client, prefix=prefix, settings=settings)
-        for progress in erasing.erase(runtime, {name: value}, options.dry_run):
-            tell(f"{progress.scanned} keys looked at")
+        *_, progress = erasing.erase(runtime, {name: value}, options.dry_run)
     did = "would be erased" if progress.dry_run else "erased"
     result = f"{progress.conversations} conversations with {progress.responses} responses {did}"
     body: dict[str, Any] = {"redis": title, "by": [name], **vars(progress)}

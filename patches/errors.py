@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-REFUSED, WRONG_USAGE, UNEXPECTED, HALF_WAY = 1, 2, 3, 4  # exit codes; 0 is done, or nothing to do
+REFUSED, WRONG_USAGE, UNEXPECTED, HALF_WAY, UNTRIED = 1, 2, 3, 4, 5  # exit codes; 0 is done, or nothing to do
 
 
 class PatchError(Exception):
@@ -21,12 +21,7 @@ class PatchError(Exception):
         self.next_step = next_step
         self.more = more
         self.exit_code = exit_code
-        self.body: dict[str, Any] = {}
-
-    def with_body(self, body: dict[str, Any]) -> PatchError:
-        """The same error, with what else a command has to say in JSON."""
-        self.body = body
-        return self
+        self.body: dict[str, Any] = {}  # what else the command has to say in JSON
 
 
 class AnchorError(PatchError):

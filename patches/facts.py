@@ -38,16 +38,9 @@ class ReleaseReport:
     @property
     def untried_line(self) -> str:
         """ "" where everything was tried."""
-        if not self.untried:
-            return ""
-        if self.version is None:
-            return "what is wrong in an unknown release: none was tried"
         tried = sorted({release for fact in self.untried for release in fact.tried}, key=version_number)
-        if not tried:
-            return f"not tried on {self.version}"
-        if version_number(self.version) < version_number(tried[0]):
-            return f"not tried on {self.version} (oldest tried: {tried[0]})"
-        return f"not tried on {self.version} (newest tried: {tried[-1]})"
+        span = f" (but on some from {tried[0]} to {tried[-1]})" if tried else ""
+        return f"not tried on {self.version or 'an unknown release'}{span}" if self.untried else ""
 
 
 def describe_release(version: str | None, facts: Iterable[Fact]) -> ReleaseReport:

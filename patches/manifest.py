@@ -8,12 +8,14 @@ written first and removed last, and while one version replaces another it names 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from patches.errors import PatchError
+from patches.record import parse_line
 
 FOLDER = "litellm/responses/litellm_completion_transformation/redis_session_patch"
 MANIFEST = f"{FOLDER}/manifest.json"
@@ -36,7 +38,7 @@ class Patched:
 class Manifest:
     """Digests as RECORD writes them, by path below the target, with `/`. `own` holds the fork's own files.
 
-    `replaces` is the version that a run is just replacing, "" in a manifest that is final.
+    `replaces` is the version that a run is just replacing, "" in a manifest that is final. `build` names the own files.
     """
 
     fork: str
@@ -44,6 +46,7 @@ class Manifest:
     own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     patched: Mapping[str, Patched] = field(default_factory=dict)
     replaces: str = ""
+    build: str = ""
 
     def over(self, older: Manifest) -> Manifest:
         """The one for the time between: names what this one and the older one do."""
@@ -61,8 +64,9 @@ class Manifest:
             for path, each in sorted(self.patched.items())
         }
         own = {path: list(digests) for path, digests in sorted(self.own.items())}
-        body = {"format": _FORMAT, "fork": self.fork, "litellm": self.litellm, "replaces": self.replaces}
-        return json.dumps({**body, "own": own, "patched": patched}, indent=1).encode() + b"\n"
+        body = {"format": _FORMAT, "fork": self.fork, "build": self.build, "litellm": self.litellm}
+        body |= {"replaces": self.replaces, "own": own, "patched": patched}
+        return json.dumps(body, indent=1).encode() + b"\n"
 
 
 def decode_manifest(data: bytes) -> Manifest:
@@ -75,16 +79,17 @@ def decode_manifest(data: bytes) -> Manifest:
                 "use the tool of that version of the fork",
             )
         own = {_inside(path, FOLDER): _digests(each) for path, each in body["own"].items()}
-        patched = {_inside(path, "litellm"): _patched(each) for path, each in body["patched"].items()}
-        return Manifest(str(body["fork"]), body["litellm"], own, patched, str(body["replaces"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        patched = {_inside(path, "litellm"): _patched(path, each) for path, each in body["patched"].items()}
+        replaces, build = str(body["replaces"]), str(body.get("build", ""))
+        return Manifest(str(body["fork"]), body["litellm"], own, patched, replaces, build)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PatchError(f"{MANIFEST}: cannot be read ({type(error).__name__}: {error})") from error
 
 
-def _patched(body: Mapping[str, Any]) -> Patched:
+def _patched(path: str, body: Mapping[str, Any]) -> Patched:
     line = body["record_line"]
-    if not isinstance(line, str | None) or (line and ("\n" in line or "\r" in line)):
-        raise ValueError("record_line is no line")
+    if line is not None and (parse_line(line)[0] != path or "\n" in line or "\r" in line):
+        raise ValueError(f"record_line is no line about {path}")
     return Patched(str(body["before"]), _digests(body["after"]), line)
 
 
@@ -95,8 +100,10 @@ def _digests(values: Any) -> tuple[str, ...]:
 
 
 def _inside(path: str, folder: str) -> str:
+    os.fsencode(path)  # raises ValueError for what no file can be called
     parts = PurePosixPath(path).parts
-    if path == MANIFEST or not path.startswith(f"{folder}/") or ".." in parts or "/".join(parts) != path:
+    is_plain = "/".join(parts) == path and ".." not in parts and "\0" not in path
+    if not is_plain or path == MANIFEST or not path.startswith(f"{folder}/"):
         raise ValueError(f"{path!r} is not a file in {folder}/")
     return path
 

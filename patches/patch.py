@@ -1,4 +1,4 @@
-"""What a patch is: its header, what is wrong upstream without it, its edits, and which releases need each of them."""
+"""What a patch is: its header, what is wrong upstream without it, and its edits; catalogue.txt explains the fields."""
 
 from __future__ import annotations
 
@@ -8,47 +8,16 @@ from patches.anchors import Anchor
 
 
 @dataclass(frozen=True)
-class Has:
-    """The release has this file, or this function in it.
-
-    `since` is the first release known to have it. An older release without it is skipped; a newer one without it is an
-    error, so that a renamed function is never taken for an old release.
-    """
-
-    file: str
-    since: str
-    function: str = ""
-
-
-@dataclass(frozen=True)
-class Returns:
-    """A function with a bare `return`: here, one that ends in silence where it could raise.
-
-    `until` is the first release where it raises: what depends on this can go once nothing older is served.
-    """
-
-    file: str
-    until: str
-    function: str
-
-
-Condition = Has | Returns
-
-
-@dataclass(frozen=True)
 class Edit:
-    """One change at one place. All of `when` must hold, else the release needs no such edit.
-
-    `lines` go in there as they are. `helper` (`module:name`) is imported as `_patch_name` for them; a decorator has no
-    lines but the helper itself.
-    """
+    """One change at one place, in releases from `since` on and before `until` ("": in all of them)."""
 
     file: str
     anchor: Anchor
     why: str
     lines: tuple[str, ...] = ()
     helper: str = ""
-    when: tuple[Condition, ...] = ()
+    since: str = ""
+    until: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,14 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from patches.answer import Answer
-from patches.reach import add_redis_arguments, open_redis, telling
+from patches.reach import add_redis_arguments, open_redis
 
 KEY_PREFIX = "litellm_patch:"
 _KEYS_A_PAGE = 1000
-
-
-@dataclass(frozen=True)
-class Purged:
-    """`found` and `removed` count keys (a key that expired meanwhile is found but not removed)."""
-
-    found: int = 0
-    removed: int = 0
 
 
 def add_purge_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,40 +27,23 @@ def run_purge(options: argparse.Namespace) -> Answer:
     """Raises PatchError."""
     pattern = key_pattern(options.namespace)
     with open_redis(options.url) as (title, client):
-        tell = telling("purge")
-
-        def report(purged: Purged) -> None:
-            tell(f"{purged.found} found" if options.dry_run else f"{purged.removed} removed")
-
-        purged = purge_keys(client, pattern, options.dry_run, report)
-    result = f"{purged.found} keys would be removed" if options.dry_run else f"{purged.removed} keys removed"
-    body = {"redis": title, "pattern": pattern, "dry_run": options.dry_run, **vars(purged)}
+        found, removed = purge_keys(client, pattern, options.dry_run)
+    result = f"{found} keys would be removed" if options.dry_run else f"{removed} keys removed"
+    body = {"redis": title, "pattern": pattern, "dry_run": options.dry_run, "found": found, "removed": removed}
     return Answer(body, (f"redis     {title}, keys {pattern}", f"result    {result}"))
 
 
-def purge_keys(
-    client: Any, pattern: str, dry_run: bool, progress: Callable[[Purged], None] = lambda purged: None
-) -> Purged:
-    """Visits every master; calls `progress` after each page."""
+def purge_keys(client: Any, pattern: str, dry_run: bool) -> tuple[int, int]:
+    """(how many keys were found, and removed): one that expired meanwhile is not removed. Visits every master."""
     found = removed = 0
     seen: set[bytes] = set()  # SCAN may report a key twice; a dry run must not count it twice
-    page: list[bytes] = []
-
-    def end_page() -> Purged:
-        nonlocal found, removed
+    keys = client.scan_iter(match=pattern, count=_KEYS_A_PAGE)
+    while page := list(islice(keys, _KEYS_A_PAGE)):
         fresh = [key for key in dict.fromkeys(page) if key not in seen]
         seen.update(fresh if dry_run else ())
         found += len(fresh)
         removed += 0 if dry_run or not fresh else _remove(client, fresh)
-        page.clear()
-        progress(Purged(found, removed))
-        return Purged(found, removed)
-
-    for key in client.scan_iter(match=pattern, count=_KEYS_A_PAGE):
-        page.append(key)
-        if len(page) >= _KEYS_A_PAGE:
-            end_page()
-    return end_page()
+    return found, removed
 
 
 def key_pattern(namespace: str = "") -> str:

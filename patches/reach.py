@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -26,7 +25,6 @@ _PACKAGE = "litellm_session_fork"
 _OWN = "REDIS_SESSION_PATCH_URL"
 _FORMS = "give --url as redis://[user:password@]host:port/db, rediss:// or unix:///path?db=0"
 _SECONDS = 30.0
-_SECONDS_BETWEEN_LINES = 2.0
 
 
 def add_redis_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,9 +51,8 @@ def open_redis(url: str | None) -> Iterator[tuple[str, Any]]:
     try:
         from redis import exceptions
     except ImportError as error:
-        raise PatchError(
-            "redis-py is missing in this Python", "run it with the Python that runs LiteLLM, or pip install redis"
-        ) from error
+        next_step = "run it with the Python that runs LiteLLM, or pip install redis"
+        raise PatchError("redis-py is missing in this Python", next_step) from error
     connection = _connection(url)
     title = connection.describe().removesuffix(f" ({_OWN})")
     clients = []
@@ -66,27 +63,13 @@ def open_redis(url: str | None) -> Iterator[tuple[str, Any]]:
     except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
         if any(isinstance(each, exceptions.AuthenticationError) for each in (error, error.__cause__)):
             raise PatchError(f"{title}: login refused", "check user and password in the URL") from error
-        raise PatchError(
-            f"{title}: cannot be reached ({str(error)[:200]})", "check the address and that Redis runs"
-        ) from error
+        sentence = f"{title}: cannot be reached ({str(error)[:200]})"
+        raise PatchError(sentence, "check the address and that Redis runs") from error
     except exceptions.RedisError as error:
         raise PatchError(f"{title}: refused ({error})", "check what this Redis user may do") from error
     finally:
         for client in clients:
             client.close()
-
-
-def telling(word: str) -> Callable[[str], None]:
-    """Prints a line now and then, on the error stream, so that the result stays alone on the other."""
-    last = time.monotonic()
-
-    def tell(what: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            print(f"{word:9} {what} so far", file=sys.stderr, flush=True)
-
-    return tell
 
 
 def _connection(url: str | None) -> Any:

@@ -7,18 +7,20 @@ import re
 FIRST_SUPPORTED = "1.68.0"
 WITHDRAWN = frozenset({"1.82.7", "1.82.8", "1.107.0"})
 
+FINAL = 2
+_STAGES = {"a": 0, "b": 0, "dev": 0, "nightly": 0, "rc": 1, "post": 3}
+
 
 def version_number(version: str | None) -> tuple[int, ...]:
-    """Sortable: (major, minor, patch, 0), with -1 at the end for a release candidate, dev or nightly build.
+    """Sortable: (major, minor, patch, stage, the stage's number); dev < rc < final < post.
 
     A local part (`+…`) does not count. What is no version sorts behind all releases.
     """
-    match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?(.*)", version or "")
+    match = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?(?:[.-]?(a|b|dev|nightly|rc|post)\.?(\d*))?", version or "")
     if not match:
         return (10**6,)
-    rest = match[4].partition("+")[0]
-    is_early = bool(re.search(r"a|b|rc|dev|nightly", rest)) and "stable" not in rest
-    return int(match[1]), int(match[2]), int(match[3] or 0), -1 if is_early else 0
+    major, minor, patch, stage, number = match.groups()
+    return int(major), int(minor), int(patch or 0), _STAGES.get(stage, FINAL), int(number or 0)
 
 
 def why_refused(version: str | None) -> str | None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from patches.errors import PatchError
+from patches.errors import AnchorError, PatchError
 
 BOM = b"\xef\xbb\xbf"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = Function | ast.ClassDef
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -43,7 +44,7 @@ def line_ending(line: bytes) -> bytes:
     return b""
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def parse_module(path: str, data: bytes) -> Module:
     """Raises PatchError when this Python cannot parse the file."""
     return Module(path, tuple(split_lines(data)[1]), parse_source(path, data))
@@ -73,31 +74,22 @@ def walk_own_scope(node: ast.AST) -> Iterator[ast.AST]:
             waiting.extend(reversed(list(ast.iter_child_nodes(child))))
 
 
-def functions_in(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function]]:
-    """(dotted name, function) for every function in the file, however deep."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield prefix + node.name, node
-        is_named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        if isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
-            yield from functions_in(node, f"{prefix}{node.name}." if is_named else prefix)  # type: ignore[union-attr]
-
-
-def functions_at(tree: ast.Module, dotted_name: str) -> list[Function]:
-    """The functions of exactly that name, directly in their class or module; more than one when redefined."""
-    *classes, name = dotted_name.split(".")
-    bodies: list[list[ast.stmt]] = [tree.body]
-    for wanted in classes:
-        bodies = [
-            node.body for body in bodies for node in body if isinstance(node, ast.ClassDef) and node.name == wanted
-        ]
-    functions = [node for body in bodies for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return [node for node in functions if node.name == name]
-
-
-def returns_nothing_early(function: Function) -> bool:
-    """Whether the function itself has a `return` without a value."""
-    return any(isinstance(node, ast.Return) and node.value is None for node in walk_own_scope(function))
+def definition_at(module: Module, dotted_name: str) -> Definition:
+    """The function or class of exactly that name: defined once, directly in its class or the module, and nothing else
+    is bound to its name there. Raises AnchorError.
+    """
+    scope: ast.Module | Definition = module.tree
+    title = "the module"
+    for name in dotted_name.split("."):
+        found = [node for node in scope.body if isinstance(node, Definition) and node.name == name]
+        others = names_bound_in(scope, without=found)
+        if len(found) != 1 or name in others:
+            what = f"{len(found)} definitions" + (", and the name is bound otherwise, too" if name in others else "")
+            raise AnchorError(module.path, title, f"one definition of {name}, under no condition", what)
+        title = name if isinstance(scope, ast.Module) else f"{title}.{name}"
+        (scope,) = found
+    assert not isinstance(scope, ast.Module)
+    return scope
 
 
 def signature_of(name: str, function: Function) -> str:
@@ -106,22 +98,13 @@ def signature_of(name: str, function: Function) -> str:
     return f"`{keyword} {name}({ast.unparse(function.args)})` at line {function.lineno}"
 
 
-def seen_elsewhere(tree: ast.AST, dotted_name: str) -> list[str]:
-    """Signatures of functions that share the last part of a dotted name, wherever they are in the
-    file."""
-    last = dotted_name.rpartition(".")[2]
-    return [signature_of(name, node) for name, node in functions_in(tree) if node.name == last]
-
-
-def names_bound_in(node: Function | ast.Module) -> frozenset[str]:
-    """A function's parameters and the names it assigns; of a module the names that exist at its end."""
+def names_bound_in(scope: ast.AST, without: Sequence[ast.AST] = ()) -> frozenset[str]:
+    """What the scope itself binds, under a condition too; a function's parameters are not among it."""
     names: set[str] = set()
-    for child in (*walk_own_scope(node), *(ast.walk(node.args) if not isinstance(node, ast.Module) else ())):
+    for child in walk_own_scope(scope):
         if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
             names.add(child.id)
-        elif isinstance(child, ast.arg):
-            names.add(child.arg)
-        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        elif isinstance(child, Definition) and child not in without:
             names.add(child.name)
         elif isinstance(child, ast.alias):
             names.add(child.asname or child.name.partition(".")[0])

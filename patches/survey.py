@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from patches.blocks import has_blocks, remove_blocks
+from patches.blocks import remove_blocks
 from patches.edits import EditPlan, plan_edits
 from patches.errors import PatchError
 from patches.locate import Target
 from patches.manifest import MANIFEST, Manifest, Patched
-from patches.record import Entry, digest_of, entry_of, line_of, matches, parse_record, rewrite_record
+from patches.own import build_of
+from patches.record import Entry, digest_of, line_of, matches, parse_line, parse_record, rewrite_record
 from patches.tree import Tree, read_tree
+from patches.tried import untried_functions
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class FileReport:
 
 @dataclass(frozen=True)
 class Survey:
-    """`state` is pristine, patched, half-applied, edited or unsupported; `why` says so in a sentence.
+    """`state` is pristine, patched, outdated (patched by another build of the fork), half-applied, edited or
+    unsupported; `why` says so in a sentence.
 
+    `untried`: the patched functions that differ from every release that was tried.
     `misfits` are the reasons why nothing can be applied to this release: reverting may still work. `is_current` is
     whether apply would change nothing. `new` is the manifest that apply writes.
     """
@@ -55,6 +59,7 @@ class Survey:
     misfits: tuple[PatchError, ...]
     is_current: bool
     new: Manifest
+    untried: tuple[str, ...]
 
     @property
     def all_files(self) -> tuple[FileReport, ...]:
@@ -62,25 +67,25 @@ class Survey:
 
 
 def look_at(target: Target, own: Mapping[str, bytes] | None = None, fork: str | None = None) -> Survey:
-    """Reads the tree and judges it. `own`, `fork`: other ones than the tool's."""
-    return survey_tree(read_tree(target, own, fork))
+    """Reads the tree and judges it. Problems in it are part of the answer; raises PatchError for what cannot be read.
 
-
-def survey_tree(tree: Tree) -> Survey:
-    """Never raises for what it finds in the tree: problems are part of the answer."""
+    `own`, `fork`: other ones than the tool's.
+    """
+    tree = read_tree(target, own, fork)
     texts = {path: remove_blocks(data) for path, data in tree.files.items()}
-    edits, misfits = plan_edits(texts, tree.target.version)
+    edits, misfits = plan_edits(texts, tree.target.version, others=tree.others)
     listed = parse_record(tree.record_data)
     originals = {path: _original(tree.manifest, listed, path) for path in texts}
     files = tuple(_judge_file(tree, path, edits.texts.get(path, texts[path]), originals[path]) for path in texts)
     paths = dict.fromkeys([*tree.own, *(tree.manifest.own if tree.manifest else ())])
-    own = tuple(_judge_own(tree, path, listed) for path in paths)
+    own_files = tuple(_judge_own(tree, path, listed) for path in paths)
     new = _new_manifest(tree, files, originals)
-    records = (*_judge_records(tree, files, own, new, originals), _judge_manifest(tree, new))
-    reports = (*files, *own, *records)
+    records = (*_judge_records(tree, files, own_files, new, originals), _judge_manifest(tree, new))
+    reports = (*files, *own_files, *records)
     is_current = not misfits and not tree.leftovers and all(each.current == each.wanted for each in reports)
     state, why = _overall(tree, reports, misfits, is_current, listed)
-    return Survey(tree, state, why, files, own, records, edits, misfits, is_current, new)
+    untried = untried_functions([edit for _, edit in edits.edits], texts)
+    return Survey(tree, state, why, files, own_files, records, edits, misfits, is_current, new, untried)
 
 
 def _original(manifest: Manifest | None, listed: Mapping[str, Entry], path: str) -> Entry | None:
@@ -88,7 +93,7 @@ def _original(manifest: Manifest | None, listed: Mapping[str, Entry], path: str)
     known, entry = manifest.patched.get(path) if manifest else None, listed.get(path)
     if known is None or entry is None or entry.digest not in known.after:
         return entry
-    return None if known.record_line is None else entry_of(known.record_line)
+    return None if known.record_line is None else parse_line(known.record_line)[1]
 
 
 def _judge_file(tree: Tree, path: str, wanted: bytes, original: Entry | None) -> FileReport:
@@ -100,11 +105,9 @@ def _judge_file(tree: Tree, path: str, wanted: bytes, original: Entry | None) ->
         if digest_of(text) != known.before:
             return report.edited("does not come out as its manifest says it was before the fork")
         return replace(report, state="patched" if current == wanted else "outdated", pristine=text)
-    if has_blocks(current):
-        changed = (
-            "was changed since the fork wrote it" if known else "has lines of the fork, and no manifest says whose"
-        )
-        return report.edited(changed)
+    if remove_blocks(current) != current:
+        why = "was changed since the fork wrote it" if known else "has lines of the fork, and no manifest says whose"
+        return report.edited(why)
     # Without a RECORD the text may be that of another release, checked out meanwhile.
     return report.edited("does not match RECORD") if matches(original, current) is False else report
 
@@ -130,7 +133,7 @@ def _new_manifest(tree: Tree, files: tuple[FileReport, ...], originals: Mapping[
             before, after = digest_of(report.pristine), digest_of(report.wanted)
             patched[report.path] = Patched(before, (after,), original.line if original else None)
     own = {path: (digest_of(data),) for path, data in tree.own.items()}
-    return Manifest(tree.fork, tree.target.version, own, patched)
+    return Manifest(tree.fork, tree.target.version, own, patched, build=build_of(tree.own))
 
 
 def _judge_manifest(tree: Tree, new: Manifest) -> FileReport:
@@ -182,10 +185,10 @@ def _overall(
     if is_current:
         return "patched", "every line of the fork is in it"
     if tree.manifest and not tree.leftovers and _is_whole(tree, tree.manifest, listed):
-        fork = tree.manifest.fork
+        by = f"by another build of the fork ({tree.manifest.fork}, build {tree.manifest.build or 'unknown'})"
         if unfit:
-            return "patched", f"by fork {fork}; fork {tree.fork} does not fit here, only revert will work: {unfit}"
-        return "patched", f"by another version of the fork ({fork}): apply brings it up to date"
+            return "outdated", f"{by}; fork {tree.fork} does not fit here, only revert will work: {unfit}"
+        return "outdated", f"{by}: apply brings it up to date"
     if unfit:
         return "half-applied", f"a run was interrupted; fork {tree.fork} does not fit here, revert mends it: {unfit}"
     return "half-applied", "a run was interrupted, or part of the fork was taken out: apply and revert both mend it"

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from patches.errors import PatchError, all_in_one
 from patches.manifest import MANIFEST
+from patches.plan import way_out_of_edits
 from patches.survey import Survey
 
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+")
@@ -22,7 +23,7 @@ def unified_diff_of(survey: Survey) -> bytes:
     if survey.misfits:
         raise all_in_one(survey.misfits)
     if survey.state == "edited":
-        raise PatchError(survey.why, "undo the change, then run the command again")
+        raise PatchError(survey.why, way_out_of_edits(survey.tree))
     patched = {path: replace(each, record_line=None) for path, each in survey.new.patched.items()}
     manifest = replace(survey.new, patched=patched).encode()
     files = [(report.path, report.pristine, report.wanted) for report in (*survey.own_files, *survey.files)]

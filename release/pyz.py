@@ -16,7 +16,8 @@ _SHEBANG = b"#!/usr/bin/env python3\n"
 
 
 def pyz_bytes(root: Path = ROOT) -> bytes:
-    tool = {f"patches/{path.name}": path.read_bytes() for path in (root / "patches").glob("*.py")}
+    paths = (path for path in (root / "patches").iterdir() if path.suffix in (".py", ".txt", ".json"))
+    tool = {f"patches/{path.name}": path.read_bytes() for path in paths}
     own = read_own_files(root)
     files = {"__main__.py": tool["patches/__main__.py"], **tool, **own, **_folders_of(own)}
     return _SHEBANG + zip_bytes((path, data, 0) for path, data in sorted(files.items()))

@@ -15,8 +15,7 @@ from compatibility.tool import Functions, ToolRefused
 from compatibility.trial import DAMAGED, EXACT, UNFIT, try_release
 from lab.trees import installed_release, link_tree, tree
 from patches import read_own_files
-from patches.places import HANDLER
-from tests.patches.trees import OWN, SOURCES, make_tree, record_hash
+from tests.patches.trees import HANDLER, OWN, SOURCES, make_tree, record_hash
 
 
 def wheel_of(root: Path, version: str, folder: Path) -> Path:

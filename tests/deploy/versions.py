@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from lab.trees import ROOT
-
-VERSION_FILE = "litellm/responses/litellm_completion_transformation/redis_session_patch/version.py"
+from patches import read_fork_version
 
 
 def _first(pattern: str, file: str) -> str:
@@ -16,5 +15,5 @@ def _first(pattern: str, file: str) -> str:
 
 
 UPSTREAM = _first(r'^upstream = "([^"]+)"', "pyproject.toml")
-FORK = _first(r'^FORK_VERSION = "([^"]+)"', VERSION_FILE)
+FORK = read_fork_version()
 ALSO_TESTED = _first(r'^also-tested = \["([^"]+)"', "pyproject.toml")

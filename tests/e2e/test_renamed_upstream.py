@@ -94,7 +94,7 @@ def renamed_proxy(trees: Path, options: ProxyOptions, *others: Others) -> Iterat
     renamed = [modules for each in others for what, modules in each if rename(target, what)]
     if not renamed:
         pytest.skip("this release has none of these names")
-    must_run_patches("apply", "--target", str(target))
+    must_run_patches("apply", "--accept-untried", "--target", str(target))
     with Proxy(replace(options, tree=target)) as proxy:
         yield proxy, set().union(*renamed)
 

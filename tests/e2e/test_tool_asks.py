@@ -14,10 +14,13 @@ from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
 from lab.trees import ROOT, run_patches
 from litellm.responses.litellm_completion_transformation.redis_session_patch.version import FORK_VERSION
+from patches import read_own_files
+from patches.own import build_of
 
 
-def ask(url: str, key: str = "") -> tuple[int, dict[str, Any]]:
-    command = [sys.executable, "-m", "patches", "ask", "--json", "--proxy", url, *(["--key", key] if key else [])]
+def ask(url: str, key: str = "", *more: str) -> tuple[int, dict[str, Any]]:
+    words = ["ask", "--json", "--proxy", url, *(["--key", key] if key else []), *more]
+    command = [sys.executable, "-m", "patches", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env={})
     assert done.stderr == ""
     return done.returncode, json.loads(done.stdout)
@@ -26,7 +29,9 @@ def ask(url: str, key: str = "") -> tuple[int, dict[str, Any]]:
 def test_a_forked_proxy_says_which_fork_and_release_answer(proxy: Proxy, release: str) -> None:
     exit_code, told = ask(f"{proxy.url}/", proxy.key)
     assert (exit_code, told["runs"], told["fork"], told["release"]) == (0, True, FORK_VERSION, release)
-    assert told["active"] is True
+    assert (told["active"], told["state"], told["build"]) == (True, "active", build_of(read_own_files()))
+    assert ask(f"{proxy.url}/", proxy.key, "--expect", "active")[0] == 0
+    assert ask(f"{proxy.url}/", proxy.key, "--expect", "off")[0] == 3
 
 
 def test_a_proxy_whose_upgrade_dropped_the_fork_is_noticed(

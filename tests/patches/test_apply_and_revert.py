@@ -5,19 +5,28 @@ from __future__ import annotations
 import os
 import py_compile
 import stat
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
 
 from patches import PatchError, apply_patches, open_target, plan_apply, plan_revert, revert_patches
+from patches.apply import Done
+from patches.disk import Disk
 from patches.manifest import MANIFEST
-from patches.places import HANDLER, PROXY_SERVER, RESPONSE_CACHE, ROUTING, SESSION, STREAMING, TRANSFORMATION
 from tests.patches.trees import (
+    HANDLER,
     NEWEST,
     OWN,
+    PROXY_SERVER,
+    RESPONSE_CACHE,
+    ROUTING,
     RUNTIME,
+    SESSION,
     SOURCES,
+    STREAMING,
+    TRANSFORMATION,
     make_tree,
     snapshot,
     survey,
@@ -323,14 +332,131 @@ def test_a_release_older_than_the_first_supported_is_refused(tmp_path: Path) -> 
         apply_patches(target, OWN)
 
 
-@pytest.mark.parametrize("command", [apply_patches, revert_patches])
+BOTH = pytest.mark.parametrize("command", [apply_patches, revert_patches], ids=["apply", "revert"])
+
+
+@BOTH
 def test_leftover_temporary_files_are_removed(tmp_path: Path, command: Callable[..., object]) -> None:
     target = make_tree(tmp_path)
     command(target, OWN)
     before = snapshot(tmp_path)
-    (tmp_path / HANDLER).with_name(".redis-session-patch-1.tmp").write_bytes(b"half")
+    Disk().write_beside(tmp_path / HANDLER, b"half", like=tmp_path / HANDLER)
+    Disk().write_beside(tmp_path / RECORD, b"half", like=tmp_path / RECORD)
     assert survey(target).state == "half-applied"
     command(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+@BOTH
+def test_files_that_only_look_like_them_stay(tmp_path: Path, command: Callable[..., Done]) -> None:
+    """Somebody's notes, another tool's file, one of ours that is for a file of another folder."""
+    target = make_tree(tmp_path)
+    command(target, OWN)
+    ours = Disk().write_beside(tmp_path / PROXY_SERVER, b"of the proxy", like=tmp_path / HANDLER)
+    other = [".redis-session-patch-1.tmp", ".redis-session-patch-notes.txt", f".redis-session-patch-{'0' * 33}.tmp"]
+    for name in (*other, ours.name):
+        (tmp_path / HANDLER).with_name(name).write_bytes(b"somebody's")
+    ours.unlink()
+    before = snapshot(tmp_path)
+    assert survey(target).state in ("pristine", "patched")
+    assert command(target, OWN).is_empty
+    assert snapshot(tmp_path) == before
+
+
+@BOTH
+@pytest.mark.parametrize("path", [HANDLER, RECORD, "litellm/responses", "litellm-1.106.2.dist-info", RUNTIME, MANIFEST])
+def test_a_symbolic_link_in_the_way_is_refused_before_anything_is_written(
+    tmp_path: Path, path: str, command: Callable[..., object]
+) -> None:
+    target = make_tree(tmp_path / "tree")
+    if command is revert_patches:
+        apply_patches(target, OWN)
+    elif path == MANIFEST:
+        (target.root / RUNTIME).mkdir()
+    link, elsewhere = target.root / path, tmp_path / "elsewhere"
+    if link.exists():
+        link.rename(elsewhere)
+    elif path == RUNTIME:
+        elsewhere.mkdir()
+    link.symlink_to(elsewhere)
+    before, behind = snapshot(target.root), snapshot(tmp_path)
+    with pytest.raises(PatchError, match=f"{path}: is a symbolic link") as caught:
+        command(target, OWN)
+    assert caught.value.exit_code == 1
+    assert (snapshot(target.root), snapshot(tmp_path), link.is_symlink()) == (before, behind, True)
+    if link.exists():  # what it tells to do helps
+        subprocess.run(["sh", "-c", caught.value.next_step.partition(": ")[2]], check=True)
+        command(target, OWN)
+        assert not link.is_symlink()
+        assert survey(target).state == ("patched" if command is apply_patches else "pristine")
+
+
+def test_a_link_where_nothing_is_written_is_not_in_the_way(tmp_path: Path) -> None:
+    make_tree(tmp_path / "tree")
+    (tmp_path / "tree/litellm/utils.py").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "link").symlink_to(tmp_path / "tree")
+    target = open_target(tmp_path / "link")
+    apply_patches(target, OWN)
+    revert_patches(target, OWN)
+    assert (tmp_path / "tree/litellm/utils.py").is_symlink()
+
+
+class LyingDisk(Disk):
+    """Says that it wrote one file, and writes less; or that it removed it, and keeps it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def write_beside(self, path: Path, data: bytes, like: Path, not_at: Collection[int] = ()) -> Path:
+        return super().write_beside(path, data[:-1] if path.as_posix().endswith(self.path) else data, like, not_at)
+
+    def remove(self, path: Path) -> None:
+        if not path.as_posix().endswith(self.path):
+            super().remove(path)
+
+
+@BOTH
+@pytest.mark.parametrize("with_record", [True, False], ids=["RECORD", "no RECORD"])
+@pytest.mark.parametrize("path", [HANDLER, MANIFEST, f"{RUNTIME}/bridge.py", RECORD])
+def test_what_was_written_is_read_again_and_what_is_not_proved_has_a_code_of_its_own(
+    tmp_path: Path, path: str, with_record: bool, command: Callable[..., object]
+) -> None:
+    if path == RECORD and not with_record:
+        path = PROXY_SERVER
+    target = make_tree(tmp_path, with_record=with_record)
+    if command is revert_patches:
+        apply_patches(target, OWN)
+    with pytest.raises(PatchError, match=path) as caught:
+        command(target, OWN, LyingDisk(path))
+    assert caught.value.exit_code == 4
+    assert "is not what it should be after the" in caught.value.sentence and caught.value.next_step
+
+
+def test_what_cannot_be_read_again_is_not_proved(tmp_path: Path) -> None:
+    class Replacing(Disk):
+        def sync_folder(self, path: Path) -> None:
+            if path.name == "redis_session_patch":
+                (path / "bridge.py").unlink()
+                (path / "bridge.py").mkdir()
+
+    with pytest.raises(PatchError, match=r"bridge\.py: cannot be read after the apply") as caught:
+        apply_patches(make_tree(tmp_path), OWN, Replacing())
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    "digest",
+    ["shake_256=AAAA", "shake_128=", "sha257=AAAA", "=AAAA", "AAAA", "\udc80=AAAA", "a\0b="],
+    ids=["shake", "none of shake", "unknown", "no name", "no value", "bytes", "NUL"],
+)
+def test_a_hash_in_record_that_nobody_can_calculate_is_none(tmp_path: Path, digest: str) -> None:
+    target = make_tree(tmp_path)
+    record = (tmp_path / RECORD).read_text().splitlines(keepends=True)
+    odd = [f"{HANDLER},{digest},1\n" if line.startswith(HANDLER) else line for line in record]
+    (tmp_path / RECORD).write_bytes("".join(odd).encode("utf-8", "surrogateescape"))
+    before = snapshot(tmp_path)
+    apply_patches(target, OWN)
+    assert revert_patches(target, OWN).unproved == (HANDLER,)
     assert snapshot(tmp_path) == before
 
 

@@ -12,15 +12,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patches import apply_patches, revert_patches
-from patches.anchors import DecoratorOn
-from patches.blocks import Insertion, has_blocks, insert_blocks, remove_blocks
+from patches.anchors import DECORATOR
+from patches.blocks import Insertion, insert_blocks, remove_blocks
 from patches.catalogue import PATCHES, upstream_files
 from patches.edits import plan_edits
-from patches.places import SESSION
 from patches.source import split_lines
-from tests.patches.trees import NEWEST, OWN, SILENT_TRANSPORT, SOURCES, make_tree, snapshot, survey, wrong_hashes
+from tests.patches.trees import (
+    NEWEST,
+    OWN,
+    SESSION,
+    SOURCES,
+    TRANSPORT,
+    make_tree,
+    snapshot,
+    survey,
+    wrong_hashes,
+)
 
-TEXTS = {**SOURCES, **NEWEST, **SILENT_TRANSPORT}
+TEXTS = {**SOURCES, **NEWEST}
 ODD_LINES = (
     "",
     "   ",
@@ -82,13 +91,14 @@ def test_taking_the_blocks_out_gives_the_same_bytes(sources: dict[str, bytes], v
         sources = {path: data for path, data in sources.items() if path != SESSION}
     plan, misfits = plan_edits(sources, version)
     assert misfits == ()
-    assert set(plan.texts) == set(sources)
+    tells = version == "1.106.2"  # of a connection that broke
+    assert set(plan.texts) == {path for path in sources if path != TRANSPORT or not tells}
     for path, patched in plan.texts.items():
         assert remove_blocks(patched) == sources[path]
         assert patched != sources[path]
         compile(patched, path, "exec")
         assert b"".join(patched.split()) != b"".join(sources[path].split())
-    decorators = sum(isinstance(edit.anchor, DecoratorOn) for _, edit in plan.edits)  # with an import of their own
+    decorators = sum(edit.anchor.kind == DECORATOR for _, edit in plan.edits)  # with an import of their own
     assert len(plan.edits) + decorators == sum(text.count(b"# >>> PATCH ") for text in plan.texts.values())
 
 
@@ -138,7 +148,7 @@ def test_a_block_at_the_end_of_any_text_comes_out_again(pieces: list[bytes]) -> 
         patched = insert_blocks(data, [Insertion(end, b"", "a-slug", "why", ("first()", "", "second()"))] * count)
         assert remove_blocks(patched) == data
         assert patched.count(b"# >>> PATCH a-slug: why") == patched.count(b"second()") == count
-        assert has_blocks(patched) and not has_blocks(data)
+        assert remove_blocks(patched) != patched and remove_blocks(data) == data
 
 
 def test_a_block_on_the_first_line_stays_behind_the_byte_order_mark() -> None:

@@ -13,17 +13,15 @@ from typing import Any
 
 import pytest
 
-from patches import read_fork_version
-from patches.places import HANDLER, STREAMING
-from tests.patches.trees import SOURCES, make_tree, snapshot
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from patches import apply_patches, read_fork_version, read_own_files
+from patches.own import build_of
+from tests.patches.trees import HANDLER, REPOSITORY, RUNTIME, SOURCES, STREAMING, make_tree, snapshot, tool
 
 
 def run(*arguments: object, python: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(python or sys.executable), "-m", "patches", *map(str, arguments)],
-        cwd=REPOSITORY,
+        cwd=tool(),
         capture_output=True,
         text=True,
         timeout=300,
@@ -158,7 +156,7 @@ def test_a_withdrawn_release_is_unsupported_and_exits_with_one(tmp_path: Path) -
     assert run("revert", "--target", tmp_path).returncode == 0
 
 
-def read_only_run(root: Path, command: str) -> subprocess.CompletedProcess[str]:
+def read_only_run(root: Path, command: str, *more: str) -> subprocess.CompletedProcess[str]:
     """Root may write anywhere, so the command runs as nobody."""
     prefix = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     if os.geteuid() != 0:
@@ -166,8 +164,8 @@ def read_only_run(root: Path, command: str) -> subprocess.CompletedProcess[str]:
     elif shutil.which("setpriv") is None:
         pytest.skip("setpriv is missing, and root may write anywhere")
     return subprocess.run(
-        [*prefix, sys.executable, "-B", "-m", "patches", command, "--target", str(root)],
-        cwd=REPOSITORY,
+        [*prefix, sys.executable, "-B", "-m", "patches", command, "--target", str(root), *more],
+        cwd=tool(),
         capture_output=True,
         text=True,
     )
@@ -206,7 +204,7 @@ def test_the_diff_is_what_git_apply_makes_into_the_same_tree(tmp_path: Path, end
     make_tree(through_git, texts, with_record=False)
     made = subprocess.run(
         [sys.executable, "-m", "patches", "diff", "--target", str(through_git)],
-        cwd=REPOSITORY,
+        cwd=tool(),
         capture_output=True,
         check=True,
     ).stdout
@@ -222,7 +220,7 @@ def test_the_diff_is_what_git_apply_makes_into_the_same_tree(tmp_path: Path, end
     assert status(through_git)["state"] == "patched"
     again = subprocess.run(
         [sys.executable, "-m", "patches", "diff", "--target", str(applied)],
-        cwd=REPOSITORY,
+        cwd=tool(),
         capture_output=True,
         check=True,
     ).stdout
@@ -233,7 +231,7 @@ def test_without_a_target_the_litellm_that_this_python_imports_is_taken(tmp_path
     make_tree(tmp_path)
     done = subprocess.run(
         [sys.executable, "-m", "patches", "status"],
-        cwd=REPOSITORY,
+        cwd=tool(),
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
@@ -245,7 +243,7 @@ def test_without_a_target_the_litellm_that_this_python_imports_is_taken(tmp_path
 def test_a_python_without_litellm_is_one_clear_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-S", "-m", "patches", "status"],
-        cwd=REPOSITORY,
+        cwd=tool(),
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
         capture_output=True,
         text=True,
@@ -281,7 +279,7 @@ def test_an_editable_install_is_found_although_the_working_directory_has_a_litel
             "-c",
             "import sitecustomize, sys; from patches.cli import main; sys.exit(main(['status']))",
         ],
-        cwd=REPOSITORY,  # it holds the fork's own litellm/, which is no package
+        cwd=tool(),  # it holds the fork's own litellm/, which is no package
         env=environment,
         capture_output=True,
         text=True,
@@ -333,6 +331,140 @@ def test_wrong_usage_is_json_too() -> None:
     told = json.loads(done.stdout)
     assert (done.returncode, done.stderr, told["exit_code"], told["schema"]) == (2, "", 2, 1)
     assert "--what" in told["error"]["sentence"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--json"], ["--json", "status"], ["apply", "--json", "--wait", "x"], ["ask", "--json"]]
+)
+def test_so_is_any_other(words: list[str]) -> None:
+    done = run(*words)
+    assert (done.returncode, done.stderr, json.loads(done.stdout)["exit_code"]) == (2, "", 2)
+
+
+def test_an_option_is_known_by_its_whole_name_alone(tmp_path: Path) -> None:
+    """Else `--js` would be taken, and answered with no JSON."""
+    make_tree(tmp_path)
+    assert run("status", "--js", "--target", tmp_path).returncode == 2
+
+
+BROKEN = """
+import sys
+from patches import commands, cli
+def broken(options):
+    raise {error}
+commands.TREE_COMMANDS = [("apply", broken, "")]
+cli.TREE_COMMANDS = commands.TREE_COMMANDS
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "sentence"),
+    [
+        ("KeyboardInterrupt", 4, "interrupted"),
+        ("ZeroDivisionError('x')", 4, "a defect of the tool: ZeroDivisionError at <string>:5 (x)"),
+        ("RecursionError", 4, "a defect of the tool: RecursionError at <string>:5 ()"),
+        ("OSError(28, 'No space', '/x')", 1, "/x: No space"),
+    ],
+)
+def test_whatever_happens_is_one_line_or_json(error: str, exit_code: int, sentence: str) -> None:
+    command = [sys.executable, "-c", BROKEN.format(error=error), "apply"]
+    done = subprocess.run(command, cwd=tool(), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.splitlines()[0]) == (exit_code, "", f"error: {sentence}")
+    done = subprocess.run([*command, "--json"], cwd=tool(), capture_output=True, text=True, timeout=60)
+    told = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, told["exit_code"], told["error"]["sentence"]) == (
+        exit_code,
+        "",
+        exit_code,
+        sentence,
+    )
+
+
+def test_a_tool_without_its_own_files_says_so(tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "patches", tmp_path / "patches", ignore=shutil.ignore_patterns("__pycache__"))
+    make_tree(tmp_path / "tree")
+    words = [sys.executable, "-m", "patches", "apply", "--json", "--target", str(tmp_path / "tree")]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    told = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, told["error"]["next"]) == (1, "", "copy the whole fork")
+
+
+def shell(line: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """`patches …` is the tool; the line ends with what it ended with."""
+    tool = f'patches() {{ "{sys.executable}" -m patches "$@"; }}; '
+    command = ["bash", "-c", tool + line, "bash", *words]
+    return subprocess.run(command, cwd=tool(), capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("option", ["", "--json"])
+def test_a_reader_that_goes_away_changes_nothing_of_what_is_done(tmp_path: Path, option: str) -> None:
+    make_tree(tmp_path)
+    before = snapshot(tmp_path)
+
+    def ends(words: str) -> tuple[int, str]:
+        done = shell(f"patches {words} {option} --target $1 | head -c 0; exit ${{PIPESTATUS[0]}}", str(tmp_path))
+        return done.returncode, done.stderr
+
+    assert ends("apply") == (0, "")
+    assert status(tmp_path)["state"] == "patched"
+    assert ends("status --expect patched") == (0, "")
+    assert ends("status --expect pristine") == (3, "")
+    assert ends("diff") == (0, "")
+    assert ends("revert") == (0, "")
+    assert snapshot(tmp_path) == before
+    (tmp_path / HANDLER).write_text("mine = 1\n")
+    done = shell("patches apply --target $1 2>&1 >/dev/null | head -c 0; exit ${PIPESTATUS[0]}", str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_so_do_help_and_no_output_at_all(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    done = shell("patches --help | head -c 0; exit ${PIPESTATUS[0]}")
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in ("apply", "diff", "revert --json"):
+        done = shell(f"patches {words} --target $1 >&-", str(tmp_path))
+        assert (done.returncode, done.stderr) == (0, ""), words
+
+
+def test_an_answer_that_cannot_be_written_is_an_error_and_what_was_done_is_not(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    make_tree(tmp_path)
+    for words, exit_code in (("apply", 0), ("diff", 1), ("revert --json", 0)):
+        done = shell(f"patches {words} --target $1 >/dev/full", str(tmp_path))
+        assert done.returncode == exit_code, words
+        assert done.stderr.startswith("error: the answer cannot be printed (") and len(done.stderr.splitlines()) == 1
+    assert status(tmp_path)["state"] == "pristine"
+
+
+def test_another_build_is_outdated_and_says_what_to_do(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    own = {**read_own_files(), f"{RUNTIME}/version.py": b'FORK_VERSION = "0.1.9"\n'}
+    apply_patches(target, own)
+    done = run("status", "--expect", "patched", "--target", tmp_path)
+    assert (done.returncode, done.stderr) == (3, "")
+    assert (
+        f"state     outdated: by another build of the fork ({read_fork_version()}, build {build_of(own)})"
+        in done.stdout
+    )
+    assert "next      apply brings it up to date, revert takes it out\nexpected  patched, found outdated" in done.stdout
+    told = json.loads(run("apply", "--json", "--target", tmp_path).stdout)
+    assert (told["applied_build"], told["proved"] > 5) == (build_of(read_own_files()), True)
+    found = status(tmp_path)
+    assert (found["state"], found["applied_build"]) == ("patched", build_of(read_own_files()))
+    assert run("revert", "--target", tmp_path).returncode == 0
+    assert status(tmp_path)["applied_build"] is None
+
+
+def test_the_way_out_of_an_edit_names_the_installer_of_the_target_everywhere(tmp_path: Path) -> None:
+    make_tree(tmp_path)
+    (tmp_path / "litellm-1.106.2.dist-info/INSTALLER").write_text("uv\n")
+    (tmp_path / HANDLER).write_text(SOURCES[HANDLER] + "# mine\n")
+    again = f"undo the change, or: uv pip install --target {tmp_path} --reinstall --no-deps litellm==1.106.2"
+    assert f"next      {again}" in run("status", "--target", tmp_path).stdout.splitlines()
+    for command in ("check", "apply", "revert", "diff"):
+        assert json.loads(run(command, "--json", "--target", tmp_path).stdout)["error"]["next"] == again
 
 
 def test_a_dry_run_says_what_would_change_and_a_run_what_it_did(tmp_path: Path) -> None:
@@ -387,20 +519,20 @@ def test_a_patched_tree_that_no_longer_fits_says_so_and_how_to_revert(tmp_path: 
     make_tree(tmp_path)
     before = snapshot(tmp_path)
     assert run("apply", "--target", tmp_path).returncode == 0
-    text = (REPOSITORY / "patches" / "places.py").read_text()
+    text = (REPOSITORY / "patches" / "catalogue.txt").read_text()
     fork = tmp_path.parent / "newer"
     for folder in ("patches", "litellm"):
         shutil.copytree(REPOSITORY / folder, fork / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (fork / "patches" / "places.py").write_text(text.replace(".__anext__", ".__anext_v2__"))
+    (fork / "patches" / "catalogue.txt").write_text(text.replace(".__anext__", ".__anext_v2__"))
 
     def newer(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "patches", *arguments, "--target", str(tmp_path)]
         return subprocess.run(command, cwd=fork, capture_output=True, text=True)
 
     status = newer("status", "--expect", "patched")
-    assert status.returncode == 0
+    assert (status.returncode, "state     outdated: by another build of the fork (" in status.stdout) == (3, True)
     assert "does not fit here, only revert will work" in status.stdout
-    assert "expected one function __anext_v2__" in status.stdout
+    assert "expected one definition of __anext_v2__" in status.stdout
     assert "next      python -m patches revert" in status.stdout
     assert newer("check").returncode == 1
     assert newer("revert").returncode == 0
@@ -408,7 +540,7 @@ def test_a_patched_tree_that_no_longer_fits_says_so_and_how_to_revert(tmp_path: 
     shutil.rmtree(fork)
 
 
-def test_check_finds_that_nothing_may_be_written(tmp_path: Path) -> None:
+def test_check_needs_no_right_to_write_and_says_what_apply_would_lack(tmp_path: Path) -> None:
     make_tree(tmp_path)
     for path in [tmp_path, *tmp_path.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -419,8 +551,15 @@ def test_check_finds_that_nothing_may_be_written(tmp_path: Path) -> None:
         if read_only_run(tmp_path, "status").returncode:
             pytest.skip("the user nobody cannot read this checkout")
         done = read_only_run(tmp_path, "check")
-        assert done.returncode == 1
-        assert "cannot be written (no permission, or a read-only file system)" in done.stderr
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "result    everything fits and compiles; apply would change" in done.stdout
+        note, next_step = done.stdout.splitlines()[-2:]
+        assert note.startswith("note      apply by this user would be refused: ")
+        assert "cannot be written (no permission, or a read-only file system)" in note
+        assert "run the command as the owner of" in next_step
+        told = json.loads(read_only_run(tmp_path, "check", "--json").stdout)
+        assert (told["exit_code"], told["error"], told["fits"], told["would_change"]) == (0, None, True, True)
+        assert told["obstacle"] == {"sentence": note.partition("refused: ")[2], "next": next_step.strip()}
     finally:
         for path in [tmp_path, *tmp_path.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -433,10 +572,10 @@ def test_the_version_and_the_exit_codes_are_told() -> None:
         assert f"\n  {code}  " in told
 
 
-def test_a_second_run_waits_and_says_who_holds_the_lock(tmp_path: Path) -> None:
+def test_a_second_run_waits_and_says_why(tmp_path: Path) -> None:
     make_tree(tmp_path)
     holder = subprocess.Popen(
-        [sys.executable, "-c", _HOLD, str(tmp_path / "litellm")],
+        [sys.executable, "-c", _HOLD, str(tmp_path / "litellm/__init__.py")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -448,11 +587,10 @@ def test_a_second_run_waits_and_says_who_holds_the_lock(tmp_path: Path) -> None:
         done = run("apply", "--wait", "0.2", "--target", tmp_path)
         assert done.returncode == 1
         assert "another run of this tool is at work on it" in done.stderr
-        assert sys.platform != "linux" or f"(process {holder.pid})" in done.stderr
         assert snapshot(tmp_path) == before
         waiting = subprocess.Popen(
             [sys.executable, "-m", "patches", "apply", "--target", str(tmp_path)],
-            cwd=REPOSITORY,
+            cwd=tool(),
             stdout=subprocess.DEVNULL,
         )
         holder.stdin.close()
@@ -479,7 +617,7 @@ def test_an_older_python_gets_one_line() -> None:
         ast.parse(source, feature_version=(3, 4))
         assert source.isascii()
     script = "import sys; sys.version_info = (3, 6, 9, 'final', 0); import runpy; runpy.run_module('patches')"
-    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=tool(), capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: this needs Python 3.10 or newer; this one is 3.6\n"
 
@@ -492,5 +630,5 @@ def test_the_tool_needs_the_standard_library_only() -> None:
         "tops = {name.partition('.')[0] for name in sys.modules}\n"
         "print(sorted(tops - set(sys.stdlib_module_names) - {'patches', '__main__'}))\n"
     )
-    done = subprocess.run([sys.executable, "-S", "-c", script], cwd=REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-S", "-c", script], cwd=tool(), capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -12,15 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patches import PATCHES, PatchError, apply_patches, edits, open_target, revert_patches
+from litellm.responses.litellm_completion_transformation.redis_session_patch import version
+from patches import PATCHES, PatchError, apply_patches, edits, look_at, open_target, revert_patches
 from patches.manifest import MANIFEST, Manifest, Patched, decode_manifest
-from patches.own import read_own_files, strangers_in
-from patches.places import HANDLER, STREAMING, TRANSFORMATION
+from patches.own import build_of, files_below, read_fork_version, read_own_files
 from tests.patches.trees import (
+    HANDLER,
     OWN,
     RECORD,
     RUNTIME,
     SOURCES,
+    STREAMING,
+    TRANSFORMATION,
     make_tree,
     record_hash,
     snapshot,
@@ -73,18 +76,18 @@ def test_a_file_that_another_tool_adds_stays_through_apply_and_revert(
 
 
 def test_a_record_that_lost_a_line_costs_no_file(tmp_path: Path) -> None:
-    target = make_tree(tmp_path, {"litellm/utils.py": "useful = 1\n"})
+    target = make_tree(tmp_path, {"litellm/cost.py": "useful = 1\n"})
     apply_patches(target, OWN)
     lines = (tmp_path / RECORD).read_text().splitlines(keepends=True)
-    (tmp_path / RECORD).write_text("".join(line for line in lines if not line.startswith("litellm/utils.py")))
+    (tmp_path / RECORD).write_text("".join(line for line in lines if not line.startswith("litellm/cost.py")))
     revert_patches(target, OWN)
-    assert (tmp_path / "litellm/utils.py").exists()
+    assert (tmp_path / "litellm/cost.py").exists()
     assert "utils" not in (tmp_path / RECORD).read_text()
 
 
-@pytest.mark.parametrize("path", ["litellm/utils.py", f"{RUNTIME}/../../../utils.py", "/etc/hostname", "", MANIFEST])
+@pytest.mark.parametrize("path", ["litellm/cost.py", f"{RUNTIME}/../../../utils.py", "/etc/hostname", "", MANIFEST])
 def test_a_manifest_that_claims_other_files_is_refused(tmp_path: Path, path: str) -> None:
-    target = make_tree(tmp_path, {"litellm/utils.py": "useful = 1\n"})
+    target = make_tree(tmp_path, {"litellm/cost.py": "useful = 1\n"})
     apply_patches(target, OWN)
     body = json.loads((tmp_path / MANIFEST).read_text())
     body["own"][path] = [record_hash(b"useful = 1\n")]
@@ -97,7 +100,48 @@ def test_a_manifest_that_claims_other_files_is_refused(tmp_path: Path, path: str
     assert snapshot(tmp_path) == before
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff", b'{"format": 1}', b'{"format": 1, "own": 3}'])
+@pytest.mark.parametrize(
+    "path",
+    ["litellm/\0.py", "litellm/\ud800.py", "litellm/" + "a/" * 3000 + "b.py"],
+    ids=["NUL", "surrogate", "too long"],
+)
+def test_a_manifest_with_a_path_that_no_file_can_have_is_refused(tmp_path: Path, path: str) -> None:
+    target = make_tree(tmp_path)
+    apply_patches(target, OWN)
+    body = json.loads((tmp_path / MANIFEST).read_text())
+    body["patched"][path] = body["patched"][HANDLER] | {"record_line": None}
+    (tmp_path / MANIFEST).write_text(json.dumps(body))
+    before = snapshot(tmp_path)
+    for command in (apply_patches, revert_patches):
+        with pytest.raises(PatchError, match="cannot be read"):
+            command(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["litellm/utils.py,sha256=x,1", "", f"{HANDLER},sha256=x", f'{HANDLER},"sha256=\nx",1', f"{HANDLER},\ud800,1", 3],
+    ids=["another", "none", "short", "two lines", "surrogate", "number"],
+)
+def test_a_manifest_whose_line_for_record_is_about_another_file_is_refused(tmp_path: Path, line: object) -> None:
+    target = make_tree(tmp_path, {"litellm/utils.py": "useful = 1\n"})
+    apply_patches(target, OWN)
+    body = json.loads((tmp_path / MANIFEST).read_text())
+    body["patched"][HANDLER]["record_line"] = line
+    (tmp_path / MANIFEST).write_text(json.dumps(body))
+    before = snapshot(tmp_path)
+    assert survey(target).state == "edited"
+    for command in (apply_patches, revert_patches):
+        with pytest.raises(PatchError, match=r"manifest\.json cannot be read"):
+            command(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+DEEP = b'{"format": 1, "own": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+NONE = [b"", b"{", b"[]", b"null", b"\xff", b'{"format": 1}', b'{"format": 1, "own": 3}', DEEP, DEEP[21:]]
+
+
+@pytest.mark.parametrize("data", NONE, ids=range(len(NONE)))
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, data: bytes) -> None:
     target = make_tree(tmp_path)
     apply_patches(target, OWN)
@@ -125,9 +169,18 @@ manifests = st.builds(
     st.dictionaries(names.filter(lambda name: ".." not in name).map(f"{RUNTIME}/{{}}".format), digests),
     st.dictionaries(
         names.filter(lambda name: ".." not in name).map("litellm/{}".format),
-        st.builds(Patched, st.text(), digests, st.none() | st.text('abc,é="')),
+        st.builds(Patched, st.text(), digests),
     ),
+    st.text(),
+    st.text(),
+).map(
+    lambda made: dataclasses.replace(made, patched={path: with_line(path, each) for path, each in made.patched.items()})
 )
+
+
+def with_line(path: str, patched: Patched) -> Patched:
+    """As RECORD had it before, where what was there is one of the letters of a test."""
+    return dataclasses.replace(patched, record_line=f"{path},sha256=é,1" if "a" in path else None)
 
 
 @given(manifests, manifests)
@@ -164,21 +217,23 @@ def test_what_is_beside_the_forks_own_files_is_not_shipped(tmp_path: Path) -> No
     for path, data in own.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(data)
-    beside = [
-        f"{RUNTIME}/{name}" for name in ("bridge.py~", "bridge_old.py", "dump.rdb", "manifest.json", ".#store.py")
-    ]
+    names = ("bridge.py~", "bridge.orig.py", "dump.rdb", "manifest.json", ".#store.py", "values/x.py.rej")
+    beside = [f"{RUNTIME}/{name}" for name in names]
     for path in beside:
         (tmp_path / path).write_text("x = 1\n")
     (tmp_path / RUNTIME / "__pycache__").mkdir()
     (tmp_path / RUNTIME / "__pycache__/bridge.cpython-311.pyc").touch()
     assert read_own_files(tmp_path) == own
-    assert strangers_in(tmp_path, frozenset(own)) == tuple(sorted(set(beside) - {MANIFEST}))
+    assert set(files_below(tmp_path)) == {*own, *beside}
 
 
-def test_every_module_of_the_runtime_is_shipped() -> None:
-    """Nothing in the folder is out of reach of what the inserted lines import: else it has no use there."""
-    folder = Path(__file__).resolve().parents[2] / RUNTIME
-    assert {path.relative_to(folder.parents[3]).as_posix() for path in folder.rglob("*.py")} == set(read_own_files())
+def test_every_module_of_the_folder_is_shipped(tmp_path: Path) -> None:
+    for path in ("version.py", "new.py", "values/deep/other.py"):
+        (tmp_path / RUNTIME / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / RUNTIME / path).write_text('FORK_VERSION = "9.9.9"\n')
+    shipped = [f"{RUNTIME}/{path}" for path in ("new.py", "values/deep/other.py", "version.py")]
+    assert list(read_own_files(tmp_path)) == shipped
+    assert read_fork_version(tmp_path) == "9.9.9"
 
 
 @WITH_AND_WITHOUT
@@ -192,8 +247,8 @@ def test_versions_replace_each_other_up_and_down_and_each_reverts_the_other(
     for _ in range(2):
         older_version(target)
         found = survey(target)
-        assert (found.state, found.is_current) == ("patched", False)
-        assert "another version of the fork (0.1.9)" in found.why
+        assert (found.state, found.is_current) == ("outdated", False)
+        assert f"another build of the fork (0.1.9, build {build_of(OLDER)})" in found.why
         assert (tmp_path / RUNTIME / "gone.py").exists() and not (tmp_path / RUNTIME / "deep").exists()
         assert not with_record or wrong_hashes(tmp_path) == []
         apply_patches(target, OWN, fork="0.2.0")
@@ -204,6 +259,43 @@ def test_versions_replace_each_other_up_and_down_and_each_reverts_the_other(
     apply_patches(target, OWN)
     revert_patches(target, OLDER)
     assert snapshot(tmp_path) == before
+
+
+def test_another_build_of_the_same_version_is_outdated_and_brought_up_to_date(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    other = {**OWN, f"{RUNTIME}/bridge.py": OWN[f"{RUNTIME}/bridge.py"] + b"# other\n"}
+    apply_patches(target, other, fork="0.2.0")
+    found = look_at(target, OWN, "0.2.0")
+    assert found.state == "outdated"
+    assert found.tree.manifest and (found.tree.manifest.build, found.new.build) == (build_of(other), build_of(OWN))
+    apply_patches(target, OWN, fork="0.2.0")
+    assert look_at(target, OWN, "0.2.0").state == "patched"
+    apply_patches(target, other, fork="0.2.0")
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_manifest_of_a_build_that_did_not_name_itself_is_taken(tmp_path: Path) -> None:
+    target = make_tree(tmp_path)
+    before = snapshot(tmp_path)
+    apply_patches(target, OWN)
+    body = json.loads((tmp_path / MANIFEST).read_text())
+    del body["build"]
+    (tmp_path / MANIFEST).write_text(json.dumps(body))
+    assert "build unknown" in survey(target).why
+    revert_patches(target, OWN)
+    assert snapshot(tmp_path) == before
+
+
+def test_the_build_is_what_the_runtime_says_of_itself() -> None:
+    assert build_of(read_own_files()) == version.BUILD
+
+
+@given(st.dictionaries(names, st.binary()), st.dictionaries(names, st.binary()))
+def test_other_files_are_another_build(one: dict[str, bytes], two: dict[str, bytes]) -> None:
+    assert (build_of(one) == build_of(two)) is (one == two)
+    assert build_of(dict(reversed(one.items()))) == build_of(one)
 
 
 def test_a_version_that_differs_in_nothing_but_its_number_writes_the_number(tmp_path: Path) -> None:
@@ -261,7 +353,7 @@ def test_the_forks_lines_without_a_manifest_are_refused_and_say_the_way_out(tmp_
     for command in (apply_patches, revert_patches):
         with pytest.raises(PatchError, match="has lines of the fork, and no manifest says whose") as caught:
             command(target, OWN)
-        assert ("--force-reinstall" if with_record else "git checkout") in caught.value.next_step
+        assert ("pip install --target" if with_record else "git checkout") in caught.value.next_step
     assert snapshot(tmp_path) == before
 
 

@@ -15,8 +15,18 @@ from pathlib import Path
 import pytest
 
 from patches import read_own_files
-from patches.places import BRIDGE_FOLDER, HANDLER, RESPONSE_CACHE
-from tests.patches.trees import RECORD, RUNTIME, make_tree, record_hash, snapshot, wrong_hashes
+from tests.patches.trees import (
+    BRIDGE_FOLDER,
+    HANDLER,
+    RECORD,
+    RESPONSE_CACHE,
+    RUNTIME,
+    make_tree,
+    record_hash,
+    snapshot,
+    take_for_tried,
+    wrong_hashes,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOBODY = 65534
@@ -79,6 +89,7 @@ def place() -> Iterator[Place]:
     try:
         folder.chmod(0o755)
         shutil.copytree(REPOSITORY / "patches", folder / "tool" / "patches", ignore=shutil.ignore_patterns("*.pyc"))
+        take_for_tried(folder / "tool" / "patches")
         for path, data in read_own_files().items():
             (folder / "tool" / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / "tool" / path).write_bytes(data)
@@ -114,8 +125,14 @@ def follow_the_hint(error: str) -> None:
 
 
 def refused(place: Place, *commands: str, said: str) -> str:
-    """All of them say the same, with 1, and write nothing. Returns the error."""
+    """All of them say the same, with 1, and write nothing; `check` says it, too, with 0. Returns the error."""
     before = snapshot(place.root)
+    if "apply" in commands:
+        done = place.run("check")
+        assert (done.returncode, done.stderr) == (0, "")
+        (note,) = (line for line in done.stdout.splitlines() if "apply by this user would be refused: " in line)
+        assert said in note
+        assert snapshot(place.root) == before
     for command in commands:
         done = place.run(command)
         assert (done.returncode, said in done.stderr.splitlines()[0]) == (1, True), done
@@ -159,7 +176,7 @@ def test_bytecode_that_python_would_go_on_using_is_refused_with_the_command_that
     if state == "patched":
         assert place.run("apply").returncode == 0
     place.compile(HANDLER, "unchecked-hash")
-    commands = ("check", "apply") if state == "pristine" else ("revert",)
+    commands = ("apply",) if state == "pristine" else ("revert",)
     error = refused(place, *commands, said="handler.cpython-")
     assert "cannot be removed, and Python may go on using it" in error
     follow_the_hint(error)
@@ -193,7 +210,7 @@ def test_a_new_source_never_has_the_time_of_bytecode_that_stays(place: Place) ->
 def test_a_folder_of_bytecode_that_cannot_be_read_is_refused_where_it_may_matter(place: Place, mode: int) -> None:
     place.compile(HANDLER)
     (place.root / CACHE).chmod(mode)
-    error = refused(place, "check", "apply", said=f"{place.root / CACHE}")
+    error = refused(place, "apply", said=f"{place.root / CACHE}")
     follow_the_hint(error)
     assert place.run("apply").returncode == 0
 
@@ -258,13 +275,14 @@ def test_an_immutable_file_is_refused_and_immutable_bytecode_is_not_in_the_way(p
     (compiled,) = (place.root / CACHE).iterdir()
     if subprocess.run(["chattr", "+i", compiled, place.root / HANDLER], capture_output=True).returncode:
         pytest.skip("this file system has no immutable files")
-    for command in ("check", "apply"):
+    sentence = f"{place.root / HANDLER}: cannot be written (immutable); the tree is as it was"
+    for command, exit_code, head in (
+        ("check", 0, "note      apply by this user would be refused"),
+        ("apply", 1, "error"),
+    ):
         done = place.run(command, by=by)
-        assert (done.returncode, done.stderr.splitlines()[0]) == (
-            1,
-            f"error: {place.root / HANDLER}: cannot be written (immutable); the tree is as it was",
-        )
-        assert f"lsattr -d {place.root / HANDLER}" in done.stderr
+        assert (done.returncode, f"{head}: {sentence}" in (done.stdout + done.stderr).splitlines()) == (exit_code, True)
+        assert f"lsattr -d {place.root / HANDLER}" in done.stdout + done.stderr
     subprocess.run(["chattr", "-i", place.root / HANDLER], check=True)
     assert place.run("apply", by=by).returncode == 0
     assert place.is_patched(HANDLER, by=0)
@@ -293,11 +311,12 @@ def test_a_read_only_file_system_is_refused_for_root_too(place: Place) -> None:
     tree, command = shlex.quote(str(place.root)), f"{shlex.quote(place.python)} -B -m patches"
     mounted = f"mount --bind {tree} {tree} && mount -o remount,ro,bind {tree} || exit 77"
     before = snapshot(place.root)
-    for each in ("check", "apply"):
+    for each, exit_code in (("check", 0), ("apply", 1)):
         script = f"{mounted}; {command} {each} --target {tree}"
         done = subprocess.run(["unshare", "-m", "sh", "-c", script], cwd=place.tool, capture_output=True, text=True)
         if done.returncode == 77 or "unshare" in done.stderr:
             pytest.skip("nothing can be mounted here")
-        assert (done.returncode, "cannot be written (no permission, or a read-only" in done.stderr) == (1, True)
-        assert "findmnt -T" in done.stderr
+        said = done.stdout + done.stderr
+        assert (done.returncode, "cannot be written (no permission, or a read-only" in said) == (exit_code, True)
+        assert "findmnt -T" in said
     assert snapshot(place.root) == before

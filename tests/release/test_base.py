@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+import tomllib
 
-from patches import read_fork_version
 from tests.release.test_wheel import UPSTREAM
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,10 +46,14 @@ def test_the_pinned_requirements_are_of_the_base() -> None:
     assert f"litellm[proxy]=={UPSTREAM}" in (ROOT / "requirements" / f"{UPSTREAM}.in").read_text()
 
 
-def test_the_forks_version_stands_in_one_place() -> None:
-    text = (ROOT / "pyproject.toml").read_text()
-    (pattern,) = re.findall(r"^pattern = '(.*)'$", text, re.MULTILINE)
-    (path,) = re.findall(r'^path = "(.*)"$', text, re.MULTILINE)
-    found = re.search(pattern, (ROOT / path).read_text())
-    assert found and found["version"] == read_fork_version()
-    assert "\nversion = " not in text
+def test_the_forks_version_is_read_in_one_place() -> None:
+    sources = [ROOT / "Makefile", *ROOT.glob("deploy/*"), *ROOT.glob("[a-z]*/**/*.py")]
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text(errors="replace") for path in sources if path.is_file()}
+    del texts["tests/release/test_base.py"]
+    assert [path for path, text in texts.items() if "^FORK_VERSION" in text] == ["patches/own.py"]
+
+
+def test_nothing_offers_to_install_this_folder_as_a_package() -> None:
+    """It would be a tool without the fork's own files."""
+    assert set(tomllib.loads((ROOT / "pyproject.toml").read_text())) == {"tool"}
+    assert not [name for name in ("setup.py", "setup.cfg") if (ROOT / name).exists()]

@@ -48,7 +48,7 @@ def test_it_is_built_twice_with_the_same_bytes_whatever_lies_beside(tmp_path: Pa
     shutil.copytree(ROOT / "litellm", tmp_path / "litellm")
     (tmp_path / "patches" / "catalogue.py.orig").touch()
     folder = tmp_path / next(iter(read_own_files())).rpartition("/")[0]
-    for name in ("bridge.py~", "dump.rdb", "old.py"):
+    for name in ("bridge.py~", "dump.rdb", "bridge.orig.py"):
         (folder / name).touch()
     assert pyz_bytes(tmp_path) == pyz_bytes() == pyz_bytes()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+import redis
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from litellm.proxy._types import LitellmUserRoles, UserAPIKeyAuth
@@ -18,7 +20,9 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.api
     describe_store,
 )
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import runtime as runtimes
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.guard import FAILURES_TO_OPEN
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.runtime import Runtime
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import StoreUnavailable
 
 
 async def describe() -> dict[str, Any]:
@@ -59,14 +63,49 @@ async def test_without_a_store_it_says_that_nothing_is_active(monkeypatch: pytes
     monkeypatch.setattr(runtimes, "current", lambda: None)
     about = await describe_store()
     assert about.pop("active") is False
-    assert about.keys() == {"fork", "release"}
+    assert about.keys() == {"fork", "build", "release", "state", "why"}
+
+
+@pytest.mark.parametrize(
+    "name, value, state, why",
+    [
+        ("REDIS_SESSION_PATCH_ENABLED", "false", "off", "REDIS_SESSION_PATCH_ENABLED=false"),
+        ("REDIS_HOST", "", "inactive", "no Redis is configured"),
+        ("REDIS_SESSION_PATCH_TTL", "soon", "inactive", "REDIS_SESSION_PATCH_TTL='soon'"),
+        ("REDIS_SESSION_PATCH_URL", "redis://h", "inactive", "no store was begun"),
+    ],
+)
+async def test_without_a_store_it_says_why(
+    name: str, value: str, state: str, why: str, undecided: pytest.MonkeyPatch
+) -> None:
+    undecided.setattr(runtimes, "current", lambda: None)
+    undecided.setenv(name, value)
+    about = await describe_store()
+    assert (about["state"], about["why"][: len(why)]) == (state, why)
+
+
+async def test_since_when_a_breaker_is_open_is_said(monkeypatch: pytest.MonkeyPatch, runtime: Runtime) -> None:
+    monkeypatch.setattr(runtimes, "current", lambda: runtime)
+    assert (await describe_store())["breaker_open_since"] == {"read": None, "write": None}
+    before = datetime.now(timezone.utc).replace(microsecond=0)
+    runtime.writes.set_used(False)
+    for _ in range(FAILURES_TO_OPEN):
+        with pytest.raises(StoreUnavailable):
+            await runtime.writes.run(fail)
+    since = (await describe_store())["breaker_open_since"]
+    assert since["read"] is None
+    assert before <= datetime.fromisoformat(since["write"]) <= datetime.now(timezone.utc)
+
+
+def fail(client: Any) -> None:
+    raise redis.ConnectionError
 
 
 async def test_an_active_store_says_how_its_redis_is(monkeypatch: pytest.MonkeyPatch, runtime: Runtime) -> None:
     monkeypatch.setattr(runtimes, "current", lambda: runtime)
     await runtime.probe()
     about = await describe_store()
-    assert (about["active"], about["redis_problems"]) == (True, [])
+    assert (about["active"], about["state"], about["why"], about["redis_problems"]) == (True, "active", "", [])
     assert about["breaker_open"] == {"read": False, "write": False}
     assert about["last_error"] == {"read": None, "write": None}
     assert about["redis_memory"]["used_memory"] > 0

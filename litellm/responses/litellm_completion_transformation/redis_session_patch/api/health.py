@@ -1,10 +1,13 @@
 """``GET /health/session_store``: what the store does, for administrators."""
 
+from datetime import datetime, timezone
 from typing import Annotated, Any
 
 from ..redis import defects
 from ..redis import runtime as runtimes
-from ..version import FORK_VERSION, litellm_release
+from ..redis.guard import Guard
+from ..values.settings import SettingError
+from ..version import BUILD, FORK_VERSION, litellm_release
 
 PATH = "/health/session_store"
 
@@ -27,19 +30,26 @@ def add_health_route(app: Any) -> None:
 
 
 async def describe_store() -> dict[str, Any]:
-    """What runs here, and of an active store what it counts and how its Redis is; nothing of a conversation."""
-    about: dict[str, Any] = {"fork": FORK_VERSION, "release": litellm_release(), "active": False}
+    """What runs here, and of an active store what it counts and how its Redis is; nothing of a conversation.
+
+    ``state``: ``active``, ``off`` (the operator's wish) or ``inactive``; ``why`` it is not active.
+    """
+    about: dict[str, Any] = {"fork": FORK_VERSION, "build": BUILD, "release": litellm_release()}
     runtime = runtimes.current()
     if runtime is None:
-        return about
+        state, why = _without_a_store()
+        return {**about, "active": False, "state": state, "why": why}
     guards = {"read": runtime.reads, "write": runtime.writes}
     return {
         **about,
         "active": True,
+        "state": "active",
+        "why": "",
         "redis": runtime.connection.describe(),
         "redis_memory": await runtime.memory(),
         "redis_problems": list(runtime.problems),
         "breaker_open": {name: guard.is_open for name, guard in guards.items()},
+        "breaker_open_since": {name: _open_since(guard) for name, guard in guards.items()},
         "last_error": {name: guard.last_reason or None for name, guard in guards.items()},
         "counts": runtime.metrics.counts(),
         "defects": defects.counted(),
@@ -48,3 +58,18 @@ async def describe_store() -> dict[str, Any]:
         "encrypted": bool(runtime.settings.encryption_keys),
         "encryption_required": runtime.settings.encryption_required,
     }
+
+
+def _without_a_store() -> tuple[str, str]:
+    try:
+        state, why = runtimes.state_of(*runtimes.configured())
+    except SettingError as error:
+        return "inactive", str(error)
+    return (state, why) if why else ("inactive", "no store was begun")
+
+
+def _open_since(guard: Guard) -> str | None:
+    """In UTC, as ISO 8601 has it."""
+    if not guard.is_open:
+        return None
+    return datetime.fromtimestamp(guard.opened_at, timezone.utc).isoformat(timespec="seconds")

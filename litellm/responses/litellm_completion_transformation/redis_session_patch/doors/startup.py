@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from typing import Any
 
 from ..api.erasing import add_erase_route
@@ -16,7 +15,7 @@ from ..redis.runtime import logger
 from ..values.refusals import answer_of, is_refusal
 from ..values.results import StoreError
 from ..values.settings import SettingError, Settings, read_settings, unknown_settings
-from ..version import FORK_VERSION
+from ..version import BUILD, FORK_VERSION
 from .routes import add_response_routes
 
 NAME = "Redis session patch"
@@ -67,12 +66,11 @@ async def announce() -> None:
     settings, connection = runtimes.configured()
     for name in unknown_settings(os.environ):
         logger.warning("%s: %s is not a setting of it.", NAME, name)
-    if not settings.enabled:
-        logger.info("%s: off (REDIS_SESSION_PATCH_ENABLED=false).", NAME)
-    elif find_spec("redis") is None:
-        logger.warning("%s: inactive, the redis package is not installed.", NAME)
-    elif connection is None:
-        logger.warning("%s: inactive, no Redis is configured; set REDIS_SESSION_PATCH_URL or REDIS_URL.", NAME)
+    state, why = runtimes.state_of(settings, connection)
+    if state == "off":
+        logger.info("%s: off (%s).", NAME, why)
+    elif connection is None or why:
+        logger.warning("%s: inactive, %s.", NAME, why)
     else:
         problem = await _problem_with_redis()
         log = logger.warning if problem else logger.info
@@ -98,7 +96,7 @@ def describe(settings: Settings, connection: Connection) -> str:
     import litellm
 
     parts = [
-        f"{NAME} {FORK_VERSION}: active, Redis {connection.describe()}",
+        f"{NAME} {FORK_VERSION} (build {BUILD}): active, Redis {connection.describe()}",
         f"time to live {settings.ttl_seconds} s",
         "values encrypted" if settings.encryption_keys else "values not encrypted",
     ]

@@ -108,6 +108,7 @@ class Guard:
 
     def __init__(self, operation: str, lanes: Lanes, seconds: float, probe: Operation[None], metrics: Metrics):
         self.last_reason = ""
+        self.opened_at = 0.0  # by the clock, in seconds; of the last time
         self.is_used = True
         self._operation, self._lanes, self._seconds, self._probe = operation, lanes, seconds, probe
         self._metrics = metrics
@@ -181,6 +182,8 @@ class Guard:
             self._failures += 1
             self.last_reason = reason
             has_opened = self._failures == FAILURES_TO_OPEN
+            if has_opened:
+                self.opened_at = time.time()
         if has_opened:
             self._say(True, f"Redis fails at {_DOING[self._operation]} conversations ({reason}); going on without it.")
             threading.Thread(target=self._ask_until_it_works, name="redis-session-ask", daemon=True).start()

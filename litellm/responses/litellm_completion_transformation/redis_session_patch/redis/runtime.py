@@ -87,6 +87,17 @@ def configured() -> tuple[Settings, Connection | None]:
     return settings, find_connection(settings.url, os.environ) if settings.enabled else None
 
 
+def state_of(settings: Settings, connection: Connection | None) -> tuple[str, str]:
+    """(``active``, ``off`` or ``inactive``; why it is not active)."""
+    if not settings.enabled:
+        return "off", "REDIS_SESSION_PATCH_ENABLED=false"
+    if find_spec("redis") is None:
+        return "inactive", "the redis package is not installed"
+    if connection is None:
+        return "inactive", "no Redis is configured; set REDIS_SESSION_PATCH_URL or REDIS_URL"
+    return "active", ""
+
+
 def _take(runtime: Runtime | None) -> None:
     global _runtime
     if _runtime is not None:
