@@ -3,10 +3,11 @@
 `python -m patches --help` is the command; the functions below are the same thing for scripts. Standard library only
 (but for `purge` and `erase`, which use redis-py), Python 3.10 or newer: it also runs inside other people's images.
 
-To read it: patch.py says what a patch is, catalogue.py and catalogue_edges.py hold them, with names from places.py.
-edits.py makes new texts of them, by anchors.py (where), blocks.py (the marked lines) and source.py. manifest.py is
-what is known of an earlier run, own.py what this one brings; tree.py reads a target, survey.py judges it, plan.py
-lists the steps, apply.py carries them out and proves them; rights.py and bytecode.py say what would be in its way.
+To read it: patch.py says what a patch is, catalogue.txt has them, and needs.txt what else the fork uses of LiteLLM;
+catalogue.py and needs.py read these, tried.py reads which releases were tried. edits.py makes new texts of them, by
+anchors.py (where), blocks.py (the marked lines) and source.py. manifest.py is what is known of an earlier run, own.py
+what this one brings; tree.py reads a target, survey.py judges it, plan.py lists the steps, apply.py carries them out
+and proves them; rights.py and bytecode.py say what would be in its way.
 purge.py and erase.py go to Redis by reach.py, ask.py to a proxy. commands.py and cli.py are what people type.
 """
 

@@ -55,66 +55,47 @@ def find_place(module: Module, anchor: Anchor) -> Place:
     code."""
     if anchor.kind == END:
         return Place(len(module.lines), b"")
-    function = find_function(module, anchor.function)
-    find = {DECORATOR: _above_def, RETURN: _before_return, TOP: _top_of_body}[anchor.kind]
-    return find(module, anchor, function)
+    function = definition_at(module, anchor.function)
+    if isinstance(function, ast.ClassDef):
+        raise AnchorError(module.path, anchor.function, "a function", "a class")
+    if anchor.kind == RETURN:
+        return _above(module, anchor, f"one `return {anchor.value}`", _only_return(module, anchor, function))
+    if anchor.kind == TOP:
+        if body := function.body[ast.get_docstring(function, clean=False) is not None :]:
+            return _above(module, anchor, "a body", body[0])
+        raise AnchorError(module.path, anchor.function, "a body below the docstring", "none")
+    if not isinstance(function, ast.AsyncFunctionDef):
+        found = signature_of(anchor.function, function)
+        raise AnchorError(module.path, anchor.function, f"`async def {function.name}`", found)
+    return _above(module, anchor, "`def`", function, with_decorators=False)
 
 
 def place_above_definition(module: Module, anchor: Anchor) -> Place:
     """Above the top-level statement that the decorated function is in, decorators included."""
-    function = find_function(module, anchor.function)
+    function = definition_at(module, anchor.function)
     (node,) = (node for node in module.tree.body if node.lineno <= function.lineno <= (node.end_lineno or 0))
-    top = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
-    return _above(module, anchor.function, "a definition on lines of its own", node, top)
+    return _above(module, anchor, "a definition", node)
 
 
-def find_function(module: Module, dotted_name: str) -> Function:
-    """Raises AnchorError unless there is exactly one, under no condition."""
-    function = definition_at(module, dotted_name)
-    if isinstance(function, ast.ClassDef):
-        raise AnchorError(module.path, dotted_name, "a function", "a class")
-    return function
-
-
-def _above_def(module: Module, anchor: Anchor, function: Function) -> Place:
-    _require_async(module, anchor.function, function)
-    return _above(module, anchor.function, "`def` on a line of its own", function, function.lineno)
-
-
-def _before_return(module: Module, anchor: Anchor, function: Function) -> Place:
+def _only_return(module: Module, anchor: Anchor, function: Function) -> ast.Return:
     returns = [
         node
         for node in walk_own_scope(function)
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Name) and node.value.id == anchor.value
     ]
-    expected = f"one `return {anchor.value}`"
     if len(returns) != 1:
         where = ", ".join(f"line {node.lineno}" for node in returns)
         found = f"{len(returns)} ({where})" if returns else "none"
         found += f" in {signature_of(anchor.function, function)}"
-        raise AnchorError(module.path, anchor.function, expected, found)
-    return _above(module, anchor.function, f"{expected} on a line of its own", returns[0], returns[0].lineno)
+        raise AnchorError(module.path, anchor.function, f"one `return {anchor.value}`", found)
+    return returns[0]
 
 
-def _top_of_body(module: Module, anchor: Anchor, function: Function) -> Place:
-    body = function.body[ast.get_docstring(function, clean=False) is not None :]
-    if not body:
-        raise AnchorError(module.path, anchor.function, "a body below the docstring", "none")
-    top = min([body[0].lineno, *(node.lineno for node in getattr(body[0], "decorator_list", []))])
-    return _above(module, anchor.function, "a body on lines of its own", body[0], top)
-
-
-def _above(module: Module, scope: str, expected: str, node: ast.stmt, lineno: int) -> Place:
-    return Place(lineno - 1, _own_indent(module, scope, expected, node))
-
-
-def _own_indent(module: Module, scope: str, expected: str, node: ast.stmt) -> bytes:
+def _above(module: Module, anchor: Anchor, what: str, node: ast.stmt, with_decorators: bool = True) -> Place:
     before = module.lines[node.lineno - 1][: node.col_offset]
     if before.strip(b" \t\f"):
-        raise AnchorError(module.path, scope, expected, f"other code on line {node.lineno}")
-    return before.rpartition(b"\f")[2]  # a form feed sets Python's column back to zero
-
-
-def _require_async(module: Module, name: str, function: Function) -> None:
-    if not isinstance(function, ast.AsyncFunctionDef):
-        raise AnchorError(module.path, name, f"`async def {function.name}`", signature_of(name, function))
+        found = f"other code on line {node.lineno}"
+        raise AnchorError(module.path, anchor.function, f"{what} on a line of its own", found)
+    decorators = getattr(node, "decorator_list", []) if with_decorators else []
+    top = min([node.lineno, *(each.lineno for each in decorators)])
+    return Place(top - 1, before.rpartition(b"\f")[2])  # a form feed sets Python's column back to zero

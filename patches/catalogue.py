@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 
 from patches.anchors import anchor_of
@@ -17,16 +18,13 @@ def read_catalogue(text: str) -> tuple[Patch, ...]:
     tried = tuple(stanzas[0]["Tried"].split())
     facts = [(each["Of"].split(), _fact(each, tried)) for each in stanzas if "Fact" in each]
     found: list[Patch] = []
-    for number, head in enumerate(stanzas):
-        if "Patch" in head:
-            edits = []
-            for each in stanzas[number + 1 :]:
-                if "Edit" not in each:
-                    break
-                edits.append(_edit(each))
-            its_own = tuple(fact for slugs, fact in facts if head["Patch"] in slugs)
-            header = {field: head[name] for name, field in _HEADER.items()}
-            found.append(Patch(**header, facts=its_own, edits=tuple(edits)))
+    for each in stanzas:
+        if "Patch" in each:
+            its_own = tuple(fact for slugs, fact in facts if each["Patch"] in slugs)
+            header = {field: each[name] for name, field in _HEADER.items()}
+            found.append(Patch(**header, facts=its_own, edits=()))
+        elif "Edit" in each:
+            found[-1] = replace(found[-1], edits=(*found[-1].edits, _edit(each)))
     return tuple(found)
 
 

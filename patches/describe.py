@@ -8,7 +8,7 @@ from typing import Any
 
 from patches.catalogue import PATCHES
 from patches.facts import ReleaseReport, describe_release, facts_of, verdict_on
-from patches.patch import Edit, Patch
+from patches.patch import Patch
 from patches.plan import Plan, way_out_of_edits
 from patches.survey import FileReport, Survey
 
@@ -119,7 +119,7 @@ def stranger_lines(survey: Survey) -> Iterator[str]:
 def edit_lines(survey: Survey) -> Iterator[str]:
     """What `check` prints: every edit that this release gets, and every file that is added."""
     for patch, edit in survey.edits.edits:
-        yield f"edit      {edit.file}: {_describe_edit(edit)} [{patch.slug}]"
+        yield f"edit      {edit.title} [{patch.slug}]"
     for path in survey.tree.own:
         yield f"add       {path}"
     for report in survey.records:
@@ -140,19 +140,10 @@ def _remove_line(patch: Patch, release: ReleaseReport) -> str:
     return "no longer needed here" if is_over else f"remove when {patch.remove_when}"
 
 
-def _describe_edit(edit: Edit) -> str:
-    return f"{edit.anchor.text}: {edit.why}"
-
-
 def _describe_patch(survey: Survey, patch: Patch) -> dict[str, Any]:
     version = survey.tree.target.version
     return {
-        "slug": patch.slug,
-        "description": patch.description,
-        "bug": patch.bug,
-        "forwarded": patch.forwarded,
-        "applied_upstream": patch.applied_upstream,
-        "remove_when": patch.remove_when,
+        **vars(patch),
         "facts": [{"text": fact.text, "verdict": verdict_on(fact, version)} for fact in patch.facts],
-        "edits": [f"{edit.file}: {_describe_edit(edit)}" for owner, edit in survey.edits.edits if owner is patch],
+        "edits": [edit.title for owner, edit in survey.edits.edits if owner is patch],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from patches.anchors import DECORATOR, END, Place, find_place, place_above_definition
+from patches.anchors import DECORATOR, END, find_place, place_above_definition
 from patches.blocks import Insertion, insert_blocks, remove_blocks
 from patches.catalogue import PATCHES
 from patches.errors import AnchorError, PatchError
@@ -69,7 +69,7 @@ def compile_source(path: str, data: bytes) -> None:
     except (SyntaxError, ValueError, RecursionError) as error:
         raise PatchError(
             f"{path}: does not compile with the inserted lines ({error}); nothing was written",
-            "this release needs other lines in patches/catalogue.py: mend them, then `python -m patches check` again",
+            "mend patches/catalogue.txt for this release, then run `python -m patches check` again",
         ) from error
 
 
@@ -79,18 +79,14 @@ def _insertions_of(patch: Patch, edit: Edit, pristine: Mapping[str, bytes]) -> l
     if edit.file not in pristine:
         raise AnchorError(edit.file, "the package", "this file", "none")
     module = parse_module(edit.file, pristine[edit.file])
-
-    def insertion(place: Place, *lines: str) -> Insertion:
-        return Insertion(place.line, place.indent, patch.slug, edit.why, lines)
-
     place = find_place(module, edit.anchor)
-    if not edit.helper:
-        return [insertion(place, *edit.lines)]
-    import_lines = _import_of(edit.helper)
+    import_lines = _import_of(edit.helper) if edit.helper else ()
+    blank = [""] if edit.helper and edit.anchor.kind == END else []
+    blocks = [(place, (*import_lines, *blank, *edit.lines))]
     if edit.anchor.kind == DECORATOR:
         decorator = f"@_patch_{edit.helper.partition(':')[2]}"
-        return [insertion(place_above_definition(module, edit.anchor), *import_lines), insertion(place, decorator)]
-    return [insertion(place, *import_lines, *([""] if edit.anchor.kind == END else []), *edit.lines)]
+        blocks = [(place_above_definition(module, edit.anchor), import_lines), (place, (decorator,))]
+    return [Insertion(each.line, each.indent, patch.slug, edit.why, lines) for each, lines in blocks]
 
 
 def _import_of(helper: str) -> tuple[str, ...]:

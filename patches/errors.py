@@ -30,7 +30,7 @@ class AnchorError(PatchError):
     def __init__(self, file: str, scope: str, expected: str, found: str) -> None:
         super().__init__(
             f"{file}: in {scope}: expected {expected}; found {found}",
-            "this release needs a new anchor in patches/catalogue.py: add it, then run `python -m patches check` again",
+            "mend patches/catalogue.txt or needs.txt for this release, then run `python -m patches check` again",
         )
 
 

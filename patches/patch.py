@@ -19,6 +19,10 @@ class Edit:
     since: str = ""
     until: str = ""
 
+    @property
+    def title(self) -> str:
+        return f"{self.file}: {self.anchor.text}: {self.why}"
+
 
 @dataclass(frozen=True)
 class Fact:
