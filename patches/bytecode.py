@@ -40,6 +40,8 @@ def recorded_times(source: Path) -> frozenset[int]:
 
 def _number(compiled: Path, offset: int) -> int:
     """Of the header: magic, flags, time, size, of four bytes each. Python does not load what has no whole one."""
+    if not compiled.is_file():  # a pipe would wait for a writer
+        return _UNREADABLE
     try:
         with compiled.open("rb") as file:
             return int.from_bytes(file.read(16)[offset : offset + 4], "little")

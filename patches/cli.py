@@ -11,7 +11,7 @@ exit codes:
   5  `check`, `apply`: it fits, but no release with these functions was ever tried; apply wrote nothing
 
 With --json each command prints one object, errors included: `schema` (1), `command`, `tool` (the fork's version),
-`exit_code`, `error` (null, or sentence, more and next), and what the command has to say.
+`exit_code`, `error` (null, or sentence, more and next), and what the command has to say. --help is text all the same.
 """
 
 from __future__ import annotations

@@ -27,7 +27,9 @@ class ReleaseReport:
 
     @property
     def fixed_line(self) -> str:
-        return "; ".join(f"{fact.text} (in {fact.fixed_in}{_by(fact)})" for fact in self.fixed) or "nothing of this"
+        where = [", ".join(filter(None, (fact.fixed_in, fact.fixed_by))) for fact in self.fixed]
+        told = [f"{fact.text} (in {place})" for fact, place in zip(self.fixed, where, strict=True)]
+        return "; ".join(told) or "nothing of this"
 
     @property
     def adds_line(self) -> str:
@@ -67,7 +69,3 @@ def verdict_on(fact: Fact, version: str | None) -> str:
 def facts_of(patches: Iterable[Patch]) -> tuple[Fact, ...]:
     """Every fact once."""
     return tuple(dict.fromkeys(fact for patch in patches for fact in patch.facts))
-
-
-def _by(fact: Fact) -> str:
-    return f", {fact.fixed_by}" if fact.fixed_by else ""

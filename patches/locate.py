@@ -103,10 +103,9 @@ def _imported_root() -> Path:
 
 
 def _project_version(pyproject: Path) -> str | None:
-    try:
-        text = pyproject.read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
+    if not pyproject.is_file():
         return None
+    text = pyproject.read_text(encoding="utf-8", errors="replace")
     for section in re.split(r"^(?=\[)", text, flags=re.MULTILINE):
         if section.startswith(("[project]", "[tool.poetry]")):
             name = re.search(r"^name\s*=\s*[\"']([^\"']+)", section, re.MULTILINE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from patches.edits import compile_source
 from patches.errors import UNTRIED, PatchError, all_in_one
@@ -70,14 +71,14 @@ def plan_revert(survey: Survey) -> Plan:
     tree = survey.tree
     reports = (*reversed(survey.files), *reversed(survey.own_files), *_record_of(survey))
     steps = [Step(report.path, report.pristine) for report in reports if report.current != report.pristine]
-    if tree.manifest_data is not None:
+    if MANIFEST in tree.folder:
         steps.append(Step(MANIFEST, None))
     return _plan(survey, steps)
 
 
 def _plan(survey: Survey, steps: list[Step]) -> Plan:
     """Without the steps that write what the manifest holds at that moment."""
-    kept, manifest = [], survey.tree.manifest_data
+    kept, manifest = [], survey.tree.folder.get(MANIFEST)
     for step in steps:
         if step.path == MANIFEST and step.data == manifest:
             continue
@@ -86,7 +87,7 @@ def _plan(survey: Survey, steps: list[Step]) -> Plan:
     plan = Plan(tuple(kept), survey.tree.leftovers)
     for path in (*(step.path for step in plan.steps), *plan.leftovers):
         for link in survey.tree.links:
-            if f"{path}/".startswith(f"{link}/"):
+            if f"{path}/".startswith(f"{link}/") or link == str(PurePosixPath(path).parent / "__pycache__"):
                 here = shlex.quote(str(survey.tree.target.root / link))
                 sentence = f"{link}: is a symbolic link, and neither it nor what is behind it is replaced"
                 copy = f"cp -RL {here} {here}.copy && rm {here} && mv {here}.copy {here}"

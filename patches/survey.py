@@ -137,7 +137,7 @@ def _new_manifest(tree: Tree, files: tuple[FileReport, ...], originals: Mapping[
 
 
 def _judge_manifest(tree: Tree, new: Manifest) -> FileReport:
-    current, wanted = tree.manifest_data, new.encode()
+    current, wanted = tree.folder.get(MANIFEST), new.encode()
     report = FileReport(MANIFEST, "absent", current, None, wanted)
     if tree.problem:
         return report.edited(tree.problem.sentence.removeprefix(f"{MANIFEST}: "))

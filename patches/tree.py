@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,8 +27,8 @@ class Tree:
     `others` are upstream's files that the fork uses and does not change. `manifest` is what some version of the fork
     says it wrote, `problem` why that cannot be read. `record` is RECORD's path, None when no installer left one that
     lists the package. `strangers` are files in the fork's folder that no version named; `leftovers` is what a killed
-    run left: temporary files, an empty folder. `links`: of all these, and of the folders that they are in, those that
-    are symbolic links.
+    run left: temporary files, an empty folder. `links`: of all these, of the folders that they are in and of those with
+    their bytecode, the symbolic links.
     """
 
     target: Target
@@ -42,10 +44,6 @@ class Tree:
     strangers: tuple[str, ...]
     leftovers: tuple[str, ...]
     links: tuple[str, ...] = ()
-
-    @property
-    def manifest_data(self) -> bytes | None:
-        return self.folder.get(MANIFEST)
 
 
 def read_tree(target: Target, own: Mapping[str, bytes] | None = None, fork: str | None = None) -> Tree:
@@ -98,7 +96,8 @@ def _leftovers(root: Path, paths: Iterable[str]) -> Iterator[str]:
 
 
 def _links(root: Path, paths: Iterable[str]) -> Iterator[str]:
-    around = {each for path in paths for each in (PurePosixPath(path), *PurePosixPath(path).parents)}
+    named = [PurePosixPath(path) for path in paths]
+    around = {each for path in named for each in (path, path.parent / "__pycache__", *path.parents)}
     return (str(each) for each in sorted(around) if (root / each).is_symlink())
 
 
@@ -111,10 +110,12 @@ def _is_bare(folder: Path) -> bool:
 
 
 def read_files(root: Path, paths: Iterable[str]) -> dict[str, bytes]:
-    """Those that there are. Raises OSError for what cannot be read."""
+    """Those that there are. Raises OSError for what cannot be read, such as a folder, or a pipe, which would wait."""
     found = {}
     for path in paths:
         try:
+            if not stat.S_ISREG((root / path).stat().st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", str(root / path))
             found[path] = (root / path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             continue

@@ -35,6 +35,7 @@ from tests.patches.trees import (
 )
 
 RECORD = "litellm-1.106.2.dist-info/RECORD"
+BYTECODE = f"{Path(HANDLER).parent}/__pycache__"
 
 
 def test_apply_and_revert_leave_no_trace(tmp_path: Path) -> None:
@@ -364,7 +365,9 @@ def test_files_that_only_look_like_them_stay(tmp_path: Path, command: Callable[.
 
 
 @BOTH
-@pytest.mark.parametrize("path", [HANDLER, RECORD, "litellm/responses", "litellm-1.106.2.dist-info", RUNTIME, MANIFEST])
+@pytest.mark.parametrize(
+    "path", [HANDLER, RECORD, "litellm/responses", "litellm-1.106.2.dist-info", RUNTIME, MANIFEST, BYTECODE]
+)
 def test_a_symbolic_link_in_the_way_is_refused_before_anything_is_written(
     tmp_path: Path, path: str, command: Callable[..., object]
 ) -> None:
@@ -376,8 +379,9 @@ def test_a_symbolic_link_in_the_way_is_refused_before_anything_is_written(
     link, elsewhere = target.root / path, tmp_path / "elsewhere"
     if link.exists():
         link.rename(elsewhere)
-    elif path == RUNTIME:
+    elif path in (RUNTIME, BYTECODE):
         elsewhere.mkdir()
+        (elsewhere / "handler.cpython-311.pyc").touch()
     link.symlink_to(elsewhere)
     before, behind = snapshot(target.root), snapshot(tmp_path)
     with pytest.raises(PatchError, match=f"{path}: is a symbolic link") as caught:
@@ -393,12 +397,14 @@ def test_a_symbolic_link_in_the_way_is_refused_before_anything_is_written(
 
 def test_a_link_where_nothing_is_written_is_not_in_the_way(tmp_path: Path) -> None:
     make_tree(tmp_path / "tree")
-    (tmp_path / "tree/litellm/utils.py").symlink_to(tmp_path / "nowhere")
+    used = tmp_path / "tree/litellm/utils.py"
+    used.rename(tmp_path / "elsewhere")
+    used.symlink_to(tmp_path / "elsewhere")
     (tmp_path / "link").symlink_to(tmp_path / "tree")
     target = open_target(tmp_path / "link")
     apply_patches(target, OWN)
     revert_patches(target, OWN)
-    assert (tmp_path / "tree/litellm/utils.py").is_symlink()
+    assert used.is_symlink()
 
 
 class LyingDisk(Disk):

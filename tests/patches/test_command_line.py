@@ -392,8 +392,8 @@ def test_a_tool_without_its_own_files_says_so(tmp_path: Path) -> None:
 
 def shell(line: str, *words: str) -> subprocess.CompletedProcess[str]:
     """`patches …` is the tool; the line ends with what it ended with."""
-    tool = f'patches() {{ "{sys.executable}" -m patches "$@"; }}; '
-    command = ["bash", "-c", tool + line, "bash", *words]
+    function = f'patches() {{ "{sys.executable}" -m patches "$@"; }}; '
+    command = ["bash", "-c", function + line, "bash", *words]
     return subprocess.run(command, cwd=tool(), capture_output=True, text=True, timeout=120)
 
 

@@ -1,10 +1,11 @@
-"""The target of a run: what installs it again, and one run on it at a time."""
+"""The target of a run: what installs it again, what is no file of it, and one run on it at a time."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -14,7 +15,8 @@ import pytest
 
 from patches import PatchError, open_target
 from patches.lock import locked
-from tests.patches.trees import make_tree, snapshot
+from patches.manifest import MANIFEST
+from tests.patches.trees import HANDLER, NEWEST, RECORD, make_tree, snapshot, tool
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -80,6 +82,33 @@ def test_two_dist_infos_say_how_to_install_again(tmp_path: Path) -> None:
     with pytest.raises(PatchError, match="found 2") as caught:
         open_target(root)
     assert caught.value.next_step == f"uv pip install --target {root} --reinstall --no-deps litellm"
+
+
+PIPES = (
+    "litellm/main.py",
+    HANDLER,
+    RECORD,
+    MANIFEST,
+    f"{Path(HANDLER).parent}/__pycache__/handler.cpython-311.pyc",
+    "pyproject.toml",
+)
+
+
+@pytest.mark.parametrize("command", ["status", "check", "apply", "revert"])
+@pytest.mark.parametrize("path", PIPES)
+def test_a_pipe_in_a_file_s_place_is_named_or_passed_over_and_nobody_waits(
+    tmp_path: Path, path: str, command: str
+) -> None:
+    make_tree(tmp_path, NEWEST)
+    (tmp_path / path).unlink(missing_ok=True)
+    if path == "pyproject.toml":  # which is read where no installer left its folder
+        shutil.rmtree((tmp_path / RECORD).parent)
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(tmp_path / path)
+    words = [sys.executable, "-m", "patches", command, "--target", str(tmp_path)]
+    done = subprocess.run(words, cwd=tool(), capture_output=True, text=True, timeout=60)
+    said = f"error: {tmp_path / path}: cannot be read (not a regular file)" if path in PIPES[:4] else ""
+    assert (done.returncode, done.stderr.partition("\nnext:")[0]) == (1 if said else 0, said)
 
 
 def test_a_file_system_that_locks_only_what_is_open_for_writing_is_locked(
