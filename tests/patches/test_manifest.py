@@ -82,10 +82,10 @@ def test_a_record_that_lost_a_line_costs_no_file(tmp_path: Path) -> None:
     (tmp_path / RECORD).write_text("".join(line for line in lines if not line.startswith("litellm/cost.py")))
     revert_patches(target, OWN)
     assert (tmp_path / "litellm/cost.py").exists()
-    assert "utils" not in (tmp_path / RECORD).read_text()
+    assert "litellm/cost.py" not in (tmp_path / RECORD).read_text()
 
 
-@pytest.mark.parametrize("path", ["litellm/cost.py", f"{RUNTIME}/../../../utils.py", "/etc/hostname", "", MANIFEST])
+@pytest.mark.parametrize("path", ["litellm/cost.py", f"{RUNTIME}/../../../cost.py", "/etc/hostname", "", MANIFEST])
 def test_a_manifest_that_claims_other_files_is_refused(tmp_path: Path, path: str) -> None:
     target = make_tree(tmp_path, {"litellm/cost.py": "useful = 1\n"})
     apply_patches(target, OWN)
@@ -120,11 +120,11 @@ def test_a_manifest_with_a_path_that_no_file_can_have_is_refused(tmp_path: Path,
 
 @pytest.mark.parametrize(
     "line",
-    ["litellm/utils.py,sha256=x,1", "", f"{HANDLER},sha256=x", f'{HANDLER},"sha256=\nx",1', f"{HANDLER},\ud800,1", 3],
+    ["litellm/cost.py,sha256=x,1", "", f"{HANDLER},sha256=x", f'{HANDLER},"sha256=\nx",1', f"{HANDLER},\ud800,1", 3],
     ids=["another", "none", "short", "two lines", "surrogate", "number"],
 )
 def test_a_manifest_whose_line_for_record_is_about_another_file_is_refused(tmp_path: Path, line: object) -> None:
-    target = make_tree(tmp_path, {"litellm/utils.py": "useful = 1\n"})
+    target = make_tree(tmp_path, {"litellm/cost.py": "useful = 1\n"})
     apply_patches(target, OWN)
     body = json.loads((tmp_path / MANIFEST).read_text())
     body["patched"][HANDLER]["record_line"] = line
