@@ -26,6 +26,7 @@ from compatibility.releases import Selection, select, sort_key
 from compatibility.report import Row, absent_row, as_json, markdown, refused_row, row_of, summary_line, summary_of
 from compatibility.tool import API, COMMAND
 from compatibility.trial import EXACT, REFUSED, try_release
+from lab.trees import our_sources
 from patches import read_own_files
 
 RESULTS = ROOT / "bench" / "results"
@@ -175,7 +176,7 @@ def _report(rows: list[Row], options: argparse.Namespace, fork: str) -> dict[str
 def fork_digest(root: Path = ROOT) -> str:
     """Twelve hex digits that change with any source of the fork or of its tool."""
     digest = hashlib.sha256()
-    for path in sorted(path for folder in ("litellm", "patches") for path in (root / folder).rglob("*.py")):
+    for path in our_sources(root):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 

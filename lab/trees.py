@@ -137,12 +137,16 @@ def make_patched(site_packages: Path, release: str, target: Path) -> None:
 MAKERS = {"pristine": make_pristine, "patched": make_patched}
 
 
+def our_sources(root: Path = ROOT) -> list[Path]:
+    """The fork's own files and its tool's: what a tree is patched with, and by."""
+    return sorted(path for folder in OURS for path in (root / folder).rglob("*") if path.suffix in (".py", ".txt"))
+
+
 def digest_of_sources(kind: str, site_packages: Path, release: str) -> str:
     """Changes when the installed wheel does, and for a patched tree when our own sources do."""
     digest = hashlib.sha256((site_packages / f"litellm-{release}.dist-info" / "RECORD").read_bytes())
     digest.update(str(site_packages).encode())
-    folders = OURS if kind == "patched" else ()
-    for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+    for path in our_sources() if kind == "patched" else ():
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

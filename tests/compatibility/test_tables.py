@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from compatibility import live_report, report
+from compatibility.cli import fork_digest
 from compatibility.journal import Journal
 from compatibility.live_run import Cell, LiveRow, cause_of
 from compatibility.scenes import SCENES, STEP_OF, scenes_for
@@ -27,6 +30,14 @@ def rows() -> list[report.Row]:
 def line_of(table: str, release: str) -> list[str]:
     (line,) = [line for line in table.splitlines() if line.startswith(f"| {release} ")]
     return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@pytest.mark.parametrize("path", ["patches/plan.py", "patches/catalogue.txt", "litellm/deep/in/it.py"])
+def test_each_source_of_the_fork_and_of_its_tool_counts_in_its_digest(tmp_path: Path, path: str) -> None:
+    before = fork_digest(tmp_path)
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text("changed")
+    assert fork_digest(tmp_path) != before
 
 
 def test_one_row_a_release_with_what_is_fixed_and_what_is_added() -> None:
