@@ -186,10 +186,11 @@ lint: .build/lint/venv/ready .build/$(UPSTREAM)/venv/ready ## style, format and 
 	@.build/lint/venv/bin/ruff check . && .build/lint/venv/bin/ruff format --check .
 	@.build/lint/venv/bin/$(MYPY) --python-executable .build/$(UPSTREAM)/venv/bin/python $(TYPED)
 
-lock: | $(filter .build/%,$(UV)) ## new requirement files, from the .in files
-	@for name in $(MEASURED) $(NEWEST) demo image lint picture uv deploy deploy-binaries fuzz profile; do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
+LOCK ?= $(MEASURED) $(NEWEST) demo image lint picture uv deploy deploy-binaries fuzz profile
+lock: | $(filter .build/%,$(UV)) ## new requirement files from the .in files, or some of them: LOCK="demo image"
+	@for name in $(LOCK); do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
 	  --python-version 3.10 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	  $$(case $$name in deploy-binaries) echo --no-deps;; esac) \
+	  $$(case $$name in deploy-binaries) echo --no-deps;; demo|image) echo --constraint requirements/$(UPSTREAM).txt;; esac) \
 	  $$(test ! -f requirements/$$name.overrides || echo --override requirements/$$name.overrides) \
 	  requirements/$$name.in -o requirements/$$name.txt; done
 

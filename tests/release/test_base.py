@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tomllib
 
-from tests.release.test_wheel import UPSTREAM
+from tests.deploy.versions import UPSTREAM
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +24,7 @@ DEPLOYED = sorted(
 
 @pytest.mark.parametrize("name", ["README.md", "ROLLBACK.md"])
 def test_every_image_tag_is_of_the_base(name: str) -> None:
-    tags = re.findall(r"(?:litellm[\w-]*):v(\d+\.\d+\.\d+)", (ROOT / name).read_text())
+    tags = re.findall(r"(?:litellm[\w-]*:v?|LITELLM_RELEASE=)(\d+\.\d+\.\d+)", (ROOT / name).read_text())
     assert tags and set(tags) == {UPSTREAM}
 
 

@@ -20,6 +20,7 @@ from lab.redis_server import RedisServer
 from lab.trees import installed_release, link_tree, tree
 from patches import read_fork_version, read_own_files
 from release.pyz import ROOT, pyz_bytes
+from tests.deploy.versions import UPSTREAM
 
 NEWEST = "newest"
 
@@ -59,7 +60,7 @@ def test_it_holds_the_tool_and_the_forks_own_files_alone(pyz: Path) -> None:
     assert names == {"__main__.py", *read_own_files()}
 
 
-@pytest.mark.parametrize("release", ["1.68.2", "1.85.7", "1.106.2", NEWEST])
+@pytest.mark.parametrize("release", ["1.68.2", "1.85.7", UPSTREAM, NEWEST])
 def test_it_patches_and_reverts_a_pristine_wheel(pyz: Path, tmp_path: Path, release: str) -> None:
     release = live_default(list_versions())[-1] if release == NEWEST else release
     wheel = fetch_wheel(release).path

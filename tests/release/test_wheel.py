@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from compatibility.proof import unlike_record, unpack
 from compatibility.registry import find_uv
@@ -25,8 +24,7 @@ from lab.trees import tree
 from patches import look_at, open_target
 from release.wheel import ROOT, forked_version, forked_wheel, pinned_wheel
 from tests.deploy.traffic import Fleet, Traffic, answer_slowly
-
-UPSTREAM = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["litellm-fork"]["upstream"]
+from tests.deploy.versions import UPSTREAM
 
 
 @pytest.fixture(scope="module")
