@@ -1,11 +1,13 @@
-"""One run at a time on a target. The lock is on a file of the package's own, so it leaves nothing behind."""
+"""One run at a time on a target. The lock is on the package's own folder, so it leaves nothing behind."""
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from patches.errors import PatchError
 from patches.locate import Target
@@ -25,12 +27,10 @@ def locked(target: Target, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]
     if fcntl is None:
         yield
         return
-    path = target.root / "litellm/__init__.py"
-    # Nothing is written; but NFS locks only what is open for writing.
-    descriptor = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
+    descriptor = os.open(target.root / "litellm", os.O_RDONLY)  # its files may be hard links that environments share
     try:
         until = time.monotonic() + wait_seconds
-        while not _try(descriptor):
+        while not _try(descriptor, target.root / "litellm/__init__.py"):
             if not time.monotonic() < until:  # so written, it ends with NaN, too
                 next_step = "wait for it, then run the command again; --wait SECONDS waits longer"
                 raise PatchError(f"{target.root}: another run of this tool is at work on it", next_step)
@@ -40,9 +40,13 @@ def locked(target: Target, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]
         os.close(descriptor)
 
 
-def _try(descriptor: int) -> bool:
+def _try(descriptor: int, file: Path | None) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
+        if error.errno == errno.EBADF and file and os.access(file, os.W_OK):  # NFS locks only what is open for writing
+            with file.open("r+b") as stream:
+                os.dup2(stream.fileno(), descriptor)
+            return _try(descriptor, None)
         return not isinstance(error, BlockingIOError)  # else it is a file system without locks
     return True

@@ -132,14 +132,18 @@ def test_the_start_lines_shown_are_the_ones_logged(caplog, monkeypatch) -> None:
     assert off in {block.text.strip() for block in BLOCKS["ROLLBACK.md"]}
 
 
+def anchors_of(document: str) -> set[str]:
+    titles = re.findall(r"^#+ (.*)", (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_and_every_path_leads_somewhere(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    titles = re.findall(r"^#+ (.*)", text, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
     for link in re.findall(r"\]\(((?!https:)[^)]+)\)", prose):
-        assert (link[1:] in anchors) if link.startswith("#") else (ROOT / link).exists(), link
+        name, _, anchor = link.partition("#")
+        assert (ROOT / name).exists() and (not anchor or anchor in anchors_of(name or document)), link
     for path in re.findall(r"`((?:deploy|tests|patches|demo)/[\w./-]*)`", prose):
         assert (ROOT / path).exists(), path
 

@@ -131,6 +131,14 @@ def test_a_file_system_that_locks_only_what_is_open_for_writing_is_locked(
         assert snapshot(tmp_path) == before
 
 
+def test_environments_that_share_files_by_hard_links_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """As uv makes them, from its cache."""
+    one = make_tree(tmp_path / "one")
+    shutil.copytree(one.root, tmp_path / "two", copy_function=os.link)
+    with locked(one), locked(open_target(tmp_path / "two"), 0.0):
+        assert (tmp_path / "two/litellm/__init__.py").stat().st_nlink == 2
+
+
 LOCK_TWICE = """
 import os, sys
 from pathlib import Path
