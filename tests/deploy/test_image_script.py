@@ -83,7 +83,7 @@ def test_what_has_changed_goes_into_the_layer_with_mode_owner_and_even_times(
     copy, layer = image / "site-packages", tmp_path / "layer"
     before = {path: path.stat().st_mode for path in copy.rglob("*.py")}
     layer.mkdir()
-    count = script.patch_copy(copy, layer)
+    count = script.patch_copy(copy, layer, ("--accept-untried",))
     script.level_times(layer)
     inside = layer / copy.relative_to("/")
     files = [path for path in layer.rglob("*") if path.is_file()]
@@ -117,7 +117,7 @@ def test_stale_bytecode_of_the_image_is_covered_by_fresh_one_that_is_the_same_in
         py_compile.compile(str(source), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
         (cached,) = (source.parent / "__pycache__").glob("transformation.*.pyc")
         stale = cached.read_bytes()
-        script.patch_copy(copy, layer)
+        script.patch_copy(copy, layer, ("--accept-untried",))
         fresh.append((layer / cached.relative_to("/")).read_bytes())
         assert fresh[-1] == cached.read_bytes() != stale
         assert int.from_bytes(fresh[-1][4:8], "little") == CHECKED_HASH
@@ -132,7 +132,7 @@ def test_a_copy_without_the_fork_fails_the_build(script: ModuleType, image: Path
         script.assert_starts(tmp_path / "report")
     assert str(ended.value).startswith(f"error: litellm: imports {image / 'app'}, which has no fork\nnext:  ")
     (tmp_path / "layer").mkdir()
-    script.patch_copy(image / "app", tmp_path / "layer")
+    script.patch_copy(image / "app", tmp_path / "layer", ("--accept-untried",))
     script.assert_starts(tmp_path / "report")
     assert (tmp_path / "report/asserted.txt").read_text() == (
         f"asserted  litellm: imports {image / 'app'}, which has the fork\n"
@@ -165,7 +165,7 @@ def test_a_build_argument_that_is_not_true_is_refused(
 ) -> None:
     monkeypatch.setattr(script, "find_copies", lambda _: [image / "app"])
     with pytest.raises(SystemExit, match=r"LITELLM_RELEASE says 0\.0\.1|FORK_VERSION says 9\.9\.9"):
-        script.patch(tmp_path / "layer", release, version)
+        script.patch(tmp_path / "layer", release, version, accept_untried=False)
     assert files_that_differ_from_record(image / "app", installed_release()) == []
 
 
