@@ -73,7 +73,7 @@ def patched(sources: Mapping[str, bytes], version: str, path: str) -> bytes:
     return plan.texts.get(path, sources[path])
 
 
-def mutations_for(version: str, edited: Mapping[str, set[str]]) -> Iterator[Mutation]:
+def mutations_for(version: str, edited: Mapping[str, set[str]], sources: Mapping[str, bytes]) -> Iterator[Mutation]:
     """`edited`: by file, the functions that the fork's lines stand in."""
     needs = [need for need in read_needs() if need.concerns(version)]
     yield from (mutation for need in needs for mutation in _of_need(need))
@@ -91,6 +91,11 @@ def mutations_for(version: str, edited: Mapping[str, set[str]]) -> Iterator[Muta
                 Mutation(file, f"{name} {what}", name.partition(".")[0], change(name))
                 for what, change in _OF_BODIES.items()
             )
+            of_some = (
+                Mutation(file, f"{name} {what}", name.partition(".")[0], change(name))
+                for what, change in _OF_SOME_BODIES.items()
+            )
+            yield from (each for each in of_some if each.applied_to(sources[file]) is not None)
 
 
 def _of_need(need: Need) -> Iterator[Mutation]:
@@ -363,6 +368,9 @@ _OF_BODIES: Mapping[str, Callable[[str], Change]] = {
     "begins otherwise": _returns_early,
     "is wrapped in a block": _wrapped,
     "has another decorator": _decorated,
+}
+# Not every function has something for these.
+_OF_SOME_BODIES: Mapping[str, Callable[[str], Change]] = {
     "is synchronous": _synchronous,
     "returns the name on a rare path": _return_is_rare,
 }

@@ -27,7 +27,7 @@ def sources() -> Mapping[str, bytes]:
 
 
 def mutations() -> list[Mutation]:
-    return list(mutations_for(RELEASE, edited_functions(sources(), RELEASE)))
+    return list(mutations_for(RELEASE, edited_functions(sources(), RELEASE), sources()))
 
 
 @pytest.mark.parametrize("mutation", mutations(), ids=lambda mutation: mutation.name)
