@@ -28,9 +28,9 @@ _MOST_ITEMS = 100
 class BadParameter(ValueError):
     """A query parameter has a value that cannot be; says so in OpenAI's words."""
 
-    def __init__(self, param: str | None, message: str, code: str | None = "invalid_value"):
+    def __init__(self, param: str | None, message: str, code: str | None = "invalid_value", status: int = 400):
         super().__init__(message)
-        self.param, self.message, self.code = param, message, code
+        self.param, self.message, self.code, self.status = param, message, code, status
 
 
 @dataclass

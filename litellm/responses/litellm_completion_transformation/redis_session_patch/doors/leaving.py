@@ -27,7 +27,7 @@ async def leave(exchange: Exchange, reply: Any, fastapi_response: Any) -> Any:
     if is_stream:
         reply.body_iterator = _watched(reply.body_iterator, exchange)
     elif exchange.answered is not None:
-        await store_session_in_redis(exchange, _plain_response(reply))
+        await store_session_in_redis(exchange, plain_response(reply))
     return reply
 
 
@@ -61,7 +61,7 @@ async def store_last_event(exchange: Exchange, chunk: str | bytes) -> None:
             await store_session_in_redis(exchange, event.get("response"))
 
 
-def _plain_response(reply: Any) -> Any:
+def plain_response(reply: Any) -> Any:
     if hasattr(reply, "body"):  # Starlette's
         return from_json(reply.body)
     return reply.model_dump(mode="json") if hasattr(reply, "model_dump") else reply

@@ -13,15 +13,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.stored_responses import OPERATIONS, Asked, BadParameter, Serve
+from ..api.background_responses import OPERATIONS
+from ..api.stored_responses import Asked, BadParameter, Serve
 from ..redis import runtime as runtimes
 from ..redis.defects import safely, safely_await
+from ..redis.runtime import Runtime
 from ..request.caller import caller_at_route
 from ..request.exchange import CONNECTION, ClientConnection, Exchange, running_exchange
 from ..request.lookup import NOBODYS, begin, log_miss
 from ..values.ids import decrypted, place_of, provider_of
+from ..values.owner import Owner
 from ..values.refusals import RETRY, error_of, unavailable_body
 from ..values.results import Miss, StoreError
+from .background import POLLING, answer_early, job_of
 from .leaving import leave
 from .websockets import WatchedSocket
 
@@ -30,7 +34,6 @@ Endpoint = Callable[..., Awaitable[Any]]
 _PATH = re.compile(r".*/responses(?:/input_tokens|/\{response_id\}(?:/input_items|/cancel)?)?")
 _FOLLOWED = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\\x80-\xff]+)"')
 _MOST_FOLLOWED = 8  # A body may hold others: in a message, say. Each costs a decryption.
-_POLLING = "litellm_poll_"
 
 
 def add_response_routes(app: Any) -> None:
@@ -81,6 +84,8 @@ def _of_new(upstreams: Endpoint) -> Endpoint:
     @functools.wraps(upstreams)
     async def endpoint(**given: Any) -> Any:
         exchange = await safely_await(_enter, given, otherwise=None)
+        if exchange is not None and exchange.job is not None:
+            return await answer_early(exchange.job, upstreams, given)
         reply = await upstreams(**given)
         if exchange is None:
             return reply
@@ -100,6 +105,7 @@ async def _enter(given: dict[str, Any]) -> Exchange | None:
         body = await request.body()
     followed = tuple(dict.fromkeys(found.decode() for found in _FOLLOWED.findall(body)))[:_MOST_FOLLOWED]
     exchange = Exchange(await caller_at_route(given["user_api_key_dict"], request), len(body), followed)
+    exchange.job = safely(job_of, exchange, body, given, otherwise=None)
     CONNECTION.set(ClientConnection(exchange))
     return exchange
 
@@ -168,29 +174,44 @@ class _Ours:
 async def _reply(serve: Serve, given: dict[str, Any]) -> _Ours | None:
     """``None``: upstream is to answer."""
     runtime, client_id, request = runtimes.current(), given["response_id"], given["request"]
-    if runtime is None or client_id.startswith(_POLLING):
+    if runtime is None:
         return None
-    response_id = decrypted(client_id)
     caller = await caller_at_route(given["user_api_key_dict"], request)
+    if client_id.startswith(POLLING):
+        return await _of_polling(runtime, client_id, caller)
+    response_id = decrypted(client_id)
     asked = Asked(client_id, place_of(response_id) or NOBODYS, request.query_params, caller)
     result = "found"
     try:
         found = await serve(runtime, asked) if caller.identity is not None else Miss.DENIED
     except BadParameter as error:
-        reply = _json(400, {"error": error_of(error.message, error.param, error.code)})
+        reply = _json(error.status, {"error": error_of(error.message, error.param, error.code)})
     except StoreError:
         result, reply = "failed", _json(503, unavailable_body(), RETRY)
     else:
         if isinstance(found, Miss):
-            result, reply = found.value, _json(404, {"error": error_of(f"Response with id '{client_id}' not found.")})
+            result, reply = found.value, _not_found(client_id)
         else:
-            reply = _json(200, found)
+            reply = _json(200, found) if isinstance(found, dict) else found
     if result in (Miss.UNKNOWN.value, "failed") and await _is_upstreams(provider_of(response_id), request):
         return None
     runtime.metrics.count("requests", result)
     log_miss(runtime, result)
     is_held = runtime.settings.native and result == "found" and asked.may_be_held
     return _Ours(reply, is_held and await _is_upstreams(provider_of(response_id), request))
+
+
+async def _of_polling(runtime: Runtime, client_id: str, caller: Owner) -> _Ours | None:
+    """Upstream serves its own ids to whom they were given."""
+    try:
+        owner = await runtime.jobs.owner_of(client_id)
+    except StoreError:
+        return _Ours(_json(503, unavailable_body(), RETRY))
+    return None if owner in (None, caller.identity) else _Ours(_not_found(client_id))
+
+
+def _not_found(client_id: str) -> Any:
+    return _json(404, {"error": error_of(f"Response with id '{client_id}' not found.")})
 
 
 async def _is_upstreams(provider: str | None, request: Any) -> bool:

@@ -12,6 +12,7 @@ from ..version import FORK_VERSION, litellm_release
 from .connection import Connection, find_connection, proxy_module
 from .defects import RareLog, count_with
 from .guard import Guard, Lanes
+from .jobs import JobStore
 from .metrics import Metrics
 from .probe import probe_all, probe_reading, probe_storing
 from .store import SessionStore, key_prefix
@@ -33,6 +34,7 @@ class Runtime:
         self.reads = Guard("read", lanes, seconds, partial(probe_reading, prefix), self.metrics)
         self.writes = Guard("write", lanes, seconds, partial(probe_storing, prefix), self.metrics)
         self.store = SessionStore(settings, self.reads, self.writes, prefix, self.metrics)
+        self.jobs = JobStore(settings, self.reads, self.writes, prefix)
 
     async def probe(self) -> None:
         """Finds out what Redis does not do of all that the store may ask: ``problems``. Raises StoreError."""

@@ -54,6 +54,8 @@ class Exchange:
     the words of the metrics; ``asked_at``: when, in seconds of ``time.monotonic``; ``is_counted``: the metrics know
     it. ``history``: ``None`` for a first turn, and while nobody knows it. ``item_ids``: of output items, by upstream's
     ids. ``shown_id``: what a stream's client has seen. ``refusal``: the error of ours that it ended with.
+    ``job``: ``api.background.Job`` of a request to run in the background. ``became``: what became of its turn, in the
+    words of the metrics.
     """
 
     caller: Owner
@@ -75,6 +77,8 @@ class Exchange:
     item_ids: dict[str, str] = field(default_factory=dict)
     shown_id: str | None = None
     refusal: Any = None
+    job: Any = None
+    became: str | None = None
     _place: Place | None = None
 
     async def take(self, data: Mapping[str, Any]) -> None:
@@ -156,6 +160,11 @@ class Exchange:
 
     def _item_id(self, item: Any, number: int) -> str:
         return item_id_at(str(field_of(item, "type")), self.place, number, is_input=False)
+
+    @property
+    def is_in_background(self) -> bool:
+        """Whether its client has its answer already."""
+        return self.job is not None and bool(self.job.is_taken.is_set())
 
     @property
     def chain(self) -> Chain:
