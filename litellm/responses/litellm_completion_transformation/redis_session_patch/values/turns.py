@@ -30,6 +30,7 @@ class Turn:
     ``input``: a string or Responses items, as the client sent them, or that as JSON. ``answer``: chat messages, one a
     choice. ``maker``: whose model answered. ``session_id``: under which upstream logs the conversation. ``reply``: the
     response as its client got it, by field, without its id, or that as stored. ``by``: owner tags of who took part.
+    ``gone``: ids of items of earlier turns that were deleted then from the conversation object.
     """
 
     input: Any
@@ -39,6 +40,7 @@ class Turn:
     session_id: str | None = None
     reply: dict[str, Any] | str | None = None
     by: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
     @property
     def shown(self) -> dict[str, Any] | None:
@@ -112,6 +114,7 @@ def encode_turn(turn: Turn, before: Turn | None) -> bytes:
         "session": turn.session_id,
         "instructions": turn.instructions,
         "by": turn.by or None,
+        "gone": turn.gone or None,
     }
     said: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
     if before is not None and turn.instructions is not None and turn.instructions == before.instructions:
@@ -145,11 +148,12 @@ def _turn_of(fields: Any, reply: str | None, before: Turn | None) -> Turn:
         raise ValueError("A turn has another format.")
     as_before: dict[str, Any] = {} if before is None else {"instructions": before.instructions, "by": before.by}
     fields |= {name: value for name, value in as_before.items() if fields.get(name) is True}
-    answer, instructions, maker, session_id, by = (fields.get(name) for name in _KINDS)
+    answer, instructions, maker, session_id, by, gone = (fields.get(name) for name in _KINDS)
     are_of_kind = (isinstance(fields.get(name), kind | None) for name, kind in _KINDS.items())
     if not all(are_of_kind) or not all(map(_is_message, answer or ())):
         raise ValueError("A turn has fields that are invalid.")
-    return Turn(fields["input"], tuple(answer or ()), instructions, maker, session_id, reply, tuple(by or ()))
+    people, deleted = tuple(by or ()), tuple(gone or ())
+    return Turn(fields["input"], tuple(answer or ()), instructions, maker, session_id, reply, people, deleted)
 
 
 def _is_message(value: Any) -> bool:
@@ -177,7 +181,14 @@ def _finite(text: str) -> float:
 
 
 # A turn's fields beside its input; each may be missing.
-_KINDS: dict[str, Any] = {"answer": list, "instructions": str, "maker": str, "session": str, "by": list | tuple}
+_KINDS: dict[str, Any] = {
+    "answer": list,
+    "instructions": str,
+    "maker": str,
+    "session": str,
+    "by": list | tuple,
+    "gone": list,
+}
 
 dump_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain, allow_nan=False).encode
 _JSON = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
