@@ -574,7 +574,7 @@ def test_the_version_and_the_exit_codes_are_told() -> None:
 def test_a_second_run_waits_and_says_why(tmp_path: Path) -> None:
     make_tree(tmp_path)
     holder = subprocess.Popen(
-        [sys.executable, "-c", _HOLD, str(tmp_path / "litellm/__init__.py")],
+        [sys.executable, "-c", _HOLD, str(tmp_path / "litellm")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -60,7 +60,7 @@ def test_it_holds_the_tool_and_the_forks_own_files_alone(pyz: Path) -> None:
     assert names == {"__main__.py", *read_own_files()}
 
 
-@pytest.mark.parametrize("release", ["1.68.2", "1.85.7", UPSTREAM, NEWEST])
+@pytest.mark.parametrize("release", ["1.69.3", "1.85.7", UPSTREAM, NEWEST])
 def test_it_patches_and_reverts_a_pristine_wheel(pyz: Path, tmp_path: Path, release: str) -> None:
     release = live_default(list_versions())[-1] if release == NEWEST else release
     wheel = fetch_wheel(release).path
