@@ -163,7 +163,7 @@ async def test_a_reply_that_cannot_be_read_is_not_found_and_its_turn_is_a_histor
     asked = {"response_id": client_id(last if operation[1] == "input_items" else first), "request": request}
     with using(runtime):
         answer = await routes._reply(OPERATIONS[operation], {**asked, "user_api_key_dict": None})
-    assert answer.status_code == 404 and counted(runtime) == {"requests unreadable": 1}
+    assert answer.reply.status_code == 404 and counted(runtime) == {"requests unreadable": 1}
 
 
 @pytest.mark.parametrize("reply", [17, 0])

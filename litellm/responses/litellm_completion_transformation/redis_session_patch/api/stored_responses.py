@@ -14,10 +14,11 @@ from openai.types.responses import ResponseIncludable
 from starlette.datastructures import QueryParams
 
 from ..redis.runtime import Runtime
+from ..request.items import answered_items
 from ..values.ids import Place, item_id_at
 from ..values.owner import Owner
 from ..values.results import Miss, Unreadable
-from ..values.turns import Chain, Turn
+from ..values.turns import Chain
 
 Item = dict[str, Any]
 
@@ -32,14 +33,17 @@ class BadParameter(ValueError):
         self.param, self.message, self.code = param, message, code
 
 
-@dataclass(frozen=True)
+@dataclass
 class Asked:
-    """``client_id``: the response's id as the client has it. ``query``: the request's parameters."""
+    """``client_id``: the response's id as the client has it. ``query``: the request's parameters. ``may_be_held``: by
+    the provider of its model, too, which serving it finds out.
+    """
 
     client_id: str
     place: Place
     query: QueryParams
     caller: Owner
+    may_be_held: bool = False
 
 
 Serve = Callable[[Runtime, Asked], Awaitable[dict[str, Any] | Miss]]
@@ -52,6 +56,7 @@ def _of_read(answer: Callable[[Asked, Chain], dict[str, Any]]) -> Serve:
         found = await runtime.store.read(asked.place, asked.caller)
         if isinstance(found, Miss):
             return found
+        asked.may_be_held = found.turns[-1].held_id is not None
         try:
             return answer(asked, found) if found.turns[-1].reply is not None else Miss.INCOMPLETE
         except Unreadable:
@@ -74,6 +79,7 @@ def _cancel(_asked: Asked, _found: Chain) -> dict[str, Any]:
 
 
 async def _delete(runtime: Runtime, asked: Asked) -> dict[str, Any] | Miss:
+    asked.may_be_held = True
     miss = await runtime.store.delete(asked.place, asked.caller)
     return miss or {"id": asked.client_id, "object": "response", "deleted": True}
 
@@ -143,7 +149,7 @@ def items_of(chain: Chain) -> list[Item]:
         else:  # Upstream takes an object too, and makes nothing of it.
             new = [item for item in said if isinstance(item, dict)] if isinstance(said, list) else []
         if turn is not chain.turns[-1]:
-            new += _output_items(turn)
+            new += answered_items(turn)
         for number, each in enumerate(new):
             item = _as_listed(each)
             if not isinstance(item.get("id"), str) or item["id"] in items:
@@ -151,25 +157,6 @@ def items_of(chain: Chain) -> list[Item]:
                 item["id"] = item_id_at(item["type"], place, number, is_input=True)
             items[item["id"]] = item
     return list(items.values())
-
-
-def _output_items(turn: Turn) -> list[Item]:
-    """What the client was given; where that is not known, as of turns out of the database, what the model said."""
-    if (reply := turn.shown) is not None:
-        return list(reply.get("output") or ())
-    items: list[Item] = []
-    for message in turn.answer:
-        content = message.get("content")
-        if message["role"] == "tool":
-            call_id = message.get("tool_call_id")
-            items.append({"type": "function_call_output", "call_id": call_id, "output": content})
-        elif content:
-            items.append({"type": "message", "role": message["role"], "content": content})
-        for call in message.get("tool_calls") or ():
-            function = call["function"]
-            called = {"name": function.get("name"), "arguments": function.get("arguments")}
-            items.append({"type": "function_call", "call_id": call.get("id"), **called})
-    return items
 
 
 def _as_listed(item: Mapping[str, Any]) -> Item:

@@ -10,11 +10,12 @@ import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ..api.stored_responses import OPERATIONS, Asked, BadParameter, Serve
 from ..redis import runtime as runtimes
-from ..redis.defects import safely_await
+from ..redis.defects import safely, safely_await
 from ..request.caller import caller_at_route
 from ..request.exchange import CONNECTION, ClientConnection, Exchange, running_exchange
 from ..request.lookup import NOBODYS, begin, log_miss
@@ -135,13 +136,36 @@ async def _watch(given: dict[str, Any]) -> None:
 def _of_stored(upstreams: Endpoint, serve: Serve) -> Endpoint:
     @functools.wraps(upstreams)
     async def endpoint(**given: Any) -> Any:
-        reply = await safely_await(_reply, serve, given, otherwise=None)
-        return await upstreams(**given) if reply is None else reply
+        ours = await safely_await(_reply, serve, given, otherwise=None)
+        if ours is None:
+            return await upstreams(**given)
+        if not ours.is_held:
+            return ours.reply
+        try:
+            reply = await upstreams(**given)
+        except Exception:  # The provider does not hold it any more, or cannot say.
+            return ours.reply
+        safely(_name_as_asked, reply, given["response_id"], otherwise=None)
+        return reply
 
     return endpoint
 
 
-async def _reply(serve: Serve, given: dict[str, Any]) -> Any:
+def _name_as_asked(reply: Any, client_id: str) -> None:
+    """The id that the client has says more than the provider's."""
+    if getattr(reply, "object", None) == "response":
+        reply.id = client_id
+
+
+@dataclass(frozen=True)
+class _Ours:
+    """Our answer to a request for a stored response. ``is_held``: its provider holds it too, and is asked first."""
+
+    reply: Any
+    is_held: bool = False
+
+
+async def _reply(serve: Serve, given: dict[str, Any]) -> _Ours | None:
     """``None``: upstream is to answer."""
     runtime, client_id, request = runtimes.current(), given["response_id"], given["request"]
     if runtime is None or client_id.startswith(_POLLING):
@@ -165,7 +189,8 @@ async def _reply(serve: Serve, given: dict[str, Any]) -> Any:
         return None
     runtime.metrics.count("requests", result)
     log_miss(runtime, result)
-    return reply
+    is_held = runtime.settings.native and result == "found" and asked.may_be_held
+    return _Ours(reply, is_held and await _is_upstreams(provider_of(response_id), request))
 
 
 async def _is_upstreams(provider: str | None, request: Any) -> bool:

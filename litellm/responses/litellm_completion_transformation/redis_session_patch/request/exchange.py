@@ -11,10 +11,12 @@ from ..redis.store import off_the_loop
 from ..values.ids import Place, decrypted, inner_id, item_id_at, new_conversation, new_turn, place_of
 from ..values.owner import Owner
 from ..values.turns import NO_TURNS, Chain, JsonText, take_down
-from .history import ADDITIONAL_TOOLS, field_of, input_items
+from .history import ADDITIONAL_TOOLS, field_of
+from .items import input_items
 
 if TYPE_CHECKING:
     from .call import Call
+    from .native import NativeCall
 
 
 class Source(Enum):
@@ -25,6 +27,7 @@ class Source(Enum):
     DATABASE = "database"
     NONE = "none"
     UNAVAILABLE = "unavailable"
+    PROVIDER = "provider"
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Exchange:
     looked_up: str | None = None
     asked_at: float = 0.0
     is_counted: bool = False
-    calls: list["Call"] = field(default_factory=list)
+    calls: list["Call | NativeCall"] = field(default_factory=list)
     is_item_unavailable: bool = False
     item_ids: dict[str, str] = field(default_factory=dict)
     shown_id: str | None = None
@@ -159,9 +162,21 @@ class Exchange:
         return self.history.chain if self.history is not None else NO_TURNS
 
     @property
-    def answered(self) -> "Call | None":
-        """The call of the bridge whose answer is the reply's."""
-        return next((call for call in reversed(self.calls) if call.answer), None)
+    def answered(self) -> "Call | NativeCall | None":
+        """The call whose answer is the reply's."""
+        return next((call for call in reversed(self.calls) if call.is_answered), None)
+
+    @property
+    def streamed_before(self) -> str:
+        """What the client was streamed by calls that broke off before another one went on."""
+        return "".join(call.streamed for call in self.calls if not call.is_answered)
+
+    @property
+    def source(self) -> Source:
+        """Where the model that answers has the history from."""
+        if self.calls and self.calls[-1].is_held:
+            return Source.PROVIDER
+        return self.history.source if self.history is not None else Source.NONE
 
 
 @dataclass

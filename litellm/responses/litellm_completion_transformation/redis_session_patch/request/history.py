@@ -5,6 +5,7 @@ from typing import Any
 
 from ..values.turns import Turn
 from .fitting import Said
+from .items import answered_items, input_items, is_for_every_maker
 from .sendable import answer_for, summary_of
 from .target import Target
 
@@ -43,7 +44,10 @@ def said_in(
         if number < first_input:
             messages = [message for message in messages if field_of(message, "role") in _INSTRUCTING]
         said += [(message, number) for message in messages]
-        if number >= first_answer:
+        if number >= first_answer and turn.account is not None:
+            items = list(filter(is_for_every_maker, answered_items(turn)))
+            said += [(message, number) for message in to_messages(items)]
+        elif number >= first_answer:
             said += [(message, None) for message in answer_for(turn.answer, turn.maker, target)]
     return said
 
@@ -112,12 +116,6 @@ def answer_message(message: Any) -> Message:
     if extra := {name: value for name, value in extra.items() if value is not None and kept.get(name) != value}:
         kept["provider_specific_fields"] = extra
     return {"role": "assistant", "content": None, **kept}
-
-
-def input_items(request_input: Any) -> list[dict[str, Any]]:
-    if isinstance(request_input, str):
-        return [{"role": "user", "content": request_input}]
-    return [item for item in request_input or () if isinstance(item, dict)]
 
 
 def field_of(value: Any, name: str) -> Any:

@@ -11,7 +11,7 @@ from ..values.ids import Place, item_place_of
 from ..values.owner import Owner
 from ..values.results import Miss, Unreadable
 from ..values.turns import Turn
-from .history import input_items
+from .items import input_items
 
 
 def referred_to(item: Any) -> str | None:
