@@ -86,20 +86,23 @@ async def _asked(signature: inspect.Signature, args: tuple[Any, ...], kwargs: di
     provider, params = given["custom_llm_provider"], given["litellm_params"]
     known = {**dict(params), "litellm_logging_obj": given.get("logging_obj"), **given}
     asked = _Asked(runtime, NativeCall(exchange, known, provider, account_of(provider, params)), bound, given["input"])
+    if exchange.refused is not None:  # One of the provider's own, too: LiteLLM would leave it out without a word.
+        _refuse(asked, exchange.refused, exchange.conversation_as_sent or "")
     exchange.calls.append(asked.call)
-    if exchange.follows(asked.params.get(_PREVIOUS) or ""):
+    previous, is_in_conversation = asked.params.get(_PREVIOUS), exchange.conversation_shown is not None
+    if (is_in_conversation and previous is None) or exchange.follows(previous or ""):
         if exchange.looked_up in _REFUSED:
             count(runtime, exchange, exchange.looked_up)
-            _refuse(asked)
+            _refuse(asked, NOT_FOUND)
         await _put_history_into(asked, *asked.call.goes_on_from())
     else:  # A round of tools that the proxy runs: its provider holds the one before.
         asked.call.is_served = any(call.is_served for call in exchange.calls)
     return asked
 
 
-def _refuse(asked: _Asked) -> None:
+def _refuse(asked: _Asked, code: str, what: str = "") -> None:
     try:
-        refuse(NOT_FOUND, str(asked.bound.arguments.get("model")), asked.call.provider)
+        refuse(code, str(asked.bound.arguments.get("model")), asked.call.provider, what)
     except Exception as error:
         asked.call.exchange.refusal = error
         raise
@@ -156,6 +159,8 @@ def _keep(asked: _Asked, reply: Any) -> None:
     call, own_id = asked.call, reply.id
     call.take_answer(reply, own_id)
     reply.previous_response_id = call.exchange.previous_as_sent
+    if (conversation := call.exchange.conversation_shown) is not None:
+        reply.conversation = conversation
     if call.has_place:
         reply.id = with_place(own_id, call.exchange.place)
 
@@ -183,6 +188,8 @@ class NativeStream:
         if getattr(event.type, "value", event.type) in TERMINAL:
             call.take_answer(response, inner_id(response.id))
         response.previous_response_id = exchange.previous_as_sent
+        if exchange.conversation_shown is not None:
+            response.conversation = exchange.conversation_shown
         if exchange.shown_id is None and call.has_place:
             model_id = ((call.kwargs.get("litellm_metadata") or {}).get("model_info") or {}).get("id")
             exchange.shown_id = wrapped_with_place(response.id, exchange.place, None, call.provider, model_id)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..values.owner import digest_of
@@ -43,14 +43,15 @@ class NativeCall:
         """Whether its response can be found here: all is known that it goes on from, and it is somebody's."""
         exchange = self.exchange
         is_whole = exchange.previous_id is None or exchange.history is not None
-        return is_whole and exchange.is_to_be_stored and exchange.caller.identity is not None
+        is_to_be_found = exchange.is_to_be_stored or exchange.conversation_shown is not None
+        return is_whole and is_to_be_found and exchange.caller.identity is not None
 
     @property
     def new_turns(self) -> tuple[Turn, ...]:
         """What is to be stored behind the history."""
         exchange = self.exchange
-        held = {"account": self.account, "held_id": self.own_id}
-        return (Turn(exchange.said, (), exchange.instructions, self.provider, by=(exchange.caller.tag,), **held),)
+        turn = Turn(exchange.said, (), exchange.instructions, self.provider, by=(exchange.caller.tag,))
+        return (replace(turn, account=self.account, held_id=self.own_id),)
 
     def take_answer(self, reply: Any, own_id: str) -> None:
         """``reply``: LiteLLM's response; ``own_id``: its id at the provider."""
@@ -64,12 +65,15 @@ class NativeCall:
 
     def goes_on_from(self) -> tuple[str | None, int]:
         """The newest response of the conversation that this account holds, by its id there; and the number of turns
-        that this stands for.
+        that this stands for. It knows nothing of items that were deleted since.
         """
         turns = self.exchange.chain.turns
         for number in range(len(turns), 0, -1):
-            if turns[number - 1].account == self.account and turns[number - 1].held_id:
-                return turns[number - 1].held_id, number
+            turn = turns[number - 1]
+            if turn.gone:
+                break
+            if turn.account == self.account and turn.held_id:
+                return turn.held_id, number
         return None, 0
 
     def items_after(self, start: int, its_input: Any) -> list[Item]:
