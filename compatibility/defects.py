@@ -25,8 +25,8 @@ class NotWatched(Exception):
     """The proxy did something else than the watch is about; one line says what."""
 
 
-def new(text: str) -> str:
-    """Nobody said it before: LiteLLM's response cache takes two requests of the same words for one, whatever they
+def fresh(text: str) -> str:
+    """Words that nobody said before: to LiteLLM's response cache the same words are the same request, whatever they
     follow."""
     return f"{text} {uuid.uuid4().hex}"
 
@@ -38,8 +38,12 @@ class Watch:
     asker: Asker
     database: str
 
-    def say(self, sent: object, after: Exchange | str | None = None, stream: bool = False, **params: Any) -> Exchange:
-        """Raises NotWatched when it is not answered."""
+    def say(self, text: str, after: Exchange | str | None = None, **params: Any) -> Exchange:
+        """In fresh words. Raises NotWatched when it is not answered."""
+        return self.ask(fresh(text), after, **params)
+
+    def ask(self, sent: object, after: Exchange | str | None = None, stream: bool = False, **params: Any) -> Exchange:
+        """As it is. Raises NotWatched when it is not answered."""
         exchange = self.asker.with_manner(stream=stream).ask(sent, after, **params)
         if exchange.status != 200:
             raise NotWatched(f"HTTP {exchange.status}")
@@ -64,40 +68,40 @@ class Watch:
 
 
 def forgets_at_once(watch: Watch) -> bool:
-    for number in range(TRIES_AT_ONCE):
-        first = watch.say(f"My number is {uuid.uuid4().hex} and {number}.")
-        if first.sent not in watch.say(new("What is it?"), first).received:
+    for _ in range(TRIES_AT_ONCE):
+        first = watch.say("My number is 83.")
+        if first.sent not in watch.say("What is it?", first).received:
             return True
     return False
 
 
 def never_finds_streams(watch: Watch) -> bool:
-    first = watch.say(new("Tell me a story."), stream=True)
+    first = watch.say("Tell me a story.", stream=True)
     watch.wait_for_rows(first)
-    return first.sent not in watch.say(new("Go on."), first, stream=True).received
+    return first.sent not in watch.say("Go on.", first, stream=True).received
 
 
 def loses_items(watch: Watch) -> bool:
-    said, asked = ([{"role": "user", "content": text}] for text in ("My colour is blue.", "What is it?"))
-    first = watch.say(said)
+    said, asked = ([{"role": "user", "content": fresh(text)}] for text in ("My colour is blue.", "What is it?"))
+    first = watch.ask(said)
     watch.wait_for_rows(first)
-    return said[0]["content"] not in watch.say(asked, first).received
+    return said[0]["content"] not in watch.ask(asked, first).received
 
 
 def cuts_long_messages(watch: Watch) -> bool:
     text = "".join(f"{number} " for number in range(LONG_CHARACTERS // 4))[:LONG_CHARACTERS].rstrip()
     first = watch.say(text)
     watch.wait_for_rows(first)
-    texts = watch.say(new("And now?"), first).received
-    return text not in texts and any(each.startswith(text[:200]) for each in texts)
+    texts = watch.say("And now?", first).received
+    return first.sent not in texts and any(each.startswith(text[:200]) for each in texts)
 
 
 def mixes_branches(watch: Watch) -> bool:
-    root = watch.say(new("Here is a story."))
+    root = watch.say("Here is a story.")
     watch.wait_for_rows(root)
-    branches = [watch.say(new(f"Let it end in a {end}."), root) for end in ("wood", "town")]
+    branches = [watch.say(f"Let it end in a {end}.", root) for end in ("wood", "town")]
     watch.wait_for_rows(*branches)
-    texts = watch.say(new("No end at all."), root).received
+    texts = watch.say("No end at all.", root).received
     if root.sent not in texts:
         raise NotWatched("the history was not found")
     return any(branch.sent in texts for branch in branches)
@@ -105,7 +109,7 @@ def mixes_branches(watch: Watch) -> bool:
 
 def repeats_tool_calls(watch: Watch) -> bool:
     call = Answer(tool_calls=(ToolCall("look_up", '{"order": 7}', f"call_{uuid.uuid4().hex[:12]}"),))
-    first = watch.say(new("Where is order 7?"), answer=call, tools=TOOLS)
+    first = watch.say("Where is order 7?", answer=call, tools=TOOLS)
     watch.wait_for_rows(first)
     result = {"type": "function_call_output", "call_id": first.reply.calls[0]["call_id"], "output": "on its way"}
     second = watch.asker.ask([result], first, tools=TOOLS)  # which the provider may refuse for it
@@ -115,28 +119,28 @@ def repeats_tool_calls(watch: Watch) -> bool:
 
 
 def remembers_what_is_not_to_be_stored(watch: Watch) -> bool:
-    first = watch.say(new("This is between us."), store=False)
+    first = watch.say("This is between us.", store=False)
     watch.wait_for_rows(first)
-    return first.sent in watch.say(new("What was that?"), first).received
+    return first.sent in watch.say("What was that?", first).received
 
 
 def shares_what_keys_without_a_user_said(watch: Watch) -> bool:
     one, other = watch.as_somebody_new(), watch.as_somebody_new()
-    first = one.say(new("This is mine alone."))
+    first = one.say("This is mine alone.")
     watch.wait_for_rows(first)
     try:
-        if first.sent in other.say(new("What was that?"), first).received:
+        if first.sent in other.say("What was that?", first).received:
             return True
     except NotWatched:
         return False  # it is refused
-    if first.sent not in one.say(new("What was it?"), first).received:
+    if first.sent not in one.say("What was it?", first).received:
         raise NotWatched("the history was not found")
     return False
 
 
 def answers_an_unknown_id(watch: Watch) -> bool:
     try:
-        watch.say(new("Go on."), f"chatcmpl-{uuid.uuid4().hex}")
+        watch.say("Go on.", f"chatcmpl-{uuid.uuid4().hex}")
     except NotWatched:
         return False
     return True
@@ -145,18 +149,18 @@ def answers_an_unknown_id(watch: Watch) -> bool:
 def takes_half_a_stream_for_whole(watch: Watch) -> bool:
     answer = Answer(text="one two three four five six", cut_after=4, pieces=6)
     try:
-        said = watch.say(new("Count to six."), stream=True, answer=answer)
+        said = watch.say("Count to six.", stream=True, answer=answer)
     except NotWatched:
         return False  # it is an error
     return not said.reply.broken and said.reply.body.get("status") == "completed"
 
 
 def begins_anew_on_a_websocket(watch: Watch) -> bool:
-    first = watch.say(new("My number is 83."))
+    first = watch.say("My number is 83.")
     watch.wait_for_rows(first)
     client = watch.asker.client
     with socket_client(str(client.http.base_url), client.key) as socket:
-        second = replace(watch.asker, client=socket).ask(new("What is it?"), first)
+        second = replace(watch.asker, client=socket).ask(fresh("What is it?"), first)
     if not second.requests:
         raise NotWatched(f"the provider was not asked: {second.reply.events[-1]['type']}")
     return first.sent not in second.received
@@ -165,14 +169,14 @@ def begins_anew_on_a_websocket(watch: Watch) -> bool:
 def shares_what_is_cached(watch: Watch) -> bool:
     """The same request by two callers: the second one is answered from LiteLLM's response cache."""
     one, other = watch.as_somebody_new(), watch.as_somebody_new()
-    first = one.say(new("Which day is it?"))
-    cached = replace(other, asker=replace(other.asker, tags=iter([first.tag]))).say(first.sent)
+    first = one.say("Which day is it?")
+    cached = replace(other, asker=replace(other.asker, tags=iter([first.tag]))).ask(first.sent)
     if cached.requests:
         raise NotWatched("the response cache was not used")
-    later = one.say(new("And this is mine alone."), first)
+    later = one.say("And this is mine alone.", first)
     watch.wait_for_rows(first, later)
     try:
-        texts = other.say(new("And tomorrow?"), cached).received
+        texts = other.say("And tomorrow?", cached).received
     except NotWatched:
         return True  # the id that it got is refused
     if first.sent not in texts:
