@@ -73,7 +73,7 @@ def patched(sources: Mapping[str, bytes], version: str, path: str) -> bytes:
     return plan.texts.get(path, sources[path])
 
 
-def mutations_for(version: str, edited: Mapping[str, set[str]], sources: Mapping[str, bytes]) -> Iterator[Mutation]:
+def mutations_for(version: str, edited: Mapping[str, list[str]], sources: Mapping[str, bytes]) -> Iterator[Mutation]:
     """`edited`: by file, the functions that the fork's lines stand in."""
     needs = [need for need in read_needs() if need.concerns(version)]
     yield from (mutation for need in needs for mutation in _of_need(need))
@@ -86,7 +86,7 @@ def mutations_for(version: str, edited: Mapping[str, set[str]], sources: Mapping
                 Mutation(file, f"{dotted} {what}", parts[0], change(dotted)) for what, change in _OF_DEFINITIONS.items()
             )
     for file, names in edited.items():
-        for name in sorted(names):
+        for name in names:
             yield from (
                 Mutation(file, f"{name} {what}", name.partition(".")[0], change(name))
                 for what, change in _OF_BODIES.items()
@@ -376,8 +376,10 @@ _OF_SOME_BODIES: Mapping[str, Callable[[str], Change]] = {
 }
 
 
-def edited_functions(sources: Mapping[str, bytes], version: str) -> dict[str, set[str]]:
-    """By file, the functions that the fork's lines stand in, in this release."""
+def edited_functions(sources: Mapping[str, bytes], version: str) -> dict[str, list[str]]:
+    """By file, the functions that the fork's lines stand in, in this release; sorted, for they name tests, which every
+    worker must find in one order.
+    """
     plan, misfits = plan_edits(sources, version)
     assert not misfits, misfits
     found: dict[str, set[str]] = {}
@@ -385,4 +387,4 @@ def edited_functions(sources: Mapping[str, bytes], version: str) -> dict[str, se
         if edit.anchor.function:
             definition_at(parse_module(edit.file, sources[edit.file]), edit.anchor.function)
             found.setdefault(edit.file, set()).add(edit.anchor.function)
-    return found
+    return {file: sorted(names) for file, names in found.items()}
