@@ -29,10 +29,12 @@ class Answer:
     """One answer of the model, independent of the wire format.
 
     text: None: a chat message's content is null.
-    signature: of the thinking (Claude) or the calls (Gemini); None: the format makes one where the model would.
+    signature: of the thinking (Claude) or the calls (Gemini); the encrypted reasoning of a response, which has it where
+        the request asks for it; None: the format makes one where the model would.
     compaction: Claude's summary of what came before; the other formats have none.
-    blocks: before the text, what else Claude's content or Gemini's parts have, as they are on the wire.
-    extra: more fields of a chat message; in a stream they come in one delta.
+    blocks: before the text, what else Claude's content, Gemini's parts or a response's output have, as they are on the
+        wire.
+    extra: more fields of a chat message, in a stream in one delta; of a response, of the part with the text.
     other_choices: the texts of a chat answer's further choices.
     finish: one of FINISHES, or None for what fits (`tool_calls` with calls, else `stop`).
     id: the completion's id; None makes a unique one in the format's style.
@@ -41,6 +43,7 @@ class Answer:
         number).
     cut_gate: the cut waits until `Provider.release(cut_gate)`.
     end_after: the stream ends after so many events, in good order but for what is missing.
+    fail_after: the stream of a response ends after so many events with the one that says that it failed.
     gate: the answer waits until `Provider.release(gate)`.
     pieces: text, thinking and arguments are streamed in so many pieces each.
     """
@@ -60,6 +63,7 @@ class Answer:
     cut_after: int | None = None
     cut_gate: str | None = None
     end_after: int | None = None
+    fail_after: int | None = None
     delay_seconds: float = 0.0
     gate: str | None = None
     pieces: int = 3

@@ -11,14 +11,16 @@ from .answers import Answer
 from .refusing.gemini.shapes import ISSUES_IDS
 
 
-def signed(answer: Answer, format: str, model: str) -> Answer:
+def signed(answer: Answer, format: str, model: str, account: object = "") -> Answer:
     """With a signature where the model would give one and the script names none: the same for the same answer, so that
-    every stand-in knows it.
+    every stand-in knows it. `account`: for which encrypted reasoning is made, that no other one can read.
     """
     is_gemini_call = format == "gemini" and bool(answer.tool_calls) and ISSUES_IDS.match(model) is not None
-    if answer.signature is not None or not (is_gemini_call or (format == "anthropic" and answer.thinking is not None)):
+    is_thought = format in ("anthropic", "responses") and answer.thinking is not None
+    if answer.signature is not None or not (is_gemini_call or is_thought):
         return answer
-    digest = hashlib.sha256(repr((format, answer.thinking, answer.tool_calls)).encode(errors="backslashreplace"))
+    given = (format, answer.thinking, answer.tool_calls, *([account] if format == "responses" else []))
+    digest = hashlib.sha256(repr(given).encode(errors="backslashreplace"))
     return replace(answer, signature=base64.b64encode(digest.digest()).decode())
 
 
@@ -29,6 +31,8 @@ def issued_with(answer: Answer, format: str) -> Iterator[tuple[str, str]]:
     for block in answer.blocks:
         if "data" in block:
             yield block["data"], ""
+        if "encrypted_content" in block:
+            yield block["encrypted_content"], ""
         if "signature" in block:
             yield block["signature"], block.get("thinking", "")
         content = block.get("content")

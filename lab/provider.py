@@ -22,8 +22,9 @@ import threading
 from collections.abc import AsyncIterator
 
 from .answers import Answer, answer_from_dict
-from .formats import FORMATS
+from .formats import FORMATS, responses
 from .http_server import CutConnection, Handler, Request, Response, reply_json, start_server
+from .native import DOWN, answer_stored_request, is_stored_path
 from .recording import ProviderState, Recorded
 from .refusing import Fault, Maker, maker_of
 from .wire import tidy
@@ -33,6 +34,8 @@ def format_of(path: str) -> tuple[str, bool] | None:
     """The wire format a path stands for, and whether the path itself asks for a stream."""
     if path.endswith("/chat/completions"):
         return "chat", False
+    if path.endswith("/responses"):
+        return "responses", False
     if path.endswith("/messages"):
         return "anthropic", False
     if path.endswith(":generateContent"):
@@ -43,12 +46,18 @@ def format_of(path: str) -> tuple[str, bool] | None:
 
 
 async def pieces_of(state: ProviderState, recorded: Recorded, answer: Answer) -> AsyncIterator[bytes]:
-    for index, piece in enumerate(FORMATS[recorded.format].stream(recorded.body, answer)):
+    pieces = list(FORMATS[recorded.format].stream(recorded.body, answer))
+    for index, piece in enumerate(pieces):
         if answer.cut_after is not None and index >= answer.cut_after:
             await state.pass_gate(answer.cut_gate)
             raise CutConnection
         if answer.end_after is not None and index >= answer.end_after:
             return
+        if answer.fail_after is not None and index >= answer.fail_after:
+            yield responses.failure(recorded.body, answer, index)
+            return
+        if index == len(pieces) - 1:
+            state.hold(recorded, answer)  # before its client can know
         yield piece
 
 
@@ -72,14 +81,16 @@ async def answer_model_request(state: ProviderState, request: Request, format: s
     if refusal:
         return failure(maker, refusal.fault)
     answer = state.choose(recorded)
-    await state.wait_for(answer)
+    if format != "responses" or not body.get("background"):
+        await state.wait_for(answer)
     if answer.status != 200:
         return failure(maker, Fault(answer.error, status=answer.status))
     if recorded.stream:
         return Response(content_type="text/event-stream", stream=pieces_of(state, recorded, answer))
     if answer.cut_after is not None:
         raise CutConnection
-    return reply_json({**FORMATS[format].render(recorded.body, answer), **maker.in_answers})
+    held = state.hold(recorded, answer)
+    return reply_json(held or {**FORMATS[format].render(recorded.body, answer), **maker.in_answers})
 
 
 def answer_count_request(request: Request) -> Response:
@@ -108,6 +119,16 @@ def answer_control_request(state: ProviderState, request: Request) -> Response:
         state.turn_off(*fields["slugs"])
     elif verb == "turn_on":
         state.turn_on(*fields["slugs"])
+    elif verb == "take_down":
+        state.take_down(fields["account"])
+    elif verb == "bring_up":
+        state.bring_up(fields["account"])
+    elif verb == "turned_away":
+        return reply_json(state.turned_away(fields["account"]))
+    elif verb == "stored_requests":
+        return reply_json(state.stored_requests())
+    elif verb == "forget":
+        state.forget(fields["account"])
     elif verb != "health":
         return reply_json({"error": f"no control verb {verb!r}"}, 404)
     return reply_json({"ok": True})
@@ -117,6 +138,12 @@ def handler_for(state: ProviderState) -> Handler:
     async def handle(request: Request) -> Response:
         if request.path.startswith("/_control/"):
             return answer_control_request(state, request)
+        if state.accounts.turns_away(request.path):
+            format, _ = format_of(request.path) or ("responses", False)
+            return failure(maker_of(request.path, format), DOWN)
+        if is_stored_path(request.path):
+            state.note_stored_request(request.method, request.path)
+            return answer_stored_request(state.accounts, request)
         if request.path.endswith(("/messages/count_tokens", ":countTokens")):
             return answer_count_request(request)
         if (known := format_of(request.path)) is None:

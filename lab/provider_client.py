@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .answers import Answer
 from .processes import Child, free_port, wait_until
-from .recording import Recorded
+from .recorded import Recorded, from_dict
 from .refusing import RULES
 
 START_SECONDS = 10
@@ -42,7 +42,7 @@ class ProviderClient:
         self._control("always", answer=asdict(answer), when=when, tag=tag)
 
     def requests(self, when: str | None = None, tag: int | None = None, since: int = 0) -> list[Recorded]:
-        return [Recorded(**each) for each in self._control("requests", when=when, tag=tag, since=since)]
+        return [from_dict(each) for each in self._control("requests", when=when, tag=tag, since=since)]
 
     def clear(self) -> None:
         self._control("clear")
@@ -58,6 +58,29 @@ class ProviderClient:
             yield
         finally:
             self._control("turn_on", slugs=slugs)
+
+    @contextmanager
+    def down(self, account: str) -> Iterator[None]:
+        self.take_down(account)
+        try:
+            yield
+        finally:
+            self.bring_up(account)
+
+    def take_down(self, account: str) -> None:
+        self._control("take_down", account=account)
+
+    def bring_up(self, account: str) -> None:
+        self._control("bring_up", account=account)
+
+    def turned_away(self, account: str) -> int:
+        return self._control("turned_away", account=account)
+
+    def stored_requests(self) -> list[tuple[str, str]]:
+        return [(method, path) for method, path in self._control("stored_requests")]
+
+    def forget(self, account: str | None = None) -> None:
+        self._control("forget", account=account)
 
     def release(self, gate: str) -> None:
         self._control("release", gate=gate)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .chat_models import CHAT_MODELS, model_of
+from .native_models import NATIVE_MODELS
 from .processes import Child, ProcessFailed, free_port, wait_until
 from .trees import BUILD, installed_release
 
@@ -28,6 +29,7 @@ FORMAT_OF_MODEL = {
     "claude-model": "anthropic",
     "chat-model": "chat",
     **dict.fromkeys(map(model_of, CHAT_MODELS), "chat"),
+    **dict.fromkeys(NATIVE_MODELS, "responses"),
 }
 PASSED_ON = (
     "PATH",
@@ -50,7 +52,7 @@ def gemini_base(provider_url: str, model: str, release: str) -> str:
 
 
 def stand_in_models(provider_url: str, release: str) -> list[dict]:
-    """The three bridged models, as entries of `model_list`; `lab.chat_models` has further ones."""
+    """The three bridged models, as entries of `model_list`. Further ones: `lab.chat_models`, `lab.native_models`."""
     bases = {
         "gemini-model": (
             "gemini/gemini-2.5-flash",

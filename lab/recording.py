@@ -5,92 +5,31 @@ they wait behind.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import itertools
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 from .answers import Answer, Script
-from .formats import FORMATS
+from .formats import responses
+from .holding import Accounts, HeldResponse, Holder, with_ids
 from .issuing import issued_with, signed
-from .refusing import OFF, RULES, Maker, Refusal, Sent, maker_of
-from .wire import Conversation, asked_of, tidy
+from .recorded import Recorded, default_answer
+from .refusing import OFF, RULES, Refusal, Sent
+from .refusing.responses.shapes import seen_by
 
 KEPT_HEADERS = (
     "authorization",
+    "api-key",
     "x-api-key",
     "x-goog-api-key",
     "anthropic-version",
     "anthropic-beta",
     "user-agent",
 )
-QUESTION = re.compile(r"what is my favou?rite number\?", re.IGNORECASE)
-MODEL_IN_PATH = re.compile(r"/models/([^/:]+):")
-STATEMENT = re.compile(r"my favou?rite number is (\d+)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """One model request as it came in.
-
-    format: chat, anthropic or gemini.
-    refused: the slug of the rule by which it was refused; None: it was taken.
-    """
-
-    sequence: int
-    path: str
-    format: str
-    stream: bool
-    headers: dict[str, str]
-    body: dict
-    refused: str | None = None
-
-    @property
-    def maker(self) -> Maker:
-        return maker_of(self.path, self.format)
-
-    @property
-    def model(self) -> str:
-        """As the provider is asked for it."""
-        in_path = MODEL_IN_PATH.search(self.path)
-        return in_path.group(1) if in_path else str(self.body.get("model", ""))
-
-    @property
-    def tag(self) -> int | None:
-        return FORMATS[self.format].tag_of(self.body)
-
-    @cached_property
-    def conversation(self) -> Conversation:
-        return self.conversation_as()
-
-    def conversation_as(self, merge: bool = True, thinking: bool = False) -> Conversation:
-        """The normal form of `lab.wire`."""
-        parsed = FORMATS[self.format].parse(self.body)
-        return tidy(parsed, merge=merge, thinking=thinking, ids=self.format != "gemini")
-
-    @property
-    def asked(self) -> str:
-        return asked_of(self.conversation)
-
-    def to_dict(self) -> dict:
-        names = ("sequence", "path", "format", "stream", "headers", "body", "refused")
-        return {name: getattr(self, name) for name in names}
-
-
-def default_answer(request: Recorded) -> Answer:
-    """A function of the request alone: the favourite number out of the history, or a digest of all
-    that was sent.
-    """
-    if QUESTION.search(request.asked):
-        said = [text for message in request.conversation if message.role == "user" for text in message.texts]
-        numbers = [number for text in said for number in STATEMENT.findall(text)]
-        return Answer(text=f"Your favourite number is {numbers[-1]}." if numbers else "I do not know.")
-    digest = hashlib.sha256(repr(request.conversation).encode()).hexdigest()[:16]
-    return Answer(text=f"answer-{digest}")
 
 
 class ProviderState:
@@ -102,9 +41,11 @@ class ProviderState:
         self._recorded: list[Recorded] = []
         self._recorded_by_tag: dict[int | None, list[Recorded]] = {}
         self._gates: dict[str, threading.Event] = {}
-        self._issued: dict[str, set[tuple[str, str]]] = {format: set() for format in FORMATS}
+        self._issued: defaultdict[object, set[tuple[str, str]]] = defaultdict(set)
         self._allowed: list[str] = list(OFF)
         self._lock = threading.Lock()
+        self.accounts = Accounts()
+        self._stored_requests: list[tuple[str, str]] = []
         self.responder: Callable[[Recorded], Answer | None] | None = None
 
     def script(self, *answers: Answer, when: str | None = None, tag: int | None = None) -> None:
@@ -125,6 +66,15 @@ class ProviderState:
             kept = [each for each in among if each.sequence > since]
         return [each for each in kept if re.search(when, each.asked)] if when else kept
 
+    def note_stored_request(self, method: str, path: str) -> None:
+        with self._lock:
+            self._stored_requests.append((method, path))
+
+    def stored_requests(self) -> list[tuple[str, str]]:
+        """What accounts were asked about responses that they may hold: method and path, in order of arrival."""
+        with self._lock:
+            return list(self._stored_requests)
+
     def last_sequence(self) -> int:
         """Of the newest request that is kept; 0 when there is none."""
         with self._lock:
@@ -139,12 +89,17 @@ class ProviderState:
         return taken
 
     def clear(self) -> None:
-        """Forget answers and requests, and open all gates. Sequence numbers go on, what was given out stays known."""
+        """Forget answers, requests and what accounts hold, open all gates, bring up what is down. Sequence numbers go
+        on, what was given out stays known.
+        """
         self._script.clear()
         self.responder = None
+        self.forget()
+        self.accounts.bring_up()
         with self._lock:
             self._recorded.clear()
             self._recorded_by_tag.clear()
+            self._stored_requests.clear()
             gates, self._gates = self._gates, {}
         for gate in gates.values():
             gate.set()
@@ -167,6 +122,29 @@ class ProviderState:
         for slug in slugs:
             self._allowed.remove(slug)
 
+    @contextmanager
+    def down(self, account: str) -> Iterator[None]:
+        """Inside, whatever is asked of this account (see `lab.holding`) is answered with a 503, and not recorded."""
+        self.take_down(account)
+        try:
+            yield
+        finally:
+            self.bring_up(account)
+
+    def take_down(self, account: str) -> None:
+        self.accounts.take_down(account)
+
+    def bring_up(self, account: str) -> None:
+        self.accounts.bring_up(account)
+
+    def turned_away(self, account: str) -> int:
+        """How many requests met this account down, ever."""
+        return self.accounts.turned_away(account)
+
+    def forget(self, account: str | None = None) -> None:
+        """All responses that this account holds; None: every account's."""
+        self.accounts.forget(account)
+
     def release(self, gate: str) -> None:
         """Let the answers behind this gate go, now and from now on."""
         self._gate(gate).set()
@@ -182,7 +160,11 @@ class ProviderState:
         kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
         streamed = stream or bool(body.get("stream"))
         recorded = Recorded(next(self._sequence), path, format, streamed, kept, body)
-        sent = Sent(body, recorded.model, kept.get("anthropic-beta", ""), self._issued[format])
+        sent = Sent(body, recorded.model, kept.get("anthropic-beta", ""), self._issued[recorded.issuer])
+        if format == "responses":
+            sent = self._with_state(sent, recorded.holder)
+            seen = seen_by(replace(sent, body={**body, "input": responses.input_of(body)}))
+            recorded = replace(recorded, held=tuple(sent.before or ()), items=seen)
         if refusal := recorded.maker.refusal_of(sent, self._allowed):
             recorded = replace(recorded, refused=refusal.slug)
         with self._lock:
@@ -190,12 +172,31 @@ class ProviderState:
             self._recorded_by_tag.setdefault(recorded.tag, []).append(recorded)
         return recorded, refusal
 
+    def _with_state(self, sent: Sent, holder: Holder) -> Sent:
+        previous = sent.body.get("previous_response_id")
+        held = self.accounts.response(holder, previous)
+        items = self.accounts.items(holder, [item.get("id") for item in responses.input_of(sent.body)])
+        unknown = None if previous else ()
+        return replace(sent, before=held.items if held else unknown, held=items)
+
     def choose(self, recorded: Recorded) -> Answer:
         answer = self.responder(recorded) if self.responder else None
         answer = answer or self._script.pick(recorded.asked, recorded.tag) or default_answer(recorded)
-        answer = signed(answer, recorded.format, recorded.model)
-        self._issued[recorded.format].update(issued_with(answer, recorded.format))
-        return answer
+        answer = signed(answer, recorded.format, recorded.model, recorded.issuer)
+        self._issued[recorded.issuer].update(issued_with(answer, recorded.format))
+        return replace(answer, id=answer.id or responses.new_id()) if recorded.format == "responses" else answer
+
+    def hold(self, recorded: Recorded, answer: Answer) -> dict | None:
+        """The response as it is now, which the account holds from here on; None: the format has no such thing."""
+        if recorded.format != "responses":
+            return None
+        response = responses.render(recorded.body, answer)
+        pending = self._gate(answer.gate) if answer.gate and response["background"] else None
+        sent = with_ids(recorded.items[len(recorded.held) :], response["id"])
+        held = HeldResponse(response, (*recorded.held, *sent), pending)
+        if response["store"] is not False:
+            self.accounts.hold(recorded.holder, held)
+        return held.shown
 
     async def wait_for(self, answer: Answer) -> None:
         if answer.delay_seconds:

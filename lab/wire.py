@@ -141,7 +141,7 @@ def message_from_chat(message: dict) -> Message:
 def conversation_from_chat(
     messages: Sequence[dict], format: str = "chat", merge: bool = True, thinking: bool = False
 ) -> Conversation:
-    """The normal form that a provider of `format` (chat, anthropic, gemini) should receive for
+    """The normal form that a provider of `format` (chat, anthropic, gemini, responses) should receive for
     `messages`.
     """
     parsed = [message_from_chat(message) for message in messages]

@@ -16,7 +16,7 @@ import time
 
 from . import results, table
 
-SHORT = ("turns", "store", "sizes", "conversations")
+SHORT = ("turns", "native", "store", "sizes", "conversations")
 EARLIER = ("follow_up", "editions")  # beside earlier editions, from the history of the repository
 SECTIONS = (*SHORT, *EARLIER, "newest", "shares", "scale", "table")
 
@@ -27,6 +27,10 @@ def measure(section: str, factor: int) -> None:
         from . import turns
 
         turns.main(factor)
+    elif section == "native":
+        from . import turns
+
+        turns.native(factor)
     elif section == "store":
         from . import store
 

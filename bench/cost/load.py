@@ -34,9 +34,9 @@ class Talk:
         return Talk((*self.said, ("user", asked), ("assistant", answered)), response_id)
 
 
-def body_of(talk: Talk, asked: str, *, stream: bool, remembers: bool) -> dict:
+def body_of(talk: Talk, asked: str, *, stream: bool, remembers: bool, model: str = MODEL) -> dict:
     """`remembers`: the proxy is asked to know the conversation, else the client sends all of it."""
-    body: dict = {"model": MODEL, "input": asked, "stream": stream}
+    body: dict = {"model": model, "input": asked, "stream": stream}
     if talk.said and remembers:
         body["previous_response_id"] = talk.response_id
     elif talk.said:
@@ -88,7 +88,7 @@ def answer_text(response: dict) -> str:
 
 
 async def play_turn(
-    client: Client, talks: Sequence[Talk], asked: Sequence[str], *, stream: bool, remembers: bool
+    client: Client, talks: Sequence[Talk], asked: Sequence[str], *, stream: bool, remembers: bool, model: str = MODEL
 ) -> tuple[list[Talk], list[float]]:
     """One more turn of every conversation, `client.at_once` at a time: the talks after it, and each one's seconds."""
     waiting = iter(range(len(talks)))
@@ -97,7 +97,7 @@ async def play_turn(
 
     async def one_client() -> None:
         for number in waiting:
-            body = body_of(talks[number], asked[number], stream=stream, remembers=remembers)
+            body = body_of(talks[number], asked[number], stream=stream, remembers=remembers, model=model)
             response, seconds[number] = await client.ask(body)
             after[number] = talks[number].with_turn(asked[number], answer_text(response), response["id"])
 

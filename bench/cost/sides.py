@@ -9,12 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from lab.answers import Answer
+from lab.native_models import NATIVE, native_entries
 from lab.provider_client import ProviderProcess
 from lab.proxy import Proxy, ProxyOptions
 from lab.redis_server import RedisServer
 from lab.trees import tree
 
 from .editions import EDITIONS, tree_of
+from .load import MODEL
 from .processor import keep_on, processor_seconds, split_cores
 
 PROXIES_CORES, OTHER_CORES = split_cores()
@@ -25,11 +27,14 @@ CHUNKS = 40
 
 @dataclass(frozen=True)
 class Side:
-    """`remembers`: its clients send `previous_response_id`, those of the others the whole conversation."""
+    """`remembers`: its clients send `previous_response_id`, those of the others the whole conversation. `model`: what
+    they ask for.
+    """
 
     name: str
     proxy: Proxy
     remembers: bool
+    model: str = MODEL
 
     def processor_seconds(self) -> float:
         return processor_seconds(self.proxy.pid)
@@ -43,6 +48,7 @@ class Kind:
     environment: Mapping[str, str]
     remembers: bool
     metrics: bool = False
+    model: str = MODEL
 
 
 OFF = {"REDIS_SESSION_PATCH_ENABLED": "false"}
@@ -53,6 +59,8 @@ KINDS = {
     "pristine": Kind(partial(tree, "pristine"), {}, False),
     "on, metrics": Kind(PATCHED, {}, True, metrics=True),
     "off, metrics": Kind(PATCHED, OFF, False, metrics=True),
+    "native on": Kind(PATCHED, {"REDIS_SESSION_PATCH_NATIVE": "true"}, True, model=NATIVE),
+    "native off": Kind(PATCHED, {}, True, model=NATIVE),
     **{name: Kind(partial(tree_of, name), {}, True) for name in EDITIONS},
 }
 
@@ -61,7 +69,8 @@ def options_of(kind: Kind, provider_url: str, redis_url: str) -> ProxyOptions:
     # A Redis of the fork's own: given by REDIS_URL, upstream would use it too, for other things.
     environment = {"REDIS_SESSION_PATCH_URL": redis_url, **kind.environment}
     settings = {"callbacks": ["prometheus"]} if kind.metrics else {}
-    return ProxyOptions(provider_url, kind.tree(), environment, litellm_settings=settings)
+    models = tuple(native_entries(provider_url, NATIVE)) if kind.model == NATIVE else None
+    return ProxyOptions(provider_url, kind.tree(), environment, models, litellm_settings=settings)
 
 
 @contextlib.contextmanager
@@ -83,7 +92,7 @@ def running_sides(names: tuple[str, ...], provider_url: str, redis: RedisServer)
             stack.callback(proxy.stop)
             proxy.start()
             keep_on(proxy.pid, PROXIES_CORES)
-            sides.append(Side(name, proxy, kind.remembers))
+            sides.append(Side(name, proxy, kind.remembers, kind.model))
         for side in sides:
             side.proxy.wait_until_ready()
         yield sides

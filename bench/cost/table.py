@@ -46,6 +46,7 @@ def rows() -> Iterator[tuple[str, str]]:
     makers = {
         "turns": of_turns,
         "turns_with_metrics": of_metrics,
+        "native": of_native,
         "shares": of_shares,
         "store": of_store,
         "follow_up": of_follow_up,
@@ -101,6 +102,11 @@ def of_turns(section: dict) -> Iterator[tuple[str, str]]:
 def of_metrics(section: dict) -> Iterator[tuple[str, str]]:
     figure = plain_and_stream(section, "on, metrics", "off, metrics", "processor", ".3f")
     yield "processor time with LiteLLM's Prometheus metrics, on ÷ off", figure
+
+
+def of_native(section: dict) -> Iterator[tuple[str, str]]:
+    figure = plain_and_stream(section, "native on", "native off", "processor", ".3f")
+    yield "processor time of a native turn, `REDIS_SESSION_PATCH_NATIVE` on ÷ off", figure
 
 
 def of_shares(section: dict) -> Iterator[tuple[str, str]]:

@@ -82,7 +82,9 @@ async def play_round(side: Side, cell: Cell, numbers: Iterator[int]) -> list[tup
         for _ in TURNS:
             asked = [f"{next(numbers)} {ASKED}" for _ in talks]
             before, started = rest(side), time.perf_counter()
-            talks, seconds = await play_turn(client, talks, asked, stream=cell.stream, remembers=side.remembers)
+            talks, seconds = await play_turn(
+                client, talks, asked, stream=cell.stream, remembers=side.remembers, model=side.model
+            )
             took = time.perf_counter() - started
             played.append((rest(side) - before, took, seconds))
     return played
@@ -189,6 +191,13 @@ def main(factor: int = 1) -> None:
     keep_on(os.getpid(), OTHER_CORES)
     run(("on", "off", "pristine"), cells(factor), "off", "turns")
     run(("on, metrics", "off, metrics"), with_metrics_cells(factor), "off, metrics", "turns_with_metrics")
+
+
+def native(factor: int = 1) -> None:
+    """Of a model with a Responses endpoint of its own, whose provider holds the conversation."""
+    keep_on(os.getpid(), OTHER_CORES)
+    plan = [Cell(16, stream, 32, 6 * factor) for stream in (False, True)]
+    run(("native on", "native off"), plan, "native off", "native")
 
 
 def beside_earlier_editions(factor: int = 1) -> None:

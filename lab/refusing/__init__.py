@@ -10,16 +10,29 @@ from __future__ import annotations
 from .anthropic import MAKER as ANTHROPIC
 from .chat import MAKERS as CHAT_MAKERS
 from .gemini import MAKER as GEMINI
-from .rules import Fault, Maker, Refusal, Rule, Sent
+from .responses import MAKER as RESPONSES
+from .rules import Fault, HeldItem, Maker, Refusal, Rule, Sent
 
-MAKERS = {maker.name: maker for maker in (ANTHROPIC, GEMINI, *CHAT_MAKERS)}
+MAKERS = {maker.name: maker for maker in (ANTHROPIC, GEMINI, RESPONSES, *CHAT_MAKERS)}
 DEFAULT_CHAT_MAKER = "deepseek"  # which the lab's `chat-model` is
 RULES = {rule.slug: rule for maker in MAKERS.values() for rule in maker.rules}
 # Off until they are turned on: older LiteLLM sends an empty list of tools with every bridged request that has none (its
 # issue 30539), so that these providers refuse whatever it asks.
 OFF = ("deepseek-no-tools", "openai-no-tools")
 
-__all__ = ["DEFAULT_CHAT_MAKER", "MAKERS", "OFF", "RULES", "Fault", "Maker", "Refusal", "Rule", "Sent", "maker_of"]
+__all__ = [
+    "DEFAULT_CHAT_MAKER",
+    "MAKERS",
+    "OFF",
+    "RULES",
+    "Fault",
+    "HeldItem",
+    "Maker",
+    "Refusal",
+    "Rule",
+    "Sent",
+    "maker_of",
+]
 
 
 def maker_of(path: str, format: str) -> Maker:

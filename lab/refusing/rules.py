@@ -10,18 +10,30 @@ Walked = TypeVar("Walked")
 
 
 @dataclass(frozen=True)
+class HeldItem:
+    """An item that an account of a Responses endpoint holds, and the id of the reasoning item that belongs to it."""
+
+    item: dict
+    reasoning: str | None = None
+
+
+@dataclass(frozen=True)
 class Sent:
     """One request, as the provider sees it.
 
     betas: the header by which Claude's features under test are asked for.
     issued: what this provider gave out and expects back unchanged, each with the text that it stands for: signatures
         of thinking, and encrypted content (with the text "").
+    before: of a request for a response, the items that `previous_response_id` stands for; None: nobody knows the id.
+    held: of the items that such a request names, those that the account holds, by id.
     """
 
     body: dict
     model: str = ""
     betas: str = ""
     issued: Container[tuple[str, str]] = frozenset()
+    before: Sequence[dict] | None = ()
+    held: Mapping[str, HeldItem] = field(default_factory=dict)
     _walks: dict[object, object] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, walk: Callable[[Sent], Walked]) -> Walked:

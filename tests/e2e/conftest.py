@@ -15,13 +15,14 @@ from lab.asking import Asker, asking
 from lab.chat_models import CHAT_MODELS, chat_entry
 from lab.client import ResponsesClient
 from lab.lines import Manner
+from lab.native_models import NATIVE, native_entries
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions, stand_in_models
 from lab.redis_server import GivenRedis, RedisServer
 from lab.trees import installed_release
 
-from . import hooks, masking, mcp_tools, native_models
+from . import hooks, masking, mcp_tools
 from .sizes import MANNERS
 
 OLD_KEY, NEW_KEY = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
@@ -46,19 +47,13 @@ def identity_options(plain_options: ProxyOptions) -> ProxyOptions:
 
 
 @pytest.fixture(scope="session")
-def native_server() -> Iterator[native_models.NativeServer]:
-    with native_models.NativeServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def second_options(plain_options: ProxyOptions, native_server: native_models.NativeServer) -> ProxyOptions:
+def second_options(plain_options: ProxyOptions) -> ProxyOptions:
     """A second proxy beside the plain one, on the same Redis: of two workers, with tools that it runs itself, a model
     with a Responses endpoint of its own, and a hook that changes replies that ask for it.
     """
     server = {"transport": "stdio", "command": "python3", "args": ["mcp_tools.py"], "allow_all_keys": True}
     config = {**Proxy(plain_options).config(), "mcp_servers": {"tools": server}}
-    config["model_list"] += [native_models.entry(native_server.url)]
+    config["model_list"] += native_entries(plain_options.provider_url, NATIVE)
     config["litellm_settings"] |= {"callbacks": ["masking.masking"]}
     files = {
         "config.yaml": json.dumps(config),
@@ -76,6 +71,14 @@ def chats_options(plain_options: ProxyOptions) -> ProxyOptions:
     url = plain_options.provider_url
     usual = stand_in_models(url, installed_release())
     return replace(plain_options, models=(*usual, *(chat_entry(maker, url) for maker in CHAT_MODELS)))
+
+
+@pytest.fixture(scope="session")
+def native_options(plain_options: ProxyOptions) -> ProxyOptions:
+    """Models with a Responses endpoint of their own beside the usual three, whose turns are stored too."""
+    url = plain_options.provider_url
+    models = (*stand_in_models(url, installed_release()), *native_entries(url))
+    return replace(with_environment(plain_options, REDIS_SESSION_PATCH_NATIVE="true"), models=models)
 
 
 @pytest.fixture

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from lab.answers import Answer, ToolCall
-from lab.asking import Asker
+from lab.asking import Asker, asking
 from lab.client import Reply, ResponsesClient
 from lab.exchange import texts_of
 from lab.lines import Manner
+from lab.native_models import NATIVE, NATIVE_OTHER, native_entries
 from lab.provider import Provider
-from lab.proxy import Proxy
+from lab.proxies import ProxyPool
+from lab.proxy import Proxy, ProxyOptions
 from lab.recording import Recorded
 from lab.wire import Message
+
+from .conftest import with_environment
 
 MCP = {"type": "mcp", "server_url": "litellm_proxy", "server_label": "litellm", "require_approval": "never"}
 THOUGHT = {"type": "thinking", "thinking": "I must look.", "signature": "c2lnbmVk"}
@@ -115,3 +120,28 @@ def test_claude_s_thought_stays_before_the_call_that_the_proxy_ran(mcp: McpAsker
     for each in (answering, request):
         thought, call = claude_blocks(each)
         assert (thought, call["type"]) == (THOUGHT, "tool_use")
+
+
+@pytest.fixture
+def native_mcp(proxies: ProxyPool, second_options: ProxyOptions, provider: Provider) -> Iterator[Asker]:
+    """The same, where turns of models with a Responses endpoint of their own are stored too."""
+    options = with_environment(second_options, REDIS_SESSION_PATCH_NATIVE="true")
+    config = json.loads(options.extra_files["config.yaml"])
+    config["model_list"] += native_entries(options.provider_url, NATIVE_OTHER)
+    provider.responder = call_offered_tool
+    files = {**options.extra_files, "config.yaml": json.dumps(config)}
+    with asking(proxies.get(replace(options, extra_files=files)), provider) as asker:
+        yield asker
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize("after", ["chat-model", NATIVE_OTHER])
+def test_what_the_proxy_ran_for_a_native_model_goes_along(after: str, stream: bool, native_mcp: Asker) -> None:
+    first = native_mcp.with_manner(NATIVE, stream).ask("Hello.", tools=[MCP])
+    second = native_mcp.with_manner(NATIVE, stream).ask("Look it up.", first, tools=[MCP])
+    assert len(second.requests) == 2
+    if not stream:
+        assert second.reply.headers["x-litellm-session-history"] == "provider"
+    third = native_mcp.with_manner(after, stream).ask("And?", second, tools=[MCP])
+    told = ["Hello.", first.reply.text, "Look it up.", "found a", second.reply.text, "And?"]
+    check_once(third.conversation, told, calls=1)

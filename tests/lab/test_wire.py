@@ -1,7 +1,7 @@
-"""The normal form: the same conversation in three wire formats, and what must not look the same."""
+"""The normal form: the same conversation in four wire formats, and what must not look the same."""
 
 from lab.conversations import generated_trajectory
-from lab.formats import anthropic, chat, gemini
+from lab.formats import anthropic, chat, gemini, responses
 from lab.wire import asked_of, conversation_from_chat, tidy
 
 IMAGE = "data:image/png;base64,AAAA"
@@ -76,9 +76,25 @@ GEMINI = {
 }
 
 
-def test_three_formats_have_one_normal_form():
+RESPONSES = {
+    "instructions": "Be brief.",
+    "input": [
+        {
+            "role": "user",
+            "content": [{"type": "input_text", "text": "Look"}, {"type": "input_image", "image_url": IMAGE}],
+        },
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}]},
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": '{"a": 2, "b": 1}'},
+        {"type": "function_call_output", "call_id": "c1", "output": "fine"},
+        {"role": "user", "content": "and now?"},
+    ],
+}
+
+
+def test_four_formats_have_one_normal_form():
     assert tidy(chat.parse({"messages": MESSAGES})) == conversation_from_chat(MESSAGES, "chat")
     assert tidy(anthropic.parse(ANTHROPIC)) == conversation_from_chat(MESSAGES, "anthropic")
+    assert tidy(responses.parse(RESPONSES)) == conversation_from_chat(MESSAGES, "responses")
     assert tidy(gemini.parse(GEMINI), ids=False) == conversation_from_chat(MESSAGES, "gemini")
 
 

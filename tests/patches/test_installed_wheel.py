@@ -124,7 +124,7 @@ def test_revert_after_pip_install_leaves_the_same_files_but_for_bytecode_of_what
     assert set(after) <= set(before)
     assert {name: (root / name).read_bytes() for name in after if name in hard} == hard
     changed = {"caching_handler", "proxy_server", "route_llm_request"}
-    changed |= {"transformation", "session_handler", "handler", "streaming_iterator"}
+    changed |= {"transformation", "session_handler", "handler", "streaming_iterator", "llm_http_handler"}
     assert {Path(name).name.partition(".")[0] for name in set(before) - set(after)} == changed
     pip(environment, "uninstall", "-y", "litellm")
     assert of_litellm(environment) == []

@@ -33,6 +33,7 @@ TOKEN_COUNT = f"{BRIDGE_FOLDER}/count_request.py"
 WEBSOCKET = "litellm/responses/streaming_iterator.py"
 RESPONSE_CACHE = "litellm/caching/caching_handler.py"
 TRANSPORT = "litellm/llms/custom_httpx/aiohttp_transport.py"
+PROVIDERS_OWN = "litellm/llms/custom_httpx/llm_http_handler.py"
 PROXY_SERVER = "litellm/proxy/proxy_server.py"
 ROUTING = "litellm/proxy/route_llm_request.py"
 
@@ -53,6 +54,7 @@ litellm_completion_transformation_handler = Handler()
 def responses(**kwargs):
     return litellm_completion_transformation_handler.response_api_handler(**kwargs)
 """,
+    "litellm/responses/utils.py": "class ResponsesAPIRequestUtils:\n    pass\n",
     "litellm/litellm_core_utils/streaming_handler.py": """class CustomStreamWrapper:
     def __init__(self):
         self.received_finish_reason = self.intermittent_finish_reason = None
@@ -221,6 +223,16 @@ class LiteLLMCompletionStreamingIterator:
 
     def create(self):
         self._apply_history({}, None, [])
+
+
+class ResponsesAPIStreamingIterator:
+    async def __anext__(self):
+        raise StopAsyncIteration
+
+
+class MockResponsesAPIStreamingIterator:
+    async def __anext__(self):
+        raise StopAsyncIteration
 """,
     RESPONSE_CACHE: '''class LLMCachingHandler:
     def _is_call_type_supported_by_cache(self, original_function):
@@ -237,6 +249,30 @@ class LiteLLMCompletionStreamingIterator:
     TRANSPORT: """class AiohttpResponseStream:
     def __init__(self, aiohttp_response):
         self._aiohttp_response = aiohttp_response
+""",
+    PROVIDERS_OWN: """class BaseLLMHTTPHandler:
+    def response_api_handler(self, **known):
+        return self.async_response_api_handler(
+            model=1,
+            input=1,
+            response_api_optional_request_params=1,
+            custom_llm_provider=1,
+            litellm_params=1,
+            logging_obj=1,
+            litellm_metadata=1,
+        )
+
+    async def async_response_api_handler(
+        self,
+        model,
+        input,
+        response_api_optional_request_params,
+        custom_llm_provider,
+        litellm_params,
+        logging_obj,
+        litellm_metadata,
+    ):
+        return None
 """,
     ROUTING: """async def route_request(data, llm_router, user_model, route_type):
     return getattr(llm_router, route_type)(**data)

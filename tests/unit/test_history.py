@@ -8,6 +8,7 @@ import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.call import Call
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import Exchange
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.fitting import fit
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.history import (
     answer_message,
     call_ids,
@@ -50,6 +51,37 @@ def test_each_turn_is_its_input_and_then_its_answer_in_order():
 
 def test_several_choices_are_one_answer():
     assert messages(turn("b", assistant("2"), assistant("3"))) == [user("b"), assistant("2\n\n3")]
+
+
+def native(call_id: str, *output: dict[str, Any]) -> Turn:
+    called = {"type": "function_call", "call_id": call_id, "name": "f", "arguments": "{}"}
+    return Turn([item_of_result(call_id)], account="one", reply={"output": [*output, called]})
+
+
+def from_items(given: Any) -> list[Any]:
+    """The same, of calls and results."""
+    said: list[Any] = []
+    for item in [{"role": "user", "content": given}] if isinstance(given, str) else given:
+        if item.get("type") == "function_call":
+            said.append(assistant(None, item["call_id"]))
+        elif item.get("type") == "function_call_output":
+            said.append(result(item["call_id"]))
+        else:
+            said.append(item)
+    return said
+
+
+def test_calls_that_a_native_model_numbers_anew_are_no_repetition():
+    turns = Turn("q", account="one", reply={"output": [item_of_call("c0")]}), native("c0"), turn([item_of_result("c0")])
+    fitted = fit(said_in(turns, from_items, GROQ), GROQ)
+    assert [message["role"] for message in fitted] == ["user", "assistant", "tool", "assistant", "tool"]
+
+
+def test_a_refusal_of_a_native_model_is_said():
+    refusal = {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "I cannot."}]}
+    turns = (Turn("q", account="one", reply={"output": [refusal]}),)
+    _, message = [message for message, _ in said_in(turns, from_items, GROQ)]
+    assert message["content"] == [{"type": "output_text", "text": "I cannot.", "annotations": []}]
 
 
 def test_the_input_goes_through_the_transformation_that_is_given():

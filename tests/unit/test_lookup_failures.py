@@ -207,7 +207,7 @@ def broken(*args: Any, **options: Any) -> Any:
 
 @every_answer
 @pytest.mark.parametrize("is_found", [False, True], ids=["asked here", "asked at the outer door"])
-@pytest.mark.parametrize("name", ["find", "_count", "completion_after", "serve"])
+@pytest.mark.parametrize("name", ["find", "count", "completion_after", "serve"])
 async def test_after_a_defect_upstream_answers_and_what_followed_is_not_stored_as_a_first_turn(
     redis_client, runtime, monkeypatch, log_lines, name, is_found, given
 ):

@@ -145,6 +145,7 @@ def test_every_field_has_a_variable_of_its_own():
         "URL": "redis://h",
         "TIMEOUT": "3",
         "ON_MISS": "error",
+        "NATIVE": "true",
         "ENCRYPTION_KEY": KEY.hex(),
         "ENCRYPTION_REQUIRED": "true",
         "STORE_UNLOGGED": "true",
@@ -154,7 +155,7 @@ def test_every_field_has_a_variable_of_its_own():
         "MAX_OWNER_BYTES": "10",
     }
     settings = read_settings({PREFIX + name: value for name, value in values.items()})
-    assert settings == Settings(True, 5, 9, "redis://h", 3.0, "error", (KEY,), True, True, 6, 8, 7, 10)
+    assert settings == Settings(True, 5, 9, "redis://h", 3.0, "error", True, (KEY,), True, True, 6, 8, 7, 10)
     assert len(values) == len(dataclasses.fields(Settings))
 
 

@@ -162,7 +162,7 @@ async def test_a_reply_that_cannot_be_read_is_not_found_and_its_turn_is_a_histor
     request = SimpleNamespace(query_params=QueryParams())
     asked = {"response_id": client_id(last if operation[1] == "input_items" else first), "request": request}
     with using(runtime):
-        answer = await routes._reply(OPERATIONS[operation], {**asked, "user_api_key_dict": None})
+        answer = await routes._reply(OPERATIONS[operation], {**asked, "user_api_key_dict": None}, deletes=False)
     assert answer.status_code == 404 and counted(runtime) == {"requests unreadable": 1}
 
 

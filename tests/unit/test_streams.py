@@ -15,7 +15,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.doo
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import defects
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.call import CALL, Call
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.saving import store_reply
-from litellm.responses.litellm_completion_transformation.redis_session_patch.request.streams import StreamKeeper
+from litellm.responses.litellm_completion_transformation.redis_session_patch.request.streams import ATTRIBUTE
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import place_of
 
 from .support.bridge import (
@@ -101,7 +101,7 @@ async def test_the_stream_of_a_fallback_goes_on_under_the_id_that_its_client_has
     rest = events_of(wrapped("chatcmpl-2"), text=" France.")
     seen += await all_events(runtime, second, rest, completion_of(" France."))
     assert set(ids_of(seen)) == {client_id(exchange.place)}
-    assert second.streamed_before == "The capital of" and exchange.answered is second
+    assert exchange.streamed_before == "The capital of" and exchange.answered is second
 
 
 async def test_streams_of_several_requests_never_share_an_id(runtime):
@@ -282,5 +282,5 @@ async def test_a_keeper_s_step_passes_on_what_it_is_given(runtime):
         return event(f"{args[1:]} {options}")
 
     stream = kept(runtime, new_call(), [])
-    keeper = StreamKeeper.of(stream)
+    keeper = getattr(stream, ATTRIBUTE)
     assert (await keeper.next_event(anext_, stream, 1, more=2)).type == "response.(1,) {'more': 2}"

@@ -122,7 +122,7 @@ def doubled_results(sent: Sent) -> Iterator[Fault]:
 def error_body(fault: Fault) -> dict:
     types = {401: "invalid_request_error", 429: "rate_limit_error"}
     kind = types.get(fault.status, "invalid_request_error" if fault.status < 500 else "server_error")
-    return {"error": {"message": fault.message, "type": kind, "param": fault.param, "code": fault.code}}
+    return {"error": {"message": fault.message, "type": fault.type or kind, "param": fault.param, "code": fault.code}}
 
 
 GITHUB = "https://github.com"

@@ -11,7 +11,7 @@ from typing import Any
 class Case:
     """`refused`, `taken`: request bodies. `text`: the error's whole message. The rest: of both requests, see `Sent`.
 
-    fault: further fields of the fault, by name.
+    fault: further fields of the fault, by name. state: `before` and `held` of the refused request, see `Sent`.
     """
 
     slug: str
@@ -22,3 +22,4 @@ class Case:
     betas: str = ""
     issued: Collection[tuple[str, str]] = ()
     fault: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)

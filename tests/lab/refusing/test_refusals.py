@@ -26,6 +26,7 @@ NO_JSON = {
 INVALID = "invalid_request_error"
 UNKNOWN_NAME = "Invalid JSON payload received. Unknown name \"x\" at 'contents[0].parts[0]': Cannot find field."
 CHAT, CLAUDE, GEMINI = "/chat/completions", "/v1/messages", "/v1beta/models/gemini-2.5-flash:generateContent"
+NATIVE = "/one/v1/responses"
 
 
 def post(provider: Any, path: str, body: dict[str, Any], stream: bool = False) -> httpx.Response:
@@ -103,6 +104,15 @@ ERRORS: dict[str, tuple[dict[str, Any], int, dict[str, Any]]] = {
         ),
     ),
     f"/ollama/v1{CHAT}": (NO_JSON, 400, chat_error("invalid tool call arguments", param=None, code=None)),
+    NATIVE: (
+        {"input": "a", "previous_response_id": "resp_1"},
+        400,
+        chat_error(
+            "Previous response with id 'resp_1' not found.",
+            param="previous_response_id",
+            code="previous_response_not_found",
+        ),
+    ),
     CLAUDE: (
         {"messages": []},
         400,
@@ -151,7 +161,7 @@ def test_a_refusal_is_the_provider_s_own_error_before_any_event(path: str, strea
 
 def test_every_provider_is_shown_to_refuse() -> None:
     named = {path.split("/")[1] for path in ERRORS} & set(MAKERS)
-    assert {*named, "anthropic", "gemini", "deepseek"} == set(MAKERS)
+    assert {*named, "anthropic", "gemini", "deepseek", "responses"} == set(MAKERS)
 
 
 KINDS = {
@@ -163,12 +173,14 @@ KINDS = {
         500: "api_error",
         529: "overloaded_error",
     },
+    NATIVE: {401: "invalid_request_error", 429: "rate_limit_error", 500: "server_error"},
     GEMINI: {401: "UNAUTHENTICATED", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"},
 }
 HELLO = {
     CHAT: {"messages": [{"role": "user", "content": "hello"}]},
     CLAUDE: {"messages": [{"role": "user", "content": "hello"}]},
     GEMINI: {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]},
+    NATIVE: {"input": "hello"},
 }
 
 

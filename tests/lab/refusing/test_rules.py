@@ -8,15 +8,16 @@ import pytest
 
 from lab.refusing import MAKERS, RULES, Sent
 
-from . import anthropic_cases, chat_cases, gemini_cases
+from . import anthropic_cases, chat_cases, gemini_cases, responses_cases
 from .cases import Case
 
-CASES = [*anthropic_cases.CASES, *gemini_cases.CASES, *chat_cases.CASES]
+CASES = [*anthropic_cases.CASES, *gemini_cases.CASES, *chat_cases.CASES, *responses_cases.CASES]
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.slug)
 
 
 def sent(case: Case, body: dict[str, Any]) -> Sent:
-    return Sent(body, case.model, case.betas, set(case.issued))
+    state = case.state if body is case.refused else {}
+    return Sent(body, case.model, case.betas, set(case.issued), **state)
 
 
 @cases
@@ -44,7 +45,7 @@ def test_every_rule_has_a_case_and_a_source() -> None:
 
 
 @pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize("field", ["messages", "contents", "tools", "system"])
+@pytest.mark.parametrize("field", ["messages", "contents", "tools", "system", "input"])
 @pytest.mark.parametrize("value", [None, "text", 1, [None, "text", 1, []], [{}], [{"content": 1, "parts": 1}]])
 def test_a_body_of_any_shape_is_looked_at_by_every_rule(name: str, field: str, value: Any) -> None:
     for rule in MAKERS[name].rules:

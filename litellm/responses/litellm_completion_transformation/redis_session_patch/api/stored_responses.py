@@ -14,10 +14,11 @@ from openai.types.responses import ResponseIncludable
 from starlette.datastructures import QueryParams
 
 from ..redis.runtime import Runtime
+from ..request.items import answered_items
 from ..values.ids import Place, item_id_at
 from ..values.owner import Owner
 from ..values.results import Miss, Unreadable
-from ..values.turns import Chain, Turn
+from ..values.turns import Chain
 
 Item = dict[str, Any]
 
@@ -143,7 +144,7 @@ def items_of(chain: Chain) -> list[Item]:
         else:  # Upstream takes an object too, and makes nothing of it.
             new = [item for item in said if isinstance(item, dict)] if isinstance(said, list) else []
         if turn is not chain.turns[-1]:
-            new += _output_items(turn)
+            new += answered_items(turn)
         for number, each in enumerate(new):
             item = _as_listed(each)
             if not isinstance(item.get("id"), str) or item["id"] in items:
@@ -151,25 +152,6 @@ def items_of(chain: Chain) -> list[Item]:
                 item["id"] = item_id_at(item["type"], place, number, is_input=True)
             items[item["id"]] = item
     return list(items.values())
-
-
-def _output_items(turn: Turn) -> list[Item]:
-    """What the client was given; where that is not known, as of turns out of the database, what the model said."""
-    if (reply := turn.shown) is not None:
-        return list(reply.get("output") or ())
-    items: list[Item] = []
-    for message in turn.answer:
-        content = message.get("content")
-        if message["role"] == "tool":
-            call_id = message.get("tool_call_id")
-            items.append({"type": "function_call_output", "call_id": call_id, "output": content})
-        elif content:
-            items.append({"type": "message", "role": message["role"], "content": content})
-        for call in message.get("tool_calls") or ():
-            function = call["function"]
-            called = {"name": function.get("name"), "arguments": function.get("arguments")}
-            items.append({"type": "function_call", "call_id": call.get("id"), **called})
-    return items
 
 
 def _as_listed(item: Mapping[str, Any]) -> Item:

@@ -16,11 +16,10 @@ from ..request.call import CALL, Call, call_of
 from ..request.caller import is_of, names_a_caller
 from ..request.database import rows_of
 from ..request.exchange import running_exchange
-from ..request.history import input_items
+from ..request.items import input_items, referred_to
 from ..request.lookup import note_upstreams, serve
-from ..request.references import referred_to
 from ..request.response_cache import is_cached_as_chat as is_cached_as_chat
-from ..request.streams import StreamKeeper
+from ..request.streams import ATTRIBUTE, StreamKeeper
 from ..request.tool_calls import OwnedCache
 from ..values.ids import with_place
 from ..values.refusals import CANNOT_ASK_ITEM, CONVERSATION, CONVERSATION_TOO, ITEM, ITEM_UNSTORED, is_refusal, refuse
@@ -204,7 +203,7 @@ def store_stream_in_redis(anext_: AsyncFunction) -> AsyncFunction:
 
     @functools.wraps(anext_)
     def next_event(*args: Any, **options: Any) -> Awaitable[Any]:  # no coroutine of its own: it would be one an event
-        keeper = StreamKeeper.of(args[0]) if args else None
+        keeper = getattr(args[0], ATTRIBUTE, None) if args else None
         return anext_(*args, **options) if keeper is None else keeper.next_event(anext_, *args, **options)
 
     return next_event

@@ -14,7 +14,7 @@ from ..values.ids import decrypted, place_of
 
 HISTORY_HEADER = "x-litellm-session-history"
 
-_WORDS = {source: source.value for source in (Source.REDIS, Source.DATABASE, Source.UNAVAILABLE)}
+_WORDS = {source: source.value for source in (Source.REDIS, Source.PROVIDER, Source.DATABASE, Source.UNAVAILABLE)}
 _LAST = tuple(f'"{kind}"'.encode() for kind in TERMINAL)
 
 
@@ -22,7 +22,7 @@ async def leave(exchange: Exchange, reply: Any, fastapi_response: Any) -> Any:
     """What the client gets for ``reply`` of the proxy's route. ``fastapi_response``: has the headers of a plain one."""
     is_stream = hasattr(reply, "body_iterator")
     if exchange.calls:
-        word = _WORDS.get(exchange.history.source, "none") if exchange.history is not None else "none"
+        word = _WORDS.get(exchange.source, "none")
         (reply if hasattr(reply, "headers") else fastapi_response).headers[HISTORY_HEADER] = word
     if is_stream:
         reply.body_iterator = _watched(reply.body_iterator, exchange)

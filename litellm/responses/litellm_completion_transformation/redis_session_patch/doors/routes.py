@@ -14,11 +14,11 @@ from typing import Any
 
 from ..api.stored_responses import OPERATIONS, Asked, BadParameter, Serve
 from ..redis import runtime as runtimes
-from ..redis.defects import safely_await
+from ..redis.defects import safely, safely_await
 from ..request.caller import caller_at_route
 from ..request.exchange import CONNECTION, ClientConnection, Exchange, running_exchange
 from ..request.lookup import NOBODYS, begin, log_miss
-from ..values.ids import decrypted, place_of, provider_of
+from ..values.ids import decrypted, inner_id, place_of, provider_of
 from ..values.refusals import RETRY, error_of, unavailable_body
 from ..values.results import Miss, StoreError
 from .leaving import leave
@@ -30,6 +30,7 @@ _PATH = re.compile(r".*/responses(?:/input_tokens|/\{response_id\}(?:/input_item
 _FOLLOWED = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\\x80-\xff]+)"')
 _MOST_FOLLOWED = 8  # A body may hold others: in a message, say. Each costs a decryption.
 _POLLING = "litellm_poll_"
+_UNAVAILABLE = 503
 
 
 def add_response_routes(app: Any) -> None:
@@ -66,7 +67,7 @@ def add_response_routes(app: Any) -> None:
 
 def _ours(method: str, last: str, upstreams: Endpoint) -> Endpoint | None:
     if (method, last) in OPERATIONS:
-        return _of_stored(upstreams, OPERATIONS[method, last])
+        return _of_stored(upstreams, OPERATIONS[method, last], deletes=method == "DELETE")
     if (method, last) == ("POST", "responses"):
         return _of_new(upstreams)
     # until 1.109.0: the endpoint that counts tokens does not get this, and the fork counts nothing there.
@@ -132,36 +133,74 @@ async def _watch(given: dict[str, Any]) -> None:
         given["websocket"] = WatchedSocket(websocket, await caller_at_route(given["user_api_key_dict"], websocket))
 
 
-def _of_stored(upstreams: Endpoint, serve: Serve) -> Endpoint:
+def _of_stored(upstreams: Endpoint, serve: Serve, *, deletes: bool) -> Endpoint:
     @functools.wraps(upstreams)
     async def endpoint(**given: Any) -> Any:
-        reply = await safely_await(_reply, serve, given, otherwise=None)
-        return await upstreams(**given) if reply is None else reply
+        theirs = None
+        if await safely_await(_is_held, given, otherwise=False):
+            try:
+                theirs = await upstreams(**given)
+            except Exception as error:  # The provider does not hold it any more, or cannot say.
+                if deletes and getattr(error, "status_code", getattr(error, "code", None)) not in (404, "404"):
+                    raise
+            else:
+                safely(_name_as_asked, theirs, given["response_id"], otherwise=None)
+                if not deletes:
+                    return theirs
+        ours = await safely_await(_reply, serve, given, deletes, otherwise=None)
+        if theirs is not None and (ours is None or ours.status_code != _UNAVAILABLE):
+            return theirs
+        return ours if ours is not None else await upstreams(**given)
 
     return endpoint
 
 
-async def _reply(serve: Serve, given: dict[str, Any]) -> Any:
-    """``None``: upstream is to answer."""
+def _name_as_asked(reply: Any, client_id: str) -> None:
+    """The id that the client has says more than the provider's."""
+    if getattr(reply, "object", None) == "response":
+        reply.id = client_id
+
+
+async def _is_held(given: dict[str, Any]) -> bool:
+    """Whether the provider holds the response, too, and is to be asked first: of the caller's alone."""
+    runtime, client_id, request = runtimes.current(), given["response_id"], given["request"]
+    response_id = decrypted(client_id) if runtime is not None else ""
+    place = place_of(response_id)
+    if runtime is None or place is None or not await _is_upstreams(provider_of(response_id), request):
+        return False
+    caller = await caller_at_route(given["user_api_key_dict"], request)
+    try:
+        found = await runtime.store.read(place, caller) if caller.identity is not None else Miss.DENIED
+    except StoreError:
+        return False
+    # After a fallback in a stream the client has the id of the model that failed.
+    return not isinstance(found, Miss) and found.turns[-1].held_id == inner_id(response_id)
+
+
+async def _reply(serve: Serve, given: dict[str, Any], deletes: bool) -> Any | None:
+    """Our answer to a request for a stored response. ``None``: upstream is to answer."""
     runtime, client_id, request = runtimes.current(), given["response_id"], given["request"]
     if runtime is None or client_id.startswith(_POLLING):
         return None
     response_id = decrypted(client_id)
+    place = place_of(response_id)
     caller = await caller_at_route(given["user_api_key_dict"], request)
-    asked = Asked(client_id, place_of(response_id) or NOBODYS, request.query_params, caller)
+    asked = Asked(client_id, place or NOBODYS, request.query_params, caller)
     result = "found"
     try:
         found = await serve(runtime, asked) if caller.identity is not None else Miss.DENIED
     except BadParameter as error:
         reply = _json(400, {"error": error_of(error.message, error.param, error.code)})
     except StoreError:
-        result, reply = "failed", _json(503, unavailable_body(), RETRY)
+        result, reply = "failed", _json(_UNAVAILABLE, unavailable_body(), RETRY)
     else:
         if isinstance(found, Miss):
             result, reply = found.value, _json(404, {"error": error_of(f"Response with id '{client_id}' not found.")})
         else:
             reply = _json(200, found)
-    if result in (Miss.UNKNOWN.value, "failed") and await _is_upstreams(provider_of(response_id), request):
+    # What is stored here is not deleted by its provider alone.
+    may_be_upstreams = result == Miss.UNKNOWN.value or (result == "failed" and not (deletes and place is not None))
+    if may_be_upstreams and await _is_upstreams(provider_of(response_id), request):
         return None
     runtime.metrics.count("requests", result)
     log_miss(runtime, result)

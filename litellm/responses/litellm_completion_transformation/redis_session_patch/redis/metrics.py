@@ -11,7 +11,7 @@ from typing import Any
 logger = logging.getLogger("litellm.redis_session_patch")
 
 _MISSES = ("unknown", "deleted", "denied", "incomplete", "unreadable", "too_large")
-LOOKUP_RESULTS = ("found", "database", *_MISSES, "failed")
+LOOKUP_RESULTS = ("found", "carried", "held", "database", *_MISSES, "failed")
 TURN_RESULTS = ("stored", "failed", "skipped", "store_false", "unlogged", "stream_cut", "unidentified")
 OPERATIONS = ("read", "write")
 

@@ -7,7 +7,7 @@ proxy runs itself.
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ..values.turns import Turn
 from .exchange import Exchange, Source
@@ -29,6 +29,8 @@ class Call:
     ``summarizes``: the input holds a summary of it. ``rows``: of the spend logs, which upstream read; ``found``: the
     session that it made of them.
     """
+
+    is_held: ClassVar[bool] = False
 
     exchange: Exchange
     kwargs: Mapping[str, Any]
@@ -90,9 +92,11 @@ class Call:
         )
 
     @property
-    def streamed_before(self) -> str:
-        """What the client was streamed by calls that broke off before this one went on."""
-        return "".join(call.streamed for call in self.exchange.calls if call is not self and not call.answer)
+    def is_answered(self) -> bool:
+        return bool(self.answer)
+
+    def forget_answer(self) -> None:
+        self.answer = ()
 
     def take_answer(self, completion: Any) -> None:
         """``completion``: LiteLLM's chat completion."""
@@ -121,7 +125,7 @@ def call_of(kwargs: Mapping[str, Any], completion: dict[str, Any], its_input: An
     """A call of the bridge's handler with ``kwargs``; one of a further MCP round follows the calls before it."""
     call = Call(exchange, kwargs, completion, items_before=len(exchange.item_ids))
     for earlier in reversed(exchange.calls):
-        if (results := results_of(earlier.answer, its_input)) is not None:
+        if isinstance(earlier, Call) and (results := results_of(earlier.answer, its_input)) is not None:
             call.new_items, call.rounds, call.template = results, (*earlier.rounds, earlier.turn), earlier.template
             return call
     call.put_back = calls_put_back(completion.get("messages") or (), its_input)

@@ -8,7 +8,8 @@ from typing import Any
 
 from .call import Call
 from .fitting import Said, fit
-from .history import ADDITIONAL_TOOLS, input_items, latest, said_in
+from .history import ADDITIONAL_TOOLS, latest, said_in
+from .items import input_items
 
 
 def said_before(call: Call) -> list[Said]:

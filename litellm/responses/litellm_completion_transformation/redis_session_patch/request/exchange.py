@@ -11,10 +11,12 @@ from ..redis.store import off_the_loop
 from ..values.ids import Place, decrypted, inner_id, item_id_at, new_conversation, new_turn, place_of
 from ..values.owner import Owner
 from ..values.turns import NO_TURNS, Chain, JsonText, take_down
-from .history import ADDITIONAL_TOOLS, field_of, input_items
+from .history import ADDITIONAL_TOOLS, field_of
+from .items import input_items, referred_to
 
 if TYPE_CHECKING:
     from .call import Call
+    from .native import NativeCall
 
 
 class Source(Enum):
@@ -25,6 +27,7 @@ class Source(Enum):
     DATABASE = "database"
     NONE = "none"
     UNAVAILABLE = "unavailable"
+    PROVIDER = "provider"
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Exchange:
 
     ``size_bytes``: of the request. ``followed``: previous response ids in it, as the client sent them. ``said``: the
     client's input, once it ``is_taken``; ``None`` where it has no JSON; ``said_items``: how many it has, but for those
-    that give tools; ``is_item_unavailable``: one that it refers to could not be looked up. ``previous_as_sent``: the id
+    that give tools; ``is_item_unavailable``: one that it refers to could not be looked up;
+    ``refers_elsewhere``: one is none of ours. ``previous_as_sent``: the id
     of the response that it follows; ``previous_id``: the same, decrypted. ``looked_up``: what Redis said of that, in
     the words of the metrics; ``asked_at``: when, in seconds of ``time.monotonic``; ``is_counted``: the metrics know
     it. ``history``: ``None`` for a first turn, and while nobody knows it. ``item_ids``: of output items, by upstream's
@@ -67,8 +71,9 @@ class Exchange:
     looked_up: str | None = None
     asked_at: float = 0.0
     is_counted: bool = False
-    calls: list["Call"] = field(default_factory=list)
+    calls: list["Call | NativeCall"] = field(default_factory=list)
     is_item_unavailable: bool = False
+    refers_elsewhere: bool = False
     item_ids: dict[str, str] = field(default_factory=dict)
     shown_id: str | None = None
     refusal: Any = None
@@ -82,6 +87,7 @@ class Exchange:
         if isinstance(previous, str) and previous:
             self.previous_as_sent, self.previous_id = self._as_sent(previous)
         client_input = data.get("input")
+        self.refers_elsewhere = isinstance(client_input, list) and any(map(referred_to, client_input))
         self.said_items = len(_without_tools(client_input)) if isinstance(client_input, list) else 1
         try:
             self.said = await off_the_loop(self.size_bytes, take_down, client_input)
@@ -159,9 +165,21 @@ class Exchange:
         return self.history.chain if self.history is not None else NO_TURNS
 
     @property
-    def answered(self) -> "Call | None":
-        """The call of the bridge whose answer is the reply's."""
-        return next((call for call in reversed(self.calls) if call.answer), None)
+    def answered(self) -> "Call | NativeCall | None":
+        """The call whose answer is the reply's."""
+        return next((call for call in reversed(self.calls) if call.is_answered), None)
+
+    @property
+    def streamed_before(self) -> str:
+        """What the client was streamed by calls that broke off before another one went on."""
+        return "".join(call.streamed for call in self.calls if not call.is_answered)
+
+    @property
+    def source(self) -> Source:
+        """Where the model that answers has the history from."""
+        if self.calls and self.calls[-1].is_held:
+            return Source.PROVIDER
+        return self.history.source if self.history is not None else Source.NONE
 
 
 @dataclass

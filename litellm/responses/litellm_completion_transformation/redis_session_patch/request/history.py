@@ -5,7 +5,8 @@ from typing import Any
 
 from ..values.turns import Turn
 from .fitting import Said
-from .sendable import answer_for, summary_of
+from .items import answered_items, for_every_maker, input_items
+from .sendable import answer_for, summary_of, with_input_fields
 from .target import Target
 
 Message = dict[str, Any]
@@ -43,7 +44,10 @@ def said_in(
         if number < first_input:
             messages = [message for message in messages if field_of(message, "role") in _INSTRUCTING]
         said += [(message, number) for message in messages]
-        if number >= first_answer:
+        if number >= first_answer and turn.account is not None:
+            messages = to_messages(for_every_maker(answered_items(turn)))
+            said += [(with_input_fields(message, target), None) for message in messages]
+        elif number >= first_answer:
             said += [(message, None) for message in answer_for(turn.answer, turn.maker, target)]
     return said
 
@@ -112,12 +116,6 @@ def answer_message(message: Any) -> Message:
     if extra := {name: value for name, value in extra.items() if value is not None and kept.get(name) != value}:
         kept["provider_specific_fields"] = extra
     return {"role": "assistant", "content": None, **kept}
-
-
-def input_items(request_input: Any) -> list[dict[str, Any]]:
-    if isinstance(request_input, str):
-        return [{"role": "user", "content": request_input}]
-    return [item for item in request_input or () if isinstance(item, dict)]
 
 
 def field_of(value: Any, name: str) -> Any:

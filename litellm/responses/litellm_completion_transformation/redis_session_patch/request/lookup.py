@@ -82,7 +82,7 @@ async def serve(runtime: Runtime, call: Call) -> dict[str, Any] | None:
         if exchange.looked_up is None:
             await find(runtime, exchange)
         if exchange.looked_up == Miss.DELETED.value:
-            _count(runtime, exchange, exchange.looked_up)
+            count(runtime, exchange, exchange.looked_up)
             _refuse(NOT_FOUND, call)
         if exchange.history is None or not exchange.history.is_ours:
             return None
@@ -98,7 +98,7 @@ async def serve(runtime: Runtime, call: Call) -> dict[str, Any] | None:
     if request is not None and tools:  # By them upstream knows what a call of the answer is.
         request["tools"] = [*call.own_tools, *tools]
     if not call.rounds:
-        _count(runtime, exchange, "found")
+        count(runtime, exchange, "carried" if exchange.chain.turns[-1].account else "found")
     call.is_served = True
     call.completion |= changed  # Last: after a defect upstream goes on with the request as it was.
     return call.completion
@@ -116,7 +116,7 @@ def note_upstreams(runtime: Runtime, call: Call) -> None:
         exchange.history = None
         return
     turns = turns_of(call.found or {}, call.maker, call.rows)
-    _count(runtime, exchange, "database" if turns and result == Miss.UNKNOWN.value else result)
+    count(runtime, exchange, "database" if turns and result == Miss.UNKNOWN.value else result)
     if turns:
         exchange.history = History(Source.DATABASE, Chain(turns, asked_at=exchange.asked_at))
         return
@@ -134,7 +134,7 @@ def _refuse(code: str, call: Call) -> None:
     refuse(code, str(call.completion.get("model") or ""), call.provider)
 
 
-def _count(runtime: Runtime, exchange: Exchange, result: str) -> None:
+def count(runtime: Runtime, exchange: Exchange, result: str) -> None:
     """Once a request, though the bridge may look up again for another model."""
     if not exchange.is_counted:
         exchange.is_counted = True

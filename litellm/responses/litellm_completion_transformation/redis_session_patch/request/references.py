@@ -3,7 +3,6 @@
 An item of a response of ours has an id that says where it is, so nothing else has to be kept to find it.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from ..redis.runtime import Runtime
@@ -11,14 +10,7 @@ from ..values.ids import Place, item_place_of
 from ..values.owner import Owner
 from ..values.results import Miss, Unreadable
 from ..values.turns import Turn
-from .history import input_items
-
-
-def referred_to(item: Any) -> str | None:
-    """The id of the item that ``item`` refers to; ``None``: it is no reference."""
-    is_reference = isinstance(item, Mapping) and item.keys() <= {"type", "id"}
-    is_reference = is_reference and item.get("type") in (None, "item_reference")
-    return item["id"] if is_reference and isinstance(item.get("id"), str) else None
+from .items import input_items, referred_to
 
 
 async def resolved(runtime: Runtime, caller: Owner, client_input: Any) -> Any:

@@ -2,7 +2,7 @@
 
 A cached object has the response id of the caller that it was made for: the next caller could not continue it. For
 bridged models the answer is cached once more as a chat completion, whose key is the whole conversation; that cache
-is used alone.
+is used alone. Answers of native models are not cached where their turns are stored.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,10 +10,12 @@ from typing import Any
 
 from ..redis import runtime as runtimes
 from ..redis.defects import safely
+from .exchange import running_exchange
 
 
 def is_cached_as_chat(caching_handler: Any, function: Callable[..., Any]) -> bool:
-    """Whether ``function`` is the Responses API, called for a model that LiteLLM bridges to chat completions.
+    """Whether ``function`` is the Responses API, called for a model that LiteLLM bridges to chat completions, or for
+    one whose turn is to be stored here.
 
     ``caching_handler``: LiteLLM's ``LLMCachingHandler``.
     """
@@ -21,8 +23,11 @@ def is_cached_as_chat(caching_handler: Any, function: Callable[..., Any]) -> boo
 
 
 def _is_bridged(caching_handler: Any, function: Callable[..., Any]) -> bool:
-    if function.__name__ not in ("aresponses", "responses") or runtimes.current() is None:
+    runtime = runtimes.current()
+    if function.__name__ not in ("aresponses", "responses") or runtime is None:
         return False
+    if runtime.settings.native and running_exchange() is not None:
+        return True
     call: Mapping[str, Any] = caching_handler.request_kwargs
     from litellm.types.utils import LlmProviders
     from litellm.utils import ProviderConfigManager

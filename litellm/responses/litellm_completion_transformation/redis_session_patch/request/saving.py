@@ -9,6 +9,7 @@ from ..values.results import NotStored, StoreError, StoreUnavailable
 from ..values.turns import Turn
 from .call import Call
 from .exchange import Exchange
+from .native import NativeCall
 
 Reply = dict[str, Any]
 
@@ -24,7 +25,7 @@ async def store_reply(runtime: Runtime, exchange: Exchange, reply: Reply) -> Non
     result = _why_not(runtime, call)
     if result is None:
         *rounds, last = call.new_turns
-        turns, result = [*rounds, _as_it_left(last, reply, call.streamed_before)], "stored"
+        turns, result = [*rounds, _as_it_left(last, reply, exchange.streamed_before)], "stored"
         try:
             if last.input is None:
                 raise NotStored("The client's input has no form that can be stored.")
@@ -37,7 +38,7 @@ async def store_reply(runtime: Runtime, exchange: Exchange, reply: Reply) -> Non
     runtime.metrics.count("turns", result)
 
 
-def _why_not(runtime: Runtime, call: Call) -> str | None:
+def _why_not(runtime: Runtime, call: Call | NativeCall) -> str | None:
     """Why a turn must not be stored, in the words of the metrics; ``None`` where it is to be."""
     exchange, history = call.exchange, call.exchange.history
     if exchange.caller.identity is None:

@@ -10,8 +10,8 @@ from ..values.ids import wrapped_with_place
 from .call import CALL, Call
 
 TERMINAL = ("response.completed", "response.incomplete")
-_TEXT = "response.output_text.delta"
-_ATTRIBUTE = "redis_session_patch_keeper"
+TEXT = "response.output_text.delta"
+ATTRIBUTE = "redis_session_patch_keeper"  # of a stream: who looks at its events
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,7 @@ class StreamKeeper:
     call: Call
 
     def attach(self, stream: Any) -> None:
-        setattr(stream, _ATTRIBUTE, self)
-
-    @staticmethod
-    def of(stream: Any) -> "StreamKeeper | None":
-        return getattr(stream, _ATTRIBUTE, None)
+        setattr(stream, ATTRIBUTE, self)
 
     async def next_event(self, anext_: Callable[..., Awaitable[Any]], stream: Any, *args: Any, **options: Any) -> Any:
         """The stream's next event."""
@@ -41,7 +37,7 @@ class StreamKeeper:
             if getattr(response := fields.get("response"), "id", None):
                 self._look_at(stream, event, response)
                 return event
-            if event.type == _TEXT:
+            if event.type == TEXT:
                 self.call.streamed += event.delta
             ids = self.call.exchange.item_ids
             if (item := fields.get("item")) is not None:
@@ -71,7 +67,7 @@ class StreamKeeper:
         # Upstream ends such a stream as if it were whole; a turn that is half an answer is not kept.
         self.runtime.metrics.count("turns", "stream_cut")
         for call in self.call.exchange.calls:  # What rounds of tools before it answered is no reply.
-            call.answer = ()
+            call.forget_answer()
 
 
 def _was_cut(call: Call, stream: Any) -> bool:

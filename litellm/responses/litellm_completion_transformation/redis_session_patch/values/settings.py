@@ -79,8 +79,9 @@ class Settings:
 
     ``ttl_seconds``: life of a response after its last use, ``max_age_seconds`` of a conversation after its first turn.
     ``timeout_seconds``: for a connection to Redis, and for each answer; a request waits at most twice that each time.
-    ``on_miss``: ``continue`` or ``error``. ``encryption_keys``: 32 bytes each, the first encrypts, all decrypt.
-    ``max_turn_bytes`` bounds the JSON of a turn, ``max_conversation_bytes`` that of a response and all turns before it,
+    ``on_miss``: ``continue`` or ``error``. ``native``: turns of models with a Responses endpoint of their own are
+    stored too. ``encryption_keys``: 32 bytes each, the first encrypts, all decrypt. ``max_turn_bytes`` bounds the JSON
+    of a turn, ``max_conversation_bytes`` that of a response and all turns before it,
     or what they take in Redis if that is more; ``max_turns`` their number and that of a conversation over all branches,
     ``max_owner_bytes`` what all conversations of one owner take.
     """
@@ -91,6 +92,7 @@ class Settings:
     url: str | None = _setting(f"{PREFIX}URL", _redis_url, None)
     timeout_seconds: float = _setting(f"{PREFIX}TIMEOUT", _seconds, 0.5)
     on_miss: str = _setting(f"{PREFIX}ON_MISS", _on_miss, "continue")
+    native: bool = _setting(f"{PREFIX}NATIVE", _boolean, False)
     encryption_keys: tuple[bytes, ...] = _setting(f"{PREFIX}ENCRYPTION_KEY", _encryption_keys, ())
     encryption_required: bool = _setting(f"{PREFIX}ENCRYPTION_REQUIRED", _boolean, False)
     store_unlogged: bool = _setting(f"{PREFIX}STORE_UNLOGGED", _boolean, False)
