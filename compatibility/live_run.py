@@ -22,10 +22,11 @@ from lab.database.postgres import Databases
 from lab.database.proxy_env import with_database
 from lab.database.queries import MigrationFailed
 from lab.lines import HttpLine, Manner
+from lab.native_models import NATIVE, native_entries
 from lab.player import Player
 from lab.processes import ProcessFailed
 from lab.provider import Provider
-from lab.proxy import MODELS, Proxy, ProxyOptions
+from lab.proxy import MODELS, Proxy, ProxyOptions, stand_in_models
 from lab.redis_server import RedisServer
 from lab.trees import TreeFailed, files_that_differ_from_record, make_patched, run_patches
 from patches.ask import ask_proxy
@@ -147,13 +148,15 @@ def _play(environment: Environment, stage: Stage) -> dict[str, Any]:
     """Every scene with the patch off and on, then every watch on a proxy with a database and the patch off.
 
     Gives cells, health and defects of a LiveRow."""
-    on = dict(stage.redis.environment)
+    on = {**stage.redis.environment, "REDIS_SESSION_PATCH_NATIVE": "true"}
     off = {**on, "REDIS_SESSION_PATCH_ENABLED": "false"}
 
     def proxies_of(*options: ProxyOptions) -> AbstractContextManager[list[ReleaseProxy]]:
         return running([ReleaseProxy(each, environment) for each in options])
 
-    options = [ProxyOptions(stage.provider.url, environment.patched_tree, each) for each in (off, on)]
+    url = stage.provider.url
+    models = (*stand_in_models(url, environment.release), *native_entries(url, NATIVE))
+    options = [ProxyOptions(url, environment.patched_tree, each, models) for each in (off, on)]
     try:
         with proxies_of(*options) as proxies:
             seen: dict[str, Any] = {
@@ -162,12 +165,12 @@ def _play(environment: Environment, stage: Stage) -> dict[str, Any]:
             seen["health"] = _health(proxies[1])
         try:
             with (
-                fresh_database(environment, stage.databases) as url,
-                proxies_of(with_database(replace(options[0], litellm_settings=CACHED), url)) as (proxy,),
+                fresh_database(environment, stage.databases) as database,
+                proxies_of(with_database(replace(options[0], litellm_settings=CACHED), database)) as (proxy,),
                 ResponsesClient(proxy.url, proxy.key) as client,
             ):
                 asker = Asker(client, stage.provider, tags=itertools.count(WATCHED_FROM))
-                return {**seen, "defects": watch_all(Watch(asker, url))}
+                return {**seen, "defects": watch_all(Watch(asker, database))}
         except (ProcessFailed, MigrationFailed) as error:
             return {**seen, "defects": dict.fromkeys(DEFECTS, f"no proxy with a database: {error}"[:200])}
     finally:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from compatibility.talk import SceneFailed, Talk, tools_of
 from lab.answers import Answer, ToolCall
+from lab.native_models import NATIVE
+from lab.player import Turn
 from patches.manifest import FOLDER
 
 LONG_CHARACTERS = 17_000
@@ -20,10 +22,18 @@ TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object"
 SEARCH = [{"type": "tool_search", "execution": "client"}]
 FOUND = {"type": "function", "name": "tell_weather", "parameters": {"type": "object", "properties": {}}}
 SUMMARY = "What was said so far, in short."
+CALL = Answer(tool_calls=(ToolCall("look_up", '{"order": 7}'),))
 
 
 def _user(text: str) -> dict:
     return {"role": "user", "content": text}
+
+
+def _result_for(turn: Turn) -> dict:
+    """Raises SceneFailed where the client was given no call."""
+    if not (calls := turn.messages[-1].get("tool_calls")):
+        raise SceneFailed("the client was given no call")
+    return {"role": "tool", "tool_call_id": calls[0]["id"], "content": "on its way"}
 
 
 async def play_string(talk: Talk) -> None:
@@ -37,13 +47,8 @@ async def play_list(talk: Talk) -> None:
 
 
 async def play_tool(talk: Talk) -> None:
-    call = Answer(tool_calls=(ToolCall("look_up", '{"order": 7}'),))
-    turn = await talk.say(_user("Where is order 7?"), answer=call, tools=TOOLS)
-    if not turn.messages[-1].get("tool_calls"):
-        raise SceneFailed("the client was given no call")
-    call_id = turn.messages[-1]["tool_calls"][0]["id"]
-    result = {"role": "tool", "tool_call_id": call_id, "content": "on its way"}
-    turn = await talk.say(result, after=turn, tools=TOOLS)
+    turn = await talk.say(_user("Where is order 7?"), answer=CALL, tools=TOOLS)
+    turn = await talk.say(_result_for(turn), after=turn, tools=TOOLS)
     await talk.say(_user("Thank you. When?"), after=turn, tools=TOOLS)
 
 
@@ -60,6 +65,16 @@ async def play_branch(talk: Talk) -> None:
 async def play_long(talk: Talk) -> None:
     text = "".join(f"{number} " for number in range(LONG_CHARACTERS // 4))[:LONG_CHARACTERS].rstrip()
     await talk.say(_user("And now?"), after=await talk.say(_user(text)))
+
+
+async def play_other_models(talk: Talk) -> None:
+    """To a model with a Responses endpoint of its own, back, and there again, where the beginning is held."""
+    native = talk.with_model(NATIVE)
+    turn = await talk.say(_user("Which one is it?"), answer=CALL, tools=TOOLS)
+    turn = await native.say(_result_for(turn), after=turn, tools=TOOLS)
+    turn = await talk.say(_user("Thank you. When?"), after=turn, tools=TOOLS)
+    turn = await native.say(_user("And the next?"), after=turn, tools=TOOLS)
+    await native.say(_user("And then?"), after=turn, tools=TOOLS)
 
 
 async def play_unstored(talk: Talk) -> None:
@@ -137,6 +152,7 @@ SCENES: dict[str, Scene] = {
     "tool round trip": play_tool,
     "branches": play_branch,
     "long message": play_long,
+    "other models": play_other_models,
     "store: false": play_unstored,
     "get a response": play_stored_response,
     "delete a response": play_deletion,
