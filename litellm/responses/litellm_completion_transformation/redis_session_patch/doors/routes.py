@@ -141,7 +141,7 @@ def _of_stored(upstreams: Endpoint, serve: Serve, *, deletes: bool) -> Endpoint:
             try:
                 theirs = await upstreams(**given)
             except Exception as error:  # The provider does not hold it any more, or cannot say.
-                if deletes and getattr(error, "status_code", getattr(error, "code", None)) not in (404, "404"):
+                if deletes and not _is_not_there(error, given["response_id"]):
                     raise
             else:
                 safely(_name_as_asked, theirs, given["response_id"], otherwise=None)
@@ -153,6 +153,12 @@ def _of_stored(upstreams: Endpoint, serve: Serve, *, deletes: bool) -> Endpoint:
         return ours if ours is not None else await upstreams(**given)
 
     return endpoint
+
+
+def _is_not_there(error: Exception, client_id: str) -> bool:
+    """Whether the provider says so. Older releases (1.85) make a failure of their own of a 404, with its text."""
+    status, text = getattr(error, "status_code", getattr(error, "code", None)), str(getattr(error, "message", error))
+    return str(status) == "404" or ("not found" in text and inner_id(decrypted(client_id)) in text)
 
 
 def _name_as_asked(reply: Any, client_id: str) -> None:
