@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
@@ -53,6 +54,25 @@ class HeldResponse:
         if self.pending is not None and not self.pending.is_set():
             return {**self.response, "status": "queued", "completed_at": None, "output": [], "usage": None}
         return self.response
+
+
+class CanBeDown:
+    """Of what can `take_down` and `bring_up` an account."""
+
+    @contextmanager
+    def down(self, account: str) -> Iterator[None]:
+        """Inside, whatever is asked of this account is answered with a 503, and not recorded."""
+        self.take_down(account)
+        try:
+            yield
+        finally:
+            self.bring_up(account)
+
+    def take_down(self, account: str) -> None:
+        raise NotImplementedError
+
+    def bring_up(self, account: str) -> None:
+        raise NotImplementedError
 
 
 @dataclass

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .answers import Answer
+from .holding import CanBeDown
 from .processes import Child, free_port, wait_until
 from .recorded import Recorded, from_dict
 from .refusing import RULES
@@ -23,7 +24,7 @@ START_SECONDS = 10
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class ProviderClient:
+class ProviderClient(CanBeDown):
     """Steers a stand-in at `url`. Raises OSError when it cannot be reached."""
 
     def __init__(self, url: str) -> None:
@@ -58,14 +59,6 @@ class ProviderClient:
             yield
         finally:
             self._control("turn_on", slugs=slugs)
-
-    @contextmanager
-    def down(self, account: str) -> Iterator[None]:
-        self.take_down(account)
-        try:
-            yield
-        finally:
-            self.bring_up(account)
 
     def take_down(self, account: str) -> None:
         self._control("take_down", account=account)

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from .answers import Answer, Script
 from .formats import responses
-from .holding import Accounts, HeldResponse, Holder, with_ids
+from .holding import Accounts, CanBeDown, HeldResponse, Holder, with_ids
 from .issuing import issued_with, signed
 from .recorded import Recorded, default_answer
 from .refusing import OFF, RULES, Refusal, Sent
@@ -32,7 +32,7 @@ KEPT_HEADERS = (
 )
 
 
-class ProviderState:
+class ProviderState(CanBeDown):
     """The script and the record; thread-safe. `responder`, when set, is asked before the script."""
 
     def __init__(self) -> None:
@@ -121,15 +121,6 @@ class ProviderState:
     def turn_on(self, *slugs: str) -> None:
         for slug in slugs:
             self._allowed.remove(slug)
-
-    @contextmanager
-    def down(self, account: str) -> Iterator[None]:
-        """Inside, whatever is asked of this account (see `lab.holding`) is answered with a 503, and not recorded."""
-        self.take_down(account)
-        try:
-            yield
-        finally:
-            self.bring_up(account)
 
     def take_down(self, account: str) -> None:
         self.accounts.take_down(account)
