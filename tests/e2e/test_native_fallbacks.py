@@ -14,7 +14,7 @@ from lab.client import AsyncResponsesClient, reply_of_events
 from lab.exchange import Exchange, texts_of
 from lab.formats import FORMATS
 from lab.lines import HttpLine, Manner
-from lab.native_models import NATIVE_PAIR
+from lab.native_models import NATIVE, NATIVE_PAIR
 from lab.player import Player, Turn
 from lab.provider import Provider
 from lab.proxies import ProxyPool
@@ -23,7 +23,7 @@ from lab.proxy import Proxy, ProxyOptions
 from .checks import marker
 from .upstream import GOES_ON_IN_STREAMS
 
-NATIVE, BRIDGED = "native-model", "claude-model"
+BRIDGED = "claude-model"
 WAYS = pytest.mark.parametrize(("model", "other"), [(NATIVE, BRIDGED), ("chat-model", NATIVE)])
 STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 WHOLE = Answer("It was a dark and stormy night; the rain fell in torrents.", pieces=6)

@@ -10,15 +10,15 @@ import pytest
 from lab.answers import Answer, ToolCall
 from lab.asking import Asker, asking
 from lab.custom_auth import bearer
-from lab.native_models import NATIVE_PAIR
+from lab.native_models import NATIVE, NATIVE_PAIR
+from lab.native_models import NATIVE_OTHER as OTHER
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import MODELS, ProxyOptions
 
 from .checks import marker
+from .test_inputs import TOOLS
 
-NATIVE, OTHER = "native-model", "native-other"
-TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
 STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 

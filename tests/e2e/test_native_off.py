@@ -11,14 +11,14 @@ import pytest
 
 from lab.answers import Answer
 from lab.client import Reply, ResponsesClient
-from lab.native_models import native_entries
+from lab.native_models import NATIVE, native_entries
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import ProxyOptions
 
-NATIVE = "native-model"
+from .test_inputs import TOOLS
+
 IDS = ["resp_" + digit * 50 for digit in "12"]
-TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
 
 
 @pytest.fixture

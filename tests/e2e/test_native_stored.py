@@ -13,13 +13,14 @@ from lab.answers import Answer
 from lab.asking import Asker, asking
 from lab.custom_auth import bearer
 from lab.exchange import Exchange, texts_of
+from lab.native_models import NATIVE, NATIVE_OTHER
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import ProxyOptions
 
 from .checks import marker, redis_holds
 
-NATIVE, BRIDGED = "native-model", "chat-model"
+BRIDGED = "chat-model"
 STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 
 
@@ -97,7 +98,7 @@ def test_where_the_setting_is_off_again_its_provider_is_asked_all_the_same(
     assert said not in str(natives.provider.accounts.held("one"))
 
 
-@pytest.mark.parametrize("model", [NATIVE, BRIDGED, "native-other"])
+@pytest.mark.parametrize("model", [NATIVE, BRIDGED, NATIVE_OTHER])
 def test_another_caller_has_nothing_of_it(model: str, natives: Asker) -> None:
     response = natives.with_manner(NATIVE).ask("Mine.")
     other = natives.as_key(bearer(user="bob")).with_manner(model)

@@ -22,14 +22,13 @@ from lab.proxy import FORMAT_OF_MODEL, MODELS, ProxyOptions
 from lab.wire import Conversation, conversation_from_chat, tidy
 
 from .sizes import LONG
-from .test_inputs import PIXEL
+from .test_inputs import PIXEL, TOOLS
 
 WALKS = 1_000 if LONG else 12
 TURNS = 8
 TEXT_ALONE = ("chat-model",)  # LiteLLM sends DeepSeek texts alone.
 WAYS = [*MODELS, *NATIVE_MODELS]
 IMAGE = f"data:image/png;base64,{PIXEL}"
-TOOLS = [{"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}]
 
 
 @dataclass
