@@ -19,10 +19,10 @@ def is_cached_as_chat(caching_handler: Any, function: Callable[..., Any]) -> boo
 
     ``caching_handler``: LiteLLM's ``LLMCachingHandler``.
     """
-    return safely(_is_bridged, caching_handler, function, otherwise=False)
+    return safely(_must_not_be_cached_whole, caching_handler, function, otherwise=False)
 
 
-def _is_bridged(caching_handler: Any, function: Callable[..., Any]) -> bool:
+def _must_not_be_cached_whole(caching_handler: Any, function: Callable[..., Any]) -> bool:
     runtime = runtimes.current()
     if function.__name__ not in ("aresponses", "responses") or runtime is None:
         return False
