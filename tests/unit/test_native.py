@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -142,3 +143,10 @@ async def test_only_a_refusal_of_what_it_was_to_go_on_from_is_asked_again(error:
     assert await door._is_to_be_asked_again(asked, error) is expected
     assert (bound.arguments["response_api_optional_request_params"] == {}) is expected
     assert len(bound.arguments["input"]) == (2 if expected else 3), "the history, or the text as it was"
+
+
+@pytest.mark.parametrize(("status", "expected"), [("completed", True), (None, True), ("failed", False)])
+def test_a_reply_that_does_not_say_how_it_ended_is_an_answer(status: str | None, expected: bool) -> None:
+    call = call_after(BRIDGED)
+    call.take_answer(SimpleNamespace(status=status, output=[], store=True), "resp_1")
+    assert (call.is_answered, call.own_id) == (expected, "resp_1")

@@ -13,15 +13,15 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.api
     OPERATIONS,
 )
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors import routes
-from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import Place
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import Place, wrapped_with_place
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import Owner
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.packing import pack
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import Miss, OddValue
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Chain, Turn
 
-from .support.bridge import client_id, using
+from .support.bridge import client_id, no_redis, using
 from .support.clients import Garbling
-from .support.runtimes import counted
+from .support.runtimes import counted, runtime_on
 from .support.stores import ALICE, chain_of, follow, inputs_of, keys_of, load, say, store_on, talk
 
 EACH = pytest.mark.parametrize("index", [0, 1, 2])
@@ -209,3 +209,17 @@ async def test_odd_characters_come_back(store, text):
     place = await follow(store, await say(store, text), items)
     chain = await load(store, place)
     assert isinstance(chain, Chain) and [turn.items for turn in chain.turns] == [text, items]
+
+
+@pytest.mark.parametrize(("method", "status"), [("DELETE", 503), ("GET", None)])
+async def test_while_redis_is_away_nothing_is_deleted_by_its_provider_alone(monkeypatch, method, status):
+    async def alice(*_: Any) -> Owner:
+        return ALICE
+
+    monkeypatch.setattr(routes, "caller_at_route", alice)
+    response_id = wrapped_with_place("resp_x", Place("0123456789a", "1"), None, "openai", "m")
+    given = {"response_id": response_id, "request": SimpleNamespace(query_params=QueryParams())}
+    with using(runtime_on(no_redis())):
+        operation = OPERATIONS[method, "{response_id}"]
+        answer = await routes._reply(operation, {**given, "user_api_key_dict": None}, deletes=method == "DELETE")
+    assert getattr(answer, "status_code", None) == status
