@@ -36,8 +36,14 @@ def depth(turn: bytes, parents: dict[bytes, bytes]) -> int:
     return 0 if turn == b"0" else 1 + depth(parents[turn], parents)
 
 
+# A conversation object's number, which is no turn's: what it holds is its metadata.
+OBJECT = b"%d" % (1 << 48)
+
+
 def text_of(turn: bytes, parents: dict[bytes, bytes], stored: dict[bytes, bytes]) -> bytes:
     """What a turn adds to the one deflate stream that all turns up to it make."""
+    if turn == OBJECT:
+        return stored[turn]
     path = []
     while turn != b"0":
         path.append(stored[turn].partition(b"\n")[2])
@@ -59,7 +65,7 @@ def living_responses(redis: Redis) -> Iterator[str]:
     now = redis.time()[0]
     for key in redis.scan_iter(TURNS, count=1_000):
         conversation = key.decode().partition("{")[2].partition("}")[0]
-        for turn in redis.zrangebyscore(lives_key(key), now, "+inf"):
+        for turn in set(redis.zrangebyscore(lives_key(key), now, "+inf")) - {OBJECT}:
             yield id_at(conversation, int(turn))
 
 

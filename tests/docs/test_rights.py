@@ -10,11 +10,13 @@ from redis import Redis
 
 from lab.redis_server import RedisServer
 from lab.ways import rights
-from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import scripts
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import object_scripts, scripts
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.probe import probe_all
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import KEY_PREFIX
 
-SCRIPTS = [script for script in vars(scripts).values() if isinstance(script, scripts.Script)]
+SCRIPTS = [
+    script for script in (*vars(scripts).values(), *vars(object_scripts).values()) if isinstance(script, scripts.Script)
+]
 CALLED = {command.lower() for script in SCRIPTS for command in re.findall(r"redis\.p?call\('([A-Z]+)'", script)}
 NEEDED = sorted({*CALLED, "eval", "evalsha"})
 # To erase and purge, for the health route, of another database, of a Cluster.

@@ -22,6 +22,7 @@ from lab.recording import Recorded
 from lab.wire import Message
 
 from .conftest import with_environment
+from .raw import openai_client
 
 MCP = {"type": "mcp", "server_url": "litellm_proxy", "server_label": "litellm", "require_approval": "never"}
 THOUGHT = {"type": "thinking", "thinking": "I must look.", "signature": "c2lnbmVk"}
@@ -145,3 +146,23 @@ def test_what_the_proxy_ran_for_a_native_model_goes_along(after: str, stream: bo
     third = native_mcp.with_manner(after, stream).ask("And?", second, tools=[MCP])
     told = ["Hello.", first.reply.text, "Look it up.", "found a", second.reply.text, "And?"]
     check_once(third.conversation, told, calls=1)
+
+
+def test_in_a_conversation_object_the_rounds_are_no_items_of_their_own(
+    mcp_client: ResponsesClient, second_proxy: Proxy, provider: Provider, manner: Manner
+) -> None:
+    provider.responder = call_offered_tool
+    asker = Asker(mcp_client, provider, manner)
+    with openai_client(second_proxy) as sdk:
+        conversation = sdk.conversations.create(items=[{"role": "user", "content": "Hello."}]).id
+        second = asker.ask("Look it up.", tools=[MCP], conversation=conversation)
+        calling, answering = second.requests
+        check_once(calling.conversation, ["Hello.", "Look it up."], calls=0)
+        check_once(answering.conversation, ["Hello.", "Look it up.", "found a"], calls=1)
+        third = asker.ask("And?", tools=[MCP], conversation=conversation)
+        told = ["Hello.", "Look it up.", "found a", second.reply.text, "And?"]
+        check_once(third.requests[0].conversation, told, calls=1)
+        listed = [item.id for item in sdk.conversations.items.list(conversation, order="asc")]
+    outputs = [[item["id"] for item in turn.reply.body["output"]] for turn in (second, third)]
+    assert listed[2 : 2 + len(outputs[0])] == outputs[0] and listed[-len(outputs[1]) :] == outputs[1]
+    assert len(listed) == 3 + len(outputs[0]) + len(outputs[1])

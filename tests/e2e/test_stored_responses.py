@@ -254,20 +254,6 @@ def test_every_address_of_the_routes_knows_the_response(prefix: str, proxy: Prox
         check_is_not_found(client, response.id)
 
 
-def test_a_conversation_object_is_refused_before_the_model_is_asked(
-    manner: Manner, sdk: openai.OpenAI, provider: Provider
-) -> None:
-    first = create(sdk, manner, input="hello")
-    asked = len(provider.requests())
-    status, body = refused(lambda: create(sdk, manner, input="hello", conversation="conv_1"))
-    assert (status, body["error"]["param"], body["error"]["type"]) == (400, "conversation", "invalid_request_error")
-    assert "previous_response_id" in body["error"]["message"]
-    both = {"conversation": "conv_1", "previous_response_id": first.id}
-    status, body = refused(lambda: create(sdk, manner, input="hello", **both))
-    assert (status, body["error"]["code"]) == (400, "mutually_exclusive_parameters")
-    assert len(provider.requests()) == asked
-
-
 def test_a_conversation_that_moved_to_another_model_has_all_its_responses(sdk: openai.OpenAI) -> None:
     responses: list[Response] = []
     for model in (*MODELS, MODELS[0]):

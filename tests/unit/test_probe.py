@@ -28,6 +28,10 @@ RIGHTS = [f"+{command.lower()}" for command in ("EVAL", "EVALSHA", *COMMANDS)]
 NEEDED = {
     "store a turn": "HSET",
     "read a conversation": "HGET",
+    "make a conversation": "ZADD",
+    "begin in a conversation": "HLEN",
+    "hold a conversation": "HGET",
+    "list a conversation": "ZSCORE",
     "delete a response": "ZREM",
     "erase a conversation": "UNLINK",
     "claim an owner's room": "ZADD",

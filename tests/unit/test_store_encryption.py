@@ -130,8 +130,8 @@ async def test_a_piece_that_was_moved_is_unreadable(redis_client, sealed, move):
 @MOVES
 async def test_only_what_a_piece_is_bound_to_shows_that_it_was_moved(redis_client, sealed, monkeypatch, move):
     """So the test above would fail without it: nothing else, such as a checksum, notices."""
-    monkeypatch.setattr(stores, "_position", lambda *_: b"")
-    monkeypatch.setattr(stores, "_context", lambda *_: b"")
+    monkeypatch.setattr(stores, "position_of", lambda *_: b"")
+    monkeypatch.setattr(stores, "context_of", lambda *_: b"")
     assert await inputs_of(sealed, await move(redis_client, sealed))
 
 

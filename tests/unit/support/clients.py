@@ -9,9 +9,15 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import scripts
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import object_scripts, scripts
 
-SCRIPTS = {name.lower(): script for name, script in vars(scripts).items() if isinstance(script, scripts.Script)}
+
+def _scripts() -> dict[str, scripts.Script]:
+    named = {**vars(object_scripts), **vars(scripts)}
+    return {name.lower(): script for name, script in named.items() if isinstance(script, scripts.Script)}
+
+
+SCRIPTS = _scripts()
 
 Hook = Callable[[str], None]
 
@@ -23,8 +29,7 @@ def no_redis() -> Redis:
 
 def script_name(text_or_sha: str) -> str:
     """In lower case, of the script as it is now: a test may have another in its place."""
-    ours = {name: script for name, script in vars(scripts).items() if isinstance(script, scripts.Script)}
-    return next(name.lower() for name, script in ours.items() if text_or_sha in (script, script.sha))
+    return next(name for name, script in _scripts().items() if text_or_sha in (script, script.sha))
 
 
 class Interposed:

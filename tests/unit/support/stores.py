@@ -9,6 +9,9 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.conversation_store import (
+    ConversationStore,
+)
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.guard import Guard, Lanes
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import (
     KEY_PREFIX,
@@ -48,7 +51,7 @@ def store_on(
     namespace: str | None = None,
     record: Callable[..., None] = lambda *_: None,
     **chosen: Any,
-) -> SessionStore:
+) -> ConversationStore:
     """A store on ``client`` alone; ``chosen`` are settings."""
     settings = settings_of(**chosen)
     lanes = Lanes(lambda seconds: client, settings.timeout_seconds, 0)
@@ -56,7 +59,7 @@ def store_on(
 
     metrics: Any = SimpleNamespace(record=record)
     reads, writes = (Guard(name, lanes, settings.timeout_seconds, ignore, metrics) for name in ("read", "write"))
-    return SessionStore(settings, reads, writes, key_prefix(namespace), metrics)
+    return ConversationStore(settings, reads, writes, key_prefix(namespace), metrics)
 
 
 def connection_to(client: Any, namespace: str | None = None) -> Any:

@@ -60,7 +60,7 @@ def erase(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> Iterato
             progress.conversations = len(found)
             for name in new:
                 keys = conversation_keys(prefix, name)
-                progress.responses += client.zcard(keys[2])
+                progress.responses += client.zcard(keys[2]) - (client.zscore(keys[2], scripts.OBJECT) is not None)
                 if not dry_run:
                     client.eval(scripts.ERASE, 3, *keys, life)
                 yield progress

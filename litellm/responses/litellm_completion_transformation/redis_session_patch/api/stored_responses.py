@@ -26,11 +26,11 @@ _MOST_ITEMS = 100
 
 
 class BadParameter(ValueError):
-    """A query parameter has a value that cannot be; says so in OpenAI's words."""
+    """A parameter has a value that cannot be; says so in OpenAI's words."""
 
-    def __init__(self, param: str | None, message: str, code: str | None = "invalid_value"):
+    def __init__(self, param: str | None, message: str, code: str | None = "invalid_value", status: int = 400):
         super().__init__(message)
-        self.param, self.message, self.code = param, message, code
+        self.param, self.message, self.code, self.status = param, message, code, status
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _of_read(answer: Callable[[Asked, Chain], dict[str, Any]]) -> Serve:
 
 
 def _retrieve(asked: Asked, found: Chain) -> dict[str, Any]:
-    _check_include(asked.query)
+    check_include(asked.query)
     for name in ("stream", "starting_after"):
         if (asked.query.get(name) or "false").lower() not in ("false", "0"):
             problem = "This response cannot be streamed because it was not created with background=true."
@@ -88,7 +88,7 @@ OPERATIONS: dict[tuple[str, str], Serve] = {
 }
 
 
-def _check_include(query: QueryParams) -> None:
+def check_include(query: QueryParams) -> None:
     """What may be included is always there. Raises BadParameter for what is not known."""
     names, includable = [*query.getlist("include"), *query.getlist("include[]")], sorted(get_args(ResponseIncludable))
     if unknown := [name for name in ",".join(names).split(",") if name and name not in includable]:
@@ -98,11 +98,8 @@ def _check_include(query: QueryParams) -> None:
 
 def page(items: Sequence[Item], query: QueryParams) -> dict[str, Any]:
     """OpenAI's list object. ``items``: oldest first. Raises BadParameter."""
-    _check_include(query)
-    order = query.get("order") or "desc"
-    if order not in ("asc", "desc"):
-        raise BadParameter("order", f"Invalid value: '{order}'. Supported values are: 'asc' and 'desc'.")
-    limit, after, before = _limit(query.get("limit") or "20"), query.get("after"), query.get("before")
+    check_include(query)
+    order, limit, after, before = order_of(query), limit_of(query), query.get("after"), query.get("before")
     ordered = items if order == "asc" else items[::-1]
     places = {item["id"]: place for place, item in enumerate(ordered)}
     for param, item_id in (("after", after), ("before", before)):
@@ -119,7 +116,15 @@ def page(items: Sequence[Item], query: QueryParams) -> dict[str, Any]:
     }
 
 
-def _limit(text: str) -> int:
+def order_of(query: QueryParams) -> str:
+    order = query.get("order") or "desc"
+    if order not in ("asc", "desc"):
+        raise BadParameter("order", f"Invalid value: '{order}'. Supported values are: 'asc' and 'desc'.")
+    return order
+
+
+def limit_of(query: QueryParams) -> int:
+    text = query.get("limit") or "20"
     try:
         number = int(text)
     except ValueError:
@@ -146,7 +151,7 @@ def items_of(chain: Chain) -> list[Item]:
         if turn is not chain.turns[-1]:
             new += answered_items(turn)
         for number, each in enumerate(new):
-            item = _as_listed(each)
+            item = as_listed(each)
             if not isinstance(item.get("id"), str) or item["id"] in items:
                 place = Place(chain.tip.place.conversation if chain.tip is not None else "", turn_id)
                 item["id"] = item_id_at(item["type"], place, number, is_input=True)
@@ -154,7 +159,7 @@ def items_of(chain: Chain) -> list[Item]:
     return list(items.values())
 
 
-def _as_listed(item: Mapping[str, Any]) -> Item:
+def as_listed(item: Mapping[str, Any]) -> Item:
     """An item as OpenAI lists it: its kind, its status and a message's parts are said, though the client need not."""
     kind, content = item.get("type") or "message", item.get("content")
     kind = kind if isinstance(kind, str) else "message"  # as upstream takes it

@@ -22,7 +22,7 @@ from ..request.response_cache import is_cached_as_chat as is_cached_as_chat
 from ..request.streams import ATTRIBUTE, StreamKeeper
 from ..request.tool_calls import OwnedCache
 from ..values.ids import with_place
-from ..values.refusals import CANNOT_ASK_ITEM, CONVERSATION, CONVERSATION_TOO, ITEM, ITEM_UNSTORED, is_refusal, refuse
+from ..values.refusals import CANNOT_ASK_CONVERSATION, CANNOT_ASK_ITEM, ITEM, ITEM_UNSTORED, is_refusal, refuse
 from .leaving import store_session_in_redis as store_session_in_redis
 from .token_count import count_with_redis as count_with_redis
 from .websockets import leave_history_to_redis as leave_history_to_redis
@@ -30,7 +30,7 @@ from .websockets import leave_history_to_the_connection
 
 AsyncFunction = Callable[..., Awaitable[Any]]
 
-_ROUNDS = "rounds of this request"  # which no response has as its id
+_ROUNDS = "rounds of this request, or its conversation"  # which no response has as its id
 
 # What upstream's session handler is asked with.
 _ASKED = ("previous_response_id", "litellm_completion_request")
@@ -41,7 +41,12 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
 
     @functools.wraps(handler)
     async def handle(*args: Any, **kwargs: Any) -> Any:
-        known = safely(_call_of, kwargs, otherwise=None)
+        try:
+            known = safely(_call_of, kwargs, otherwise=None)
+        except Exception as error:  # a refusal
+            if (exchange := running_exchange()) is not None:
+                exchange.refusal = error
+            raise
         if known is None and names_a_caller(kwargs.get("litellm_metadata")):
             leave_history_to_the_connection()
         before = CALL.set(known[1] if known else None)
@@ -68,9 +73,12 @@ def _call_of(kwargs: dict[str, Any]) -> tuple[Runtime, Call] | None:
     if not exchange.is_taken:
         raise LookupError("What the client said is not known.")
     call = call_of(kwargs, kwargs["litellm_completion_request"], kwargs["request_input"], exchange)
-    if kwargs.get("conversation") is not None:
-        code = CONVERSATION if exchange.previous_id is None else CONVERSATION_TOO
-        refuse(code, str(call.completion.get("model") or ""), call.provider)
+    call.completion.pop("conversation", None)
+    # Over a WebSocket upstream does not hand it on; what the client said is in the exchange.
+    is_named = kwargs.pop("conversation", None) is not None
+    if exchange.refused is not None or (is_named and exchange.conversation_shown is None):
+        code, what = exchange.refused or CANNOT_ASK_CONVERSATION, exchange.conversation_as_sent or ""
+        refuse(code, str(call.completion.get("model") or ""), call.provider, what)
     for item_id in filter(None, map(referred_to, input_items(kwargs["request_input"]))):
         code = ITEM if exchange.is_to_be_stored else ITEM_UNSTORED
         code = CANNOT_ASK_ITEM if exchange.is_item_unavailable else code
@@ -80,7 +88,10 @@ def _call_of(kwargs: dict[str, Any]) -> tuple[Runtime, Call] | None:
     if "litellm_trace_id" in kwargs:
         call.completion.setdefault("litellm_trace_id", kwargs.pop("litellm_trace_id"))
     kwargs["responses_api_request"] = request = {**kwargs["responses_api_request"]}
-    if call.rounds and not request.get("previous_response_id"):  # So that the session handler is asked, which has them.
+    is_after_ours = call.rounds or (exchange.conversation_shown is not None and exchange.chain.turns)
+    if is_after_ours and not request.get(
+        "previous_response_id"
+    ):  # So that the session handler is asked, which has them.
         request["previous_response_id"] = _ROUNDS
     return runtime, call
 
@@ -193,6 +204,8 @@ def keep_answer(response: Any, completion: Any) -> None:
 
 def _keep_answer(call: Call, response: Any, completion: Any) -> None:
     response.previous_response_id = call.exchange.previous_as_sent
+    if (conversation := call.exchange.conversation_shown) is not None:
+        response.conversation = conversation
     response.id = with_place(response.id, call.exchange.place, call.exchange.previous_id)
     call.take_answer(completion)
     call.exchange.put_places_into(response.output or (), call.items_before)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..redis import runtime as runtimes
 from ..redis.defects import safely_await
+from ..request.conversing import let_go
 from ..request.exchange import Exchange, Source
 from ..request.saving import store_reply
 from ..request.streams import TERMINAL
@@ -27,8 +28,16 @@ async def leave(exchange: Exchange, reply: Any, fastapi_response: Any) -> Any:
     if is_stream:
         reply.body_iterator = _watched(reply.body_iterator, exchange)
     elif exchange.answered is not None:
-        await store_session_in_redis(exchange, _plain_response(reply))
+        response = _plain_response(reply)
+        await store_session_in_redis(exchange, response)
+        if _is_to_be_left_out(exchange) and isinstance(response, dict):
+            return {**response, "conversation": None}
     return reply
+
+
+def _is_to_be_left_out(exchange: Exchange) -> bool:
+    """Whether the reply must not say that it is in its conversation object: its turn could not be stored."""
+    return exchange.conversation_shown is not None and not exchange.is_kept
 
 
 async def store_session_in_redis(exchange: Exchange, reply: Any) -> None:
@@ -43,22 +52,34 @@ async def store_session_in_redis(exchange: Exchange, reply: Any) -> None:
 
 
 async def _watched(chunks: Any, exchange: Exchange) -> AsyncIterator[Any]:
-    async with contextlib.aclosing(chunks) if hasattr(chunks, "aclose") else contextlib.nullcontext():
-        async for chunk in chunks:
-            if exchange.answered is not None:
-                await safely_await(store_last_event, exchange, chunk, otherwise=None)
-            yield chunk
+    try:
+        async with contextlib.aclosing(chunks) if hasattr(chunks, "aclose") else contextlib.nullcontext():
+            async for chunk in chunks:
+                if exchange.answered is not None:
+                    chunk = await safely_await(store_last_event, exchange, chunk, otherwise=chunk)
+                yield chunk
+    finally:
+        await safely_await(let_go, exchange, otherwise=None)
 
 
-async def store_last_event(exchange: Exchange, chunk: str | bytes) -> None:
-    """Stores the response of a stream's last event, if that is in ``chunk``: server-sent events, or the JSON of one."""
+async def store_last_event(exchange: Exchange, chunk: Any) -> Any:
+    """Stores the response of a stream's last event, if that is in ``chunk``: server-sent events, or the JSON of one.
+
+    Gives what the client is to get for ``chunk``.
+    """
     data = chunk.encode("utf-8", "surrogatepass") if isinstance(chunk, str) else bytes(chunk)
     if not any(kind in data for kind in _LAST):
-        return
-    for line in data.split(b"\n"):
+        return chunk
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines):
         event = from_json(line.removeprefix(b"data:"))
         if isinstance(event, dict) and event.get("type") in TERMINAL:
             await store_session_in_redis(exchange, event.get("response"))
+            if _is_to_be_left_out(exchange):
+                event["response"]["conversation"] = None
+                lines[number] = (b"data: " if line.startswith(b"data:") else b"") + json.dumps(event).encode()
+                chunk = b"\n".join(lines).decode() if isinstance(chunk, str) else b"\n".join(lines)
+    return chunk
 
 
 def _plain_response(reply: Any) -> Any:

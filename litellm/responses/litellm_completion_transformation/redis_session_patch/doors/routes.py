@@ -16,6 +16,7 @@ from ..api.stored_responses import OPERATIONS, Asked, BadParameter, Serve
 from ..redis import runtime as runtimes
 from ..redis.defects import safely, safely_await
 from ..request.caller import caller_at_route
+from ..request.conversing import let_go
 from ..request.exchange import CONNECTION, ClientConnection, Exchange, running_exchange
 from ..request.lookup import NOBODYS, begin, log_miss
 from ..values.ids import decrypted, inner_id, place_of, provider_of
@@ -65,6 +66,16 @@ def add_response_routes(app: Any) -> None:
     app.router.routes[:0] = ours
 
 
+def response_prefixes() -> tuple[str, ...]:
+    """What stands before ``/responses`` in upstream's routes."""
+    try:
+        from litellm.proxy.response_api_endpoints.endpoints import router
+    except ImportError:  # a release without them
+        return ()
+    paths = (getattr(route, "path", "") for route in router.routes if "POST" in (getattr(route, "methods", None) or ()))
+    return tuple(path.removesuffix("/responses") for path in paths if path.endswith("/responses"))
+
+
 def _ours(method: str, last: str, upstreams: Endpoint) -> Endpoint | None:
     if (method, last) in OPERATIONS:
         return _of_stored(upstreams, OPERATIONS[method, last], deletes=method == "DELETE")
@@ -81,10 +92,15 @@ def _of_new(upstreams: Endpoint) -> Endpoint:
     @functools.wraps(upstreams)
     async def endpoint(**given: Any) -> Any:
         exchange = await safely_await(_enter, given, otherwise=None)
-        reply = await upstreams(**given)
         if exchange is None:
-            return reply
-        return await safely_await(leave, exchange, reply, given.get("fastapi_response"), otherwise=reply)
+            return await upstreams(**given)
+        reply = None
+        try:
+            reply = await upstreams(**given)
+            return await safely_await(leave, exchange, reply, given.get("fastapi_response"), otherwise=reply)
+        finally:
+            if not hasattr(reply, "body_iterator"):
+                await safely_await(let_go, exchange, otherwise=None)
 
     return endpoint
 
@@ -196,14 +212,15 @@ async def _reply(serve: Serve, given: dict[str, Any], deletes: bool) -> Any | No
     try:
         found = await serve(runtime, asked) if caller.identity is not None else Miss.DENIED
     except BadParameter as error:
-        reply = _json(400, {"error": error_of(error.message, error.param, error.code)})
+        reply = json_reply(error.status, {"error": error_of(error.message, error.param, error.code)})
     except StoreError:
-        result, reply = "failed", _json(_UNAVAILABLE, unavailable_body(), RETRY)
+        result, reply = "failed", json_reply(_UNAVAILABLE, unavailable_body(), RETRY)
     else:
         if isinstance(found, Miss):
-            result, reply = found.value, _json(404, {"error": error_of(f"Response with id '{client_id}' not found.")})
+            missing = error_of(f"Response with id '{client_id}' not found.")
+            result, reply = found.value, json_reply(404, {"error": missing})
         else:
-            reply = _json(200, found)
+            reply = json_reply(200, found)
     # What is stored here is not deleted by its provider alone.
     may_be_upstreams = result == Miss.UNKNOWN.value or (result == "failed" and not (deletes and place is not None))
     if may_be_upstreams and await _is_upstreams(provider_of(response_id), request):
@@ -227,7 +244,7 @@ async def _is_upstreams(provider: str | None, request: Any) -> bool:
     return config is not None
 
 
-def _json(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
+def json_reply(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
     from starlette.responses import Response
 
     # In ASCII, so that lone surrogates survive.

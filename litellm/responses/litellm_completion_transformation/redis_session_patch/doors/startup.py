@@ -16,9 +16,11 @@ from ..values.refusals import answer_of, is_refusal
 from ..values.results import StoreError
 from ..values.settings import SettingError, Settings, read_settings, unknown_settings
 from ..version import BUILD, FORK_VERSION
+from .conversation_routes import add_conversation_routes
 from .routes import add_response_routes
 
 NAME = "Redis session patch"
+_ROUTES = (add_response_routes, add_conversation_routes)
 
 
 def announce_at_startup(app: Any) -> None:
@@ -27,7 +29,7 @@ def announce_at_startup(app: Any) -> None:
         read_settings(os.environ)
     except SettingError as error:
         sys.exit(f"{NAME}: {error}")
-    for step in (_answer_refusals, add_health_route, add_erase_route, add_response_routes, _announce_when_up):
+    for step in (_answer_refusals, add_health_route, add_erase_route, *_ROUTES, _announce_when_up):
         safely(step, app, otherwise=None)
 
 

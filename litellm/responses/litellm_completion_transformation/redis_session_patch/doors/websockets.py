@@ -9,12 +9,16 @@ from typing import Any
 
 from ..redis import runtime as runtimes
 from ..redis.defects import safely, safely_await
+from ..request.conversing import let_go
 from ..request.exchange import CONNECTION, ClientConnection, Exchange
 from ..request.lookup import begin, note_connections
+from ..request.streams import TERMINAL
 from ..values.owner import Owner
 from ..values.refusals import answer_of, is_refusal
 from ..values.results import Miss
 from .leaving import from_json, store_last_event
+
+_ENDING = (*TERMINAL, "response.failed", "error")
 
 # What Redis says of a response must not be overruled by a memory.
 _ANSWERS = ("found", Miss.DELETED.value, Miss.DENIED.value)
@@ -33,7 +37,10 @@ class WatchedSocket:
         return getattr(self._websocket, name)
 
     async def receive_text(self) -> Any:
-        text = await self._websocket.receive_text()
+        try:
+            text = await self._websocket.receive_text()
+        finally:
+            await safely_await(self._let_go, otherwise=None)
         self._connection.exchange = None
         return await safely_await(self._begin, text, otherwise=text)
 
@@ -55,13 +62,19 @@ class WatchedSocket:
         self._connection.exchange = exchange
         return text if params.get("input") is client_input else json.dumps(message)
 
+    async def _let_go(self) -> None:
+        if self._connection.exchange is not None:
+            await let_go(self._connection.exchange)
+
     async def _leave(self, data: str) -> str:
         """What the client gets for ``data``, once it is stored."""
         exchange = self._connection.exchange
         if exchange is None:
             return data
         if exchange.answered is not None:
-            await store_last_event(exchange, data)
+            data = await store_last_event(exchange, data)
+        if exchange.hold is not None and (from_json(data) or {}).get("type") in _ENDING:
+            await let_go(exchange)
         code = getattr(exchange.refusal, "code", None)
         if not is_refusal(code) or json.loads(data).get("type") != "error":
             return data

@@ -8,8 +8,8 @@ import secrets
 from typing import Any
 
 from ..values.results import StoreUnavailable
-from . import scripts
-from .scripts import Script
+from . import object_scripts, scripts
+from .scripts import OBJECT, Script
 from .store import conversation_keys, erased_key, owner_keys, run_script
 
 _SECONDS = 10
@@ -20,6 +20,7 @@ _NAMES = 16
 _OWNER, _TURN, _TEXT = "nobody", "1", b"1 1 1 1 \nP"
 _APPEND = ("0", _OWNER, _SECONDS, 0, 0, "", _TURN, _TEXT)
 _CLAIM = ("start", 1, _SECONDS, 1 << 30)
+_MADE = ("new", "", _OWNER, _SECONDS, 0, "", "", "", OBJECT, b"P{}", _TURN, _TEXT)
 _READ = (_TURN, _OWNER, _SECONDS + 1, 0, 1, 1, 1)  # a second more, so that there is a life to renew
 
 
@@ -53,6 +54,10 @@ def probe_all(prefix: str, client: Any) -> tuple[str, ...]:
         "store a turn": (scripts.APPEND, keys, _APPEND),
         "read a conversation": (scripts.READ, keys, _READ),
         "delete a response": (scripts.END, keys, (_TURN, _OWNER, _SECONDS)),
+        "make a conversation": (object_scripts.ADD, keys, _MADE),
+        "begin in a conversation": (object_scripts.TALK, keys, (_OWNER, _SECONDS + 1, 0, 1, 1, 1, _TURN, _SECONDS)),
+        "hold a conversation": (object_scripts.HOLD, keys, (_TURN, _SECONDS)),
+        "list a conversation": (object_scripts.LIST, keys, (_OWNER, _SECONDS + 2, 0, "asc", "", 1, 1, 100)),
         "erase a conversation": (scripts.ERASE, keys, (_SECONDS,)),
         "claim an owner's room": (scripts.CLAIM, owner_keys(prefix, "start"), _CLAIM),
         "mark an erasure": (scripts.ERASED, mark, (_SECONDS,)),

@@ -10,11 +10,12 @@ from ..values.results import StoreError
 from ..values.settings import SettingError, Settings, read_settings
 from ..version import FORK_VERSION, litellm_release
 from .connection import Connection, find_connection, proxy_module
+from .conversation_store import ConversationStore
 from .defects import RareLog, count_with
 from .guard import Guard, Lanes
 from .metrics import Metrics
 from .probe import probe_all, probe_reading, probe_storing
-from .store import SessionStore, key_prefix
+from .store import key_prefix
 
 logger = logging.getLogger("litellm.redis_session_patch")
 
@@ -32,7 +33,7 @@ class Runtime:
         # Apart, because a full Redis refuses writes while it still serves what it has.
         self.reads = Guard("read", lanes, seconds, partial(probe_reading, prefix), self.metrics)
         self.writes = Guard("write", lanes, seconds, partial(probe_storing, prefix), self.metrics)
-        self.store = SessionStore(settings, self.reads, self.writes, prefix, self.metrics)
+        self.store = ConversationStore(settings, self.reads, self.writes, prefix, self.metrics)
 
     async def probe(self) -> None:
         """Finds out what Redis does not do of all that the store may ask: ``problems``. Raises StoreError."""

@@ -8,6 +8,11 @@ it was. KEYS[2], ``tree``, a sorted set: a turn, scored by the turn before it (0
 set: a turn whose response lives, scored by when it ends, in seconds of Redis' own clock. A turn stays as long as its
 response lives or a turn after it stays.
 
+A conversation object (``conv_…``) is one more member of its tree, OBJECT, which no turn has as its number: its text is
+its metadata, the turn before it is its last one, and it lives as a response does. Beside it in the hash: ``d<turn>`` →
+which items of a turn are deleted from it (``*``: none is left), ``held`` → the turn that is under way in it, and until
+when. Its scripts are in ``object_scripts``.
+
 No call has more than four words: Redis up to 6.2 keeps the array of a script's call for the next one, and takes it
 for as long as it was after a script's INCRBYFLOAT (LiteLLM has such) cut it to four. A longer call then writes past
 its end, and a Redis without jemalloc crashes. Keys are always written ``KEYS[n]``: some proxies in front of Redis check
@@ -22,6 +27,9 @@ GRACE_SECONDS = 60
 # What one run takes out at most, so that Redis is free for others.
 COLLECTED_AT_ONCE = 100
 
+# The conversation object of a tree. Turns have smaller numbers.
+OBJECT = str(1 << 48)
+
 
 class Script(str):
     """A Lua script; ``sha`` is the name under which Redis remembers it."""
@@ -30,9 +38,10 @@ class Script(str):
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-_LIBRARY = f"""
+LIBRARY = f"""
 local now = tonumber(redis.call('TIME')[1])
 local left = {COLLECTED_AT_ONCE}
+local object = '{OBJECT}'
 
 -- Whether `owner` may have the turn: 'found' and when the conversation began, else why not. Asks for the marks even
 -- where nothing is stored, so that a user who lacks the right is told by any answer.
@@ -43,7 +52,9 @@ local function find(turn, owner)
   local whose, started = about:match('^(%S+) (%d+)$')
   if whose ~= owner then return 'denied' end
   if marks > 0 then return 'deleted' end
-  if tonumber(redis.call('ZSCORE', KEYS[3], turn) or 0) < now then return 'unknown' end
+  local ends = tonumber(redis.call('ZSCORE', KEYS[3], turn) or 0)
+  -- In a living conversation object every turn that is there can be read.
+  if math.max(ends, redis.call('ZSCORE', KEYS[3], object) or 0) < now then return 'unknown' end
   return 'found', started
 end
 
@@ -64,7 +75,7 @@ local function drop(turn)
     end
     left = left - 1
     local before = redis.call('ZSCORE', KEYS[2], turn)
-    redis.call('HDEL', KEYS[1], turn)
+    redis.call('HDEL', KEYS[1], turn, 'd' .. turn)
     redis.call('ZREM', KEYS[2], turn)
     turn = before
   end
@@ -95,6 +106,35 @@ local function renew(turn, seconds)
   keep_keys(seconds + {GRACE_SECONDS})
   collect()
 end
+
+-- Tags of who took part, with spaces between them.
+local function note_people(tags)
+  local by = redis.call('HGET', KEYS[1], 'by') or ''
+  for tag in tags:gmatch('%S+') do
+    if not (by .. ' '):find(' ' .. tag .. ' ', 1, true) then by = by .. ' ' .. tag end
+  end
+  redis.call('HSET', KEYS[1], 'by', by)
+end
+
+-- What READ gives of `turn` and all before it, but for the life; 'found' comes first where all of it is given.
+local function chain(turn, started, most_turns, most_bytes, most_now)
+  local text = redis.call('HGET', KEYS[1], turn)
+  local number, bytes, size = (text or ''):match('^(%d+) (%d+) (%d+) ')
+  if not number then return {{'incomplete'}} end
+  if tonumber(number) > tonumber(most_turns) or math.max(bytes, size) > tonumber(most_bytes) then
+    return {{'too_large'}}
+  end
+  if tonumber(bytes) > tonumber(most_now) then return {{'large', bytes}} end
+  local found = {{'found', started, redis.call('HLEN', KEYS[1]) - 2}}
+  for i = tonumber(number), 1, -1 do
+    if not text then return {{'incomplete'}} end
+    found[2 * i + 2], found[2 * i + 3] = turn, text
+    turn = redis.call('ZSCORE', KEYS[2], turn)
+    if not turn then return {{'incomplete'}} end
+    text = turn ~= '0' and redis.call('HGET', KEYS[1], turn)
+  end
+  return turn == '0' and found or {{'incomplete'}}
+end
 """
 
 # Adds turns, each after the one before; the response of the last one lives. ARGV: the turn to follow (0: none), the
@@ -102,7 +142,7 @@ end
 # them, then pairs of turn and text. Gives 1; 0 when the turn to follow is not there (any more); -1 when somebody ended
 # it on purpose, so that it must not come back with what is still under way; -2 at the end of the longest life.
 APPEND = Script(f"""
-{_LIBRARY}
+{LIBRARY}
 local before, began = ARGV[1], ARGV[5] == '0' and now or ARGV[5]
 local about = redis.call('HGET', KEYS[1], 'about')
 if about then
@@ -116,11 +156,7 @@ if seconds < 1 then return -2 end
 if before ~= '0' and not (redis.call('ZSCORE', KEYS[2], before) and redis.call('HEXISTS', KEYS[1], before) == 1) then
   return 0
 end
-local by = redis.call('HGET', KEYS[1], 'by') or ''
-for tag in ARGV[6]:gmatch('%S+') do
-  if not (by .. ' '):find(' ' .. tag .. ' ', 1, true) then by = by .. ' ' .. tag end
-end
-redis.call('HSET', KEYS[1], 'by', by)
+note_people(ARGV[6])
 redis.call('HSET', KEYS[1], 'about', ARGV[2] .. ' ' .. began)
 for i = 7, #ARGV, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
@@ -137,33 +173,20 @@ return 1
 # the conversation began, how many turns and marks of deleted ones it has over all branches, then turn, text, turn, …,
 # oldest first.
 READ = Script(f"""
-{_LIBRARY}
+{LIBRARY}
 local result, started = find(ARGV[1], ARGV[2])
 if result ~= 'found' then return {{result}} end
 local seconds = life(ARGV[3], ARGV[4], started)
 if seconds < 1 then return {{'unknown'}} end
-local text = redis.call('HGET', KEYS[1], ARGV[1])
-local number, bytes, size = (text or ''):match('^(%d+) (%d+) (%d+) ')
-if not number then return {{'incomplete'}} end
-if tonumber(number) > tonumber(ARGV[5]) or math.max(bytes, size) > tonumber(ARGV[6]) then return {{'too_large'}} end
-if tonumber(bytes) > tonumber(ARGV[7]) then return {{'large', bytes}} end
-local found, turn = {{'found', started, redis.call('HLEN', KEYS[1]) - 2}}, ARGV[1]
-for i = tonumber(number), 1, -1 do
-  if not text then return {{'incomplete'}} end
-  found[2 * i + 2], found[2 * i + 3] = turn, text
-  turn = redis.call('ZSCORE', KEYS[2], turn)
-  if not turn then return {{'incomplete'}} end
-  text = turn ~= '0' and redis.call('HGET', KEYS[1], turn)
-end
-if turn ~= '0' then return {{'incomplete'}} end
-renew(ARGV[1], seconds)
-return found
+local given = chain(ARGV[1], started, ARGV[5], ARGV[6], ARGV[7])
+if given[1] == 'found' then renew(ARGV[1], seconds) end
+return given
 """)
 
 # Ends the life of a turn's response; nothing follows it while what was read of it may be under way. ARGV: turn, owner,
 # seconds that the mark lives at least. Gives a word as READ does; 'left' where it is to run again to take out more.
 END = Script(f"""
-{_LIBRARY}
+{LIBRARY}
 local result = find(ARGV[1], ARGV[2])
 if result == 'found' then
   redis.call('ZREM', KEYS[3], ARGV[1])  -- first: a full Redis takes the rest of a script that has freed something

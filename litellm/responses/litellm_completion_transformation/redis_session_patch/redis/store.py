@@ -15,6 +15,7 @@ from typing import Any
 from zlib import crc32
 
 from ..values.cipher import Cipher
+from ..values.deletions import without_deleted
 from ..values.ids import Place, new_turn
 from ..values.owner import PARTS, Owner
 from ..values.packing import WINDOW_BYTES, pack, unpack
@@ -89,10 +90,8 @@ class SessionStore:
         self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner, anew: Chain = NO_TURNS
     ) -> bool:
         """Whether the last turn of ``chain`` was there to be followed. ``anew``: with what ``turns`` begin."""
-        pieces: dict[str, bytes] = await off_the_loop(
-            sum(map(_text_size, turns)), self._seal, place, turns, chain, owner
-        )
-        size, tip, tags = sum(map(len, pieces.values())), chain.tip or anew.tip or _START, _tags_of(turns)
+        pieces: dict[str, bytes] = await off_the_loop(text_size(turns), self._seal, place, turns, chain, owner)
+        size, tip, tags = sum(map(len, pieces.values())), chain.tip or anew.tip or _START, tags_of(turns)
         before, said = (chain.tip or _START).place.turn, " ".join(sorted(tags))
         arguments = before, owner.identity, *self._life, tip.started, said, *itertools.chain(*pieces.items())
 
@@ -139,22 +138,27 @@ class SessionStore:
         asked = chain.tip.place.turn, owner.identity, *self._life, *nothing
         return bool(self._asked(scripts.READ, chain.tip.place, *asked)(client)[0] == b"deleted")
 
-    def _seal(self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner) -> dict[str, bytes]:
-        """Of each turn its header and sealed text. Raises NotStored."""
-        context, pieces, settings = _context(place, owner), dict[str, bytes](), self._settings
+    def _seal(
+        self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner, is_alone: bool = False
+    ) -> dict[str, bytes]:
+        """Of each turn its header and sealed text; ``is_alone``: each can be opened without those before it.
+
+        Raises NotStored.
+        """
+        context, pieces, settings = context_of(place.conversation, owner), dict[str, bytes](), self._settings
         tip, tail, before = chain.tip or _START, chain.tail, chain.turns[-1] if chain.turns else None
         parent, number, stored, size, crc = tip.place.turn, tip.turns, tip.bytes, tip.size, tip.crc
         for turn_id, turn in zip([*(new_turn() for _ in turns[1:]), place.turn], turns, strict=True):
             try:
-                data = encode_turn(turn, before)
+                data = encode_turn(turn, None if is_alone else before)
             except (TypeError, ValueError, RecursionError) as error:
                 raise NotStored(f"The turn has a form that cannot be stored ({type(error).__name__}).") from error
             _check_limit("The turn", "bytes", len(data), "TURN_BYTES", settings.max_turn_bytes)
-            packed = pack(data, tail)
+            packed = pack(data, b"" if is_alone else tail)
             number, size, crc = number + 1, size + len(data), crc32(data, crc)
             stored += len(packed) + self._cipher.overhead
             head = b"%d %d %d %d\n" % (number, stored, size, crc)
-            pieces[turn_id] = head + self._cipher.seal(packed, context, _position(head, parent, turn_id))
+            pieces[turn_id] = head + self._cipher.seal(packed, context, position_of(head, parent, turn_id))
             before, tail, parent = turn, (tail + data)[-WINDOW_BYTES:], turn_id
         _check_limit("The conversation", "turns", number, "TURNS", settings.max_turns)
         most_bytes = settings.max_conversation_bytes
@@ -162,18 +166,18 @@ class SessionStore:
         return pieces
 
     def _open(self, tip: Tip, reply: list[Any], owner: Owner, asked_at: float) -> Chain:
-        context, before, pieces = _context(tip.place, owner), NO_TURN, []
+        context, before, pieces = context_of(tip.place.conversation, owner), NO_TURN, []
         turn_ids = tuple(map(bytes.decode, reply[3::2]))
         for turn_id, value in zip(turn_ids, reply[4::2], strict=True):
             head, _, sealed = value.partition(b"\n")
-            pieces.append(self._cipher.open(sealed, context, _position(head + b"\n", before, turn_id)))
+            pieces.append(self._cipher.open(sealed, context, position_of(head + b"\n", before, turn_id)))
             before = turn_id
         text = unpack(pieces, tip.size, tip.crc)
         turns = decode_turns(text)
         if len(turns) != tip.turns:
             raise Unreadable("A stored conversation has another number of turns than its last one says.")
         is_full = reply[2] >= self._settings.max_turns
-        return Chain(turns, tip, text[-WINDOW_BYTES:], asked_at, is_full, turn_ids)
+        return Chain(without_deleted(turns, turn_ids), tip, text[-WINDOW_BYTES:], asked_at, is_full, turn_ids)
 
     def _asked(self, script: Script, place: Place, *arguments: Any) -> Callable[[Any], Any]:
         keys = conversation_keys(self._prefix, place.conversation)
@@ -233,13 +237,13 @@ def _check_limit(what: str, unit: str, number: int, setting: str, most: int) -> 
         raise NotStored(f"{what} has {number} {unit}, over REDIS_SESSION_PATCH_MAX_{setting}={most}.")
 
 
-def _tags_of(turns: Iterable[Turn]) -> Collection[str]:
+def tags_of(turns: Iterable[Turn]) -> Collection[str]:
     return {tag for turn in turns for tag in turn.by}
 
 
-def _text_size(turn: Turn) -> int:
-    """About how many characters it holds."""
-    size, left = 0, [turn.input, turn.answer, turn.reply]
+def text_size(turns: Iterable[Turn]) -> int:
+    """About how many characters they hold."""
+    size, left = 0, [value for turn in turns for value in (turn.input, turn.answer, turn.reply)]
     while left:
         value = left.pop()
         if isinstance(value, dict):
@@ -251,9 +255,9 @@ def _text_size(turn: Turn) -> int:
     return size
 
 
-def _context(place: Place, owner: Owner) -> bytes:
-    return f"{place.conversation} {owner.identity}".encode()
+def context_of(conversation: str, owner: Owner) -> bytes:
+    return f"{conversation} {owner.identity}".encode()
 
 
-def _position(head: bytes, before: str, turn: str) -> bytes:
+def position_of(head: bytes, before: str, turn: str) -> bytes:
     return b"%b%b/%b" % (head, before.encode(), turn.encode())

@@ -55,6 +55,8 @@ class Exchange:
     the words of the metrics; ``asked_at``: when, in seconds of ``time.monotonic``; ``is_counted``: the metrics know
     it. ``history``: ``None`` for a first turn, and while nobody knows it. ``item_ids``: of output items, by upstream's
     ids. ``shown_id``: what a stream's client has seen. ``refusal``: the error of ours that it ended with.
+    ``conversation_as_sent``: the id of the conversation object that it is in; ``refused``: why it is not served in it;
+    ``hold``: of the object; ``is_kept``: its turn is in it.
     """
 
     caller: Owner
@@ -77,6 +79,10 @@ class Exchange:
     item_ids: dict[str, str] = field(default_factory=dict)
     shown_id: str | None = None
     refusal: Any = None
+    conversation_as_sent: str | None = None
+    refused: str | None = None
+    hold: Any = None
+    is_kept: bool = False
     _place: Place | None = None
 
     async def take(self, data: Mapping[str, Any]) -> None:
@@ -125,6 +131,16 @@ class Exchange:
     @property
     def previous_place(self) -> Place | None:
         return place_of(self.previous_id) if self.previous_id is not None else None
+
+    def go_on_in(self, conversation: str | None) -> None:
+        """In a conversation object. ``None``: in none."""
+        self._place = Place(conversation, new_turn()) if conversation is not None else None
+
+    @property
+    def conversation_shown(self) -> dict[str, str] | None:
+        """As the reply names the conversation object; ``None``: it has none."""
+        is_in_one = self.conversation_as_sent is not None and self.refused is None
+        return {"id": str(self.conversation_as_sent)} if is_in_one else None
 
     @property
     def place(self) -> Place:

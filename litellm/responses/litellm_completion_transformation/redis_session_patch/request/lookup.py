@@ -10,11 +10,12 @@ from ..redis import runtime as runtimes
 from ..redis.runtime import Runtime
 from ..redis.store import off_the_loop
 from ..values.ids import Place
-from ..values.refusals import CANNOT_ASK, NOT_FOUND, refuse
+from ..values.refusals import CANNOT_ASK, CONVERSATION_UNREADABLE, NOT_FOUND, refuse
 from ..values.results import Miss, StoreError
 from ..values.turns import Chain, Turn
 from .call import Call
 from .conversation import completion_after, said_before
+from .conversing import enter
 from .database import turns_of
 from .exchange import Exchange, History, Source
 from .references import resolved
@@ -40,7 +41,9 @@ async def begin(exchange: Exchange, data: MutableMapping[str, Any]) -> None:
     if runtime is not None:
         await _resolve(runtime, exchange, data)
     await exchange.take(data)
-    if runtime is not None and exchange.previous_place is not None:
+    if runtime is not None and data.get("conversation") is not None:
+        await enter(runtime, exchange, data["conversation"], NOBODYS.conversation)
+    elif runtime is not None and exchange.previous_place is not None:
         await find(runtime, exchange)
 
 
@@ -76,7 +79,7 @@ async def serve(runtime: Runtime, call: Call) -> dict[str, Any] | None:
     Raises LiteLLM's error for a deleted response, which nobody may find anywhere else.
     """
     exchange = call.exchange
-    if not call.rounds:
+    if not call.rounds and exchange.conversation_shown is None:
         if not exchange.follows(call.after):  # Something of LiteLLM's own.
             return None
         if exchange.looked_up is None:
@@ -90,6 +93,8 @@ async def serve(runtime: Runtime, call: Call) -> dict[str, Any] | None:
     try:
         said = await off_the_loop(size, copy_context().run, said_before, call)
     except Exception:  # Upstream's transformation of what no client sent.
+        if exchange.conversation_shown is not None:
+            _refuse(CONVERSATION_UNREADABLE, call)
         if not call.rounds:
             exchange.history, exchange.looked_up = None, Miss.UNREADABLE.value
         return None

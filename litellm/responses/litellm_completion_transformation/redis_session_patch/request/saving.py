@@ -8,6 +8,7 @@ from ..redis.runtime import Runtime
 from ..values.results import NotStored, StoreError, StoreUnavailable
 from ..values.turns import Turn
 from .call import Call
+from .conversing import keep
 from .exchange import Exchange
 from .native import NativeCall
 
@@ -29,7 +30,10 @@ async def store_reply(runtime: Runtime, exchange: Exchange, reply: Reply) -> Non
         try:
             if last.input is None:
                 raise NotStored("The client's input has no form that can be stored.")
-            await runtime.store.append(exchange.place, turns, exchange.chain, exchange.caller)
+            if exchange.conversation_shown is not None:
+                await keep(runtime, exchange, turns, len(call.rounds))
+            else:
+                await runtime.store.append(exchange.place, turns, exchange.chain, exchange.caller)
         except StoreUnavailable:
             result = "failed"
         except StoreError as error:
@@ -46,7 +50,9 @@ def _why_not(runtime: Runtime, call: Call | NativeCall) -> str | None:
     # A defect, by which the model was not sent what it goes on from: it must not pass for a first turn.
     if exchange.previous_id is not None and (history is None or (history.is_ours and not call.is_served)):
         return "skipped"
-    if not exchange.is_to_be_stored:
+    if exchange.conversation_shown is not None and exchange.chain.turns and not call.is_served:
+        return "skipped"
+    if not exchange.is_to_be_stored and exchange.conversation_shown is None:
         return "store_false"
     return "unlogged" if not runtime.settings.store_unlogged and _is_unlogged(call.kwargs) else None
 

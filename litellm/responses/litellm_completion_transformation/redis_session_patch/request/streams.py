@@ -51,6 +51,8 @@ class StreamKeeper:
     def _look_at(self, stream: Any, event: Any, response: Any) -> None:
         exchange = self.call.exchange
         response.previous_response_id = exchange.previous_as_sent
+        if (conversation := exchange.conversation_shown) is not None:
+            response.conversation = conversation
         if exchange.shown_id is None:  # Of several streams in one exchange all have the id of the first.
             model_info = (self.call.kwargs.get("litellm_metadata") or {}).get("model_info") or {}
             target = self.call.provider, model_info.get("id")

@@ -16,6 +16,8 @@ _RESPONSE = ";response_id:"
 _PLACE = ";turn:"
 _PLACE_FORM = re.compile(r"([\w-]{11})([\w-]{8})", re.ASCII)
 _ITEM_FORM = re.compile(r"[a-z]+_([\w-]{11})([\w-]{8})_([io])(\d{1,6})", re.ASCII)
+_CONVERSATION = "conv_"
+_OBJECT_FORM = re.compile(rf"{_CONVERSATION}([\w-]{{11}})", re.ASCII)
 # They begin like OpenAI's.
 _ITEM_PREFIXES = {
     "message": "msg_",
@@ -91,6 +93,17 @@ def item_id_at(kind: str, place: Place, number: int, *, is_input: bool) -> str:
     """The id of the ``number``-th item of a turn's input, or of its output."""
     prefix, part = _ITEM_PREFIXES.get(kind, "item_"), "i" if is_input else "o"
     return f"{prefix}{place.conversation}{turn_text(place.turn)}_{part}{number}"
+
+
+def conversation_id(conversation: str) -> str:
+    """Of the conversation object."""
+    return f"{_CONVERSATION}{conversation}"
+
+
+def conversation_of(object_id: object) -> str | None:
+    """``None``: no id of a conversation object of ours."""
+    found = _OBJECT_FORM.fullmatch(object_id) if isinstance(object_id, str) else None
+    return found[1] if found else None
 
 
 def item_place_of(item_id: str) -> ItemPlace | None:

@@ -25,12 +25,15 @@ def pack(data: bytes, before: bytes) -> bytes:
     return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_MARK)
 
 
-def unpack(pieces: Iterable[bytes], size_bytes: int, crc: int) -> bytes:
-    """The text of all pieces, which has so many bytes and this CRC-32. Raises Unreadable; never unpacks more."""
+def unpack(pieces: Iterable[bytes], size_bytes: int, crc: int, crc_before: int = 0) -> bytes:
+    """The text of all pieces, which has so many bytes and this CRC-32. Raises Unreadable; never unpacks more.
+
+    ``crc_before``: of the text before them, of pieces that can be unpacked without it.
+    """
     try:
         data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(_MARK.join([*pieces, b""]), size_bytes + 1)
     except zlib.error as error:
         raise Unreadable("Stored turns are damaged.") from error
-    if len(data) != size_bytes or zlib.crc32(data) != crc:
+    if len(data) != size_bytes or zlib.crc32(data, crc_before) != crc:
         raise Unreadable("Stored turns are not those that the last one's header counts.")
     return data

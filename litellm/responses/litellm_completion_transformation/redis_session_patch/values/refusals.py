@@ -7,7 +7,12 @@ NOT_FOUND = "previous_response_not_found"
 CANNOT_ASK = "previous_response_unavailable"
 # Codes of our own, because a native model's provider may give OpenAI's.
 CONVERSATION = "conversation_of_bridged_model"
+CONVERSATION_BODY = "conversation_body_that_is_no_object"
+CONVERSATION_FORM = "conversation_of_bridged_model_misnamed"
+CONVERSATION_LOCKED = "conversation_of_bridged_model_locked"
 CONVERSATION_TOO = "conversation_and_previous_response"
+CONVERSATION_UNREADABLE = "conversation_of_bridged_model_unreadable"
+CANNOT_ASK_CONVERSATION = "conversation_unavailable"
 ITEM = "item_of_bridged_model"
 ITEM_UNSTORED = "item_of_bridged_model_unstored"
 CANNOT_ASK_ITEM = "item_unavailable"
@@ -35,10 +40,26 @@ _REFUSALS = {
         CANNOT_ASK,
         "server_error",
     ),
-    CONVERSATION: error_of(
-        "'conversation' is not supported with this model. Use 'previous_response_id' to go on after a response.",
+    CONVERSATION: error_of("Conversation with id '{}' not found."),
+    CONVERSATION_FORM: error_of(
+        "Invalid 'conversation'. Expected an ID that begins with 'conv', or an object with such an 'id'.",
         "conversation",
-        "unsupported_parameter",
+        "invalid_value",
+    ),
+    CONVERSATION_LOCKED: error_of(
+        "Another process is currently operating on this conversation. Please retry in a few seconds.",
+        "conversation",
+        "conversation_locked",
+    ),
+    CONVERSATION_BODY: error_of("Invalid body: expected a JSON object.", None, "invalid_json"),
+    CONVERSATION_UNREADABLE: error_of(
+        "The conversation has items that cannot be sent to this model.", "conversation", "conversation_unreadable"
+    ),
+    CANNOT_ASK_CONVERSATION: error_of(
+        "The conversation cannot be looked up now: the store of responses does not answer. Try again.",
+        "conversation",
+        CANNOT_ASK_CONVERSATION,
+        "server_error",
     ),
     CONVERSATION_TOO: error_of(
         "Mutually exclusive parameters. Ensure you are only providing one of: 'previous_response_id' or"
@@ -59,7 +80,10 @@ _REFUSALS = {
         "server_error",
     ),
 }
-_STATUS = {CANNOT_ASK: 503, CANNOT_ASK_ITEM: 503, ITEM: 404, ITEM_UNSTORED: 404}
+_STATUS = {
+    **dict.fromkeys((CANNOT_ASK, CANNOT_ASK_ITEM, CANNOT_ASK_CONVERSATION), 503),
+    **dict.fromkeys((ITEM, ITEM_UNSTORED, CONVERSATION), 404),
+}
 
 
 def refuse(code: str, model: str, provider: str | None, what: str = "") -> None:
@@ -88,6 +112,6 @@ def answer_of(code: str, message: str) -> tuple[int, dict[str, str], dict[str, A
     return status, RETRY if status == 503 else {}, {"error": refusal}
 
 
-def unavailable_body() -> dict[str, Any]:
-    message = "The response cannot be looked up now: the store of responses does not answer. Try again."
-    return {"error": error_of(message, None, "response_unavailable", "server_error")}
+def unavailable_body(what: str = "response") -> dict[str, Any]:
+    message = f"The {what} cannot be looked up now: the store of responses does not answer. Try again."
+    return {"error": error_of(message, None, f"{what}_unavailable", "server_error")}

@@ -30,5 +30,13 @@ class NotStored(StoreError):
     """A turn is not stored: a limit, its longest life, its form, or what it follows was deleted or erased meanwhile."""
 
 
+class Locked(StoreError):
+    """Another request is under way in the conversation object."""
+
+
+class Moved(Locked):
+    """The conversation object went on since it was read."""
+
+
 class OddValue(StoreError):
     """A key of ours holds another type of value, or Redis gave an answer that its script does not give."""

@@ -30,6 +30,7 @@ class Turn:
     ``input``: a string or Responses items, as the client sent them, or that as JSON. ``answer``: chat messages, one a
     choice. ``maker``: whose model answered. ``session_id``: under which upstream logs the conversation. ``reply``: the
     response as its client got it, by field, without its id, or that as stored. ``by``: owner tags of who took part.
+    ``gone``: ids of items of earlier turns that were deleted then from the conversation object.
 
     A native turn, of a model with a Responses endpoint of its own, has no ``answer``: its reply's output is that.
     ``account``: who holds what that endpoint stores; ``held_id``: the response's id there, if it is kept.
@@ -44,6 +45,7 @@ class Turn:
     by: tuple[str, ...] = ()
     account: str | None = None
     held_id: str | None = None
+    gone: tuple[str, ...] = ()
 
     @property
     def shown(self) -> dict[str, Any] | None:
@@ -119,6 +121,7 @@ def encode_turn(turn: Turn, before: Turn | None) -> bytes:
         "by": turn.by or None,
         "account": turn.account,
         "held": turn.held_id,
+        "gone": turn.gone or None,
     }
     said: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
     if before is not None and turn.instructions is not None and turn.instructions == before.instructions:
@@ -152,11 +155,13 @@ def _turn_of(fields: Any, reply: str | None, before: Turn | None) -> Turn:
         raise ValueError("A turn has another format.")
     as_before: dict[str, Any] = {} if before is None else {"instructions": before.instructions, "by": before.by}
     fields |= {name: value for name, value in as_before.items() if fields.get(name) is True}
-    answer, instructions, maker, session_id, by, *held = (fields.get(name) for name in _KINDS)
+    answer, instructions, maker, session_id, by, account, held_id, gone = (fields.get(name) for name in _KINDS)
     are_of_kind = (isinstance(fields.get(name), kind | None) for name, kind in _KINDS.items())
     if not all(are_of_kind) or not all(map(_is_message, answer or ())):
         raise ValueError("A turn has fields that are invalid.")
-    return Turn(fields["input"], tuple(answer or ()), instructions, maker, session_id, reply, tuple(by or ()), *held)
+    people, deleted = tuple(by or ()), tuple(gone or ())
+    said = (fields["input"], tuple(answer or ()), instructions, maker, session_id, reply, people)
+    return Turn(*said, account, held_id, deleted)
 
 
 def _is_message(value: Any) -> bool:
@@ -192,6 +197,7 @@ _KINDS: dict[str, Any] = {
     "by": list | tuple,
     "account": str,
     "held": str,
+    "gone": list,
 }
 
 dump_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain, allow_nan=False).encode
