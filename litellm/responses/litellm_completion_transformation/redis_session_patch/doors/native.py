@@ -92,12 +92,15 @@ async def _asked(signature: inspect.Signature, args: tuple[Any, ...], kwargs: di
     if isinstance(own_input, list) and any(map(_is_ours, own_input)):  # It was referred to by its id.
         own_input = given["input"] = fit_new(own_input)
     asked = _Asked(runtime, NativeCall(exchange, known, provider, account_of(provider, params)), bound, own_input)
+    if exchange.refused is not None:  # One of the provider's own, too: LiteLLM would leave it out without a word.
+        _refuse(asked, exchange.refused, exchange.conversation_as_sent or "")
     asked.call.go_on_after_tools(own_input)
     exchange.calls.append(asked.call)
-    if exchange.follows(asked.params.get(_PREVIOUS) or ""):
+    previous, is_in_conversation = asked.params.get(_PREVIOUS), exchange.conversation_shown is not None
+    if (is_in_conversation and previous is None) or exchange.follows(previous or ""):
         if exchange.looked_up in _REFUSED:
             count(runtime, exchange, exchange.looked_up)
-            _refuse(asked)
+            _refuse(asked, NOT_FOUND)
         await _put_history_into(asked, *asked.call.goes_on_from())
     return asked
 
@@ -106,9 +109,9 @@ def _is_ours(item: Any) -> bool:
     return isinstance(item, dict) and item_place_of(str(item.get("id"))) is not None
 
 
-def _refuse(asked: _Asked) -> None:
+def _refuse(asked: _Asked, code: str, what: str = "") -> None:
     try:
-        refuse(NOT_FOUND, str(asked.bound.arguments.get("model")), asked.call.provider)
+        refuse(code, str(asked.bound.arguments.get("model")), asked.call.provider, what)
     except Exception as error:
         asked.call.exchange.refusal = error
         raise
@@ -165,6 +168,8 @@ def _keep(asked: _Asked, reply: Any) -> None:
     call, own_id = asked.call, reply.id
     call.take_answer(reply, own_id)
     reply.previous_response_id = call.exchange.previous_as_sent
+    if (conversation := call.exchange.conversation_shown) is not None:
+        reply.conversation = conversation
     if call.has_place:
         reply.id = with_place(own_id, call.exchange.place)
 
@@ -192,6 +197,8 @@ class NativeStream:
         if getattr(event.type, "value", event.type) in TERMINAL:
             call.take_answer(response, inner_id(response.id))
         response.previous_response_id = exchange.previous_as_sent
+        if exchange.conversation_shown is not None:
+            response.conversation = exchange.conversation_shown
         if exchange.shown_id is None and call.has_place:
             model_id = ((call.kwargs.get("litellm_metadata") or {}).get("model_info") or {}).get("id")
             exchange.shown_id = wrapped_with_place(response.id, exchange.place, None, call.provider, model_id)

@@ -47,7 +47,8 @@ class NativeCall:
         """Whether its response can be found here: all is known that it goes on from, and it is somebody's."""
         exchange = self.exchange
         is_whole = (exchange.previous_id is None or exchange.history is not None) and not exchange.refers_elsewhere
-        return is_whole and exchange.is_to_be_stored and exchange.caller.identity is not None
+        is_to_be_found = exchange.is_to_be_stored or exchange.conversation_shown is not None
+        return is_whole and is_to_be_found and exchange.caller.identity is not None
 
     @property
     def turn(self) -> Turn:
@@ -89,12 +90,15 @@ class NativeCall:
 
     def goes_on_from(self) -> tuple[str | None, int]:
         """The newest response of the conversation that this account holds, by its id there; and the number of turns
-        that this stands for.
+        that this stands for. It knows nothing of items that were deleted since.
         """
         turns = self.exchange.chain.turns
         for number in range(len(turns), 0, -1):
-            if turns[number - 1].account == self.account and turns[number - 1].held_id:
-                return turns[number - 1].held_id, number
+            turn = turns[number - 1]
+            if turn.gone:
+                break
+            if turn.account == self.account and turn.held_id:
+                return turn.held_id, number
         return None, 0
 
     def items_after(self, start: int, its_input: Any) -> list[Item]:
