@@ -63,19 +63,20 @@ def test_to_the_router_a_refusal_is_a_bad_request_and_not_a_deployment_s_fault(c
 
 
 @pytest.mark.parametrize(
-    "ours, param, code",
+    "ours, status, param, code",
     [
-        (refusals.CONVERSATION, "conversation", "unsupported_parameter"),
-        (refusals.CONVERSATION_TOO, None, "mutually_exclusive_parameters"),
+        (refusals.CONVERSATION, 404, None, None),
+        (refusals.CONVERSATION_TOO, 400, None, "mutually_exclusive_parameters"),
+        (refusals.CONVERSATION_LOCKED, 400, "conversation", "conversation_locked"),
     ],
 )
-def test_a_conversation_object_is_refused_in_openai_s_words(ours, param, code):
+def test_a_conversation_object_is_refused_in_openai_s_words(ours, status, param, code):
     with pytest.raises(litellm.BadRequestError) as caught:
-        refusals.refuse(ours, "m", "groq")
+        refusals.refuse(ours, "m", "groq", "conv_1")
     assert not refusals.is_refusal(code), "a native model's provider may say so too"
     assert refusals.is_refusal(caught.value.code)
-    status, _, body = refusals.answer_of(caught.value.code, str(caught.value))
+    answered, _, body = refusals.answer_of(caught.value.code, str(caught.value))
     error = body["error"]
-    assert status == 400
+    assert answered == status
     assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", param, code)
-    assert "previous_response_id" in error["message"]
+    assert "conv_1" in error["message"] or ours != refusals.CONVERSATION
