@@ -23,10 +23,15 @@ RESUME = """
 import asyncio, sys
 import agents, openai
 
+def look_up(x: str) -> str:
+    return f"found {x}"
+
 async def main(url, key, model, session_id):
     client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0)
     session = agents.OpenAIConversationsSession(conversation_id=session_id, openai_client=client)
-    agent = agents.Agent(name="later", model=agents.OpenAIResponsesModel(model=model, openai_client=client))
+    used = agents.OpenAIResponsesModel(model=model, openai_client=client)
+    # Up to 1.10x a Claude that has called a tool refuses requests without tools.
+    agent = agents.Agent(name="later", model=used, tools=[agents.function_tool(look_up)])
     config = agents.RunConfig(tracing_disabled=True)
     result = await agents.Runner.run(agent, "And in another process?", session=session, run_config=config)
     print(result.final_output)
@@ -81,7 +86,9 @@ async def test_two_agents_share_a_session_with_tools_and_it_is_resumed_elsewhere
     assert kinds.count("function_call") == kinds.count("function_call_output") == 1
     assert await session.get_items(limit=2) == items[-2:]
     command = [sys.executable, "-c", RESUME, f"{proxy.url}/v1", proxy.key, manner.model, session.session_id]
-    third = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.strip()
+    resumed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert resumed.returncode == 0, resumed.stderr
+    third = resumed.stdout.strip()
     assert sent(provider) == [*told, "And in another process?"]
     assert texts_in(await session.get_items(limit=2)) == ["And in another process?", third]
 

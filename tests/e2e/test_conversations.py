@@ -190,6 +190,15 @@ BAD_ITEMS: list[tuple[Any, str, str]] = [
         "items[0].id",
         "invalid_value",
     ),
+    ({"items": [{"type": "zzz", "anything": [1]}]}, "items[0].type", "invalid_value"),
+    ({"items": [{"type": "item_reference"}]}, "items[0].id", "missing_required_parameter"),
+    ({"items": [{"type": "function_call", "name": "f"}]}, "items[0].arguments", "missing_required_parameter"),
+    ({"items": [message([{}])]}, "items[0].content[0].type", "missing_required_parameter"),  # type: ignore[arg-type]
+    (
+        {"items": [message([{"type": "input_text", "text": 5}])]},  # type: ignore[arg-type]
+        "items[0].content[0].text",
+        "invalid_type",
+    ),
 ]
 
 
@@ -334,6 +343,61 @@ def test_a_deleted_item_is_in_no_later_history_and_earlier_responses_stay(
     create(sdk, manner, input="four", conversation=conversation)
     assert sent(provider) == ["one", "two", second.output_text, "four"]
     assert sdk.responses.retrieve(first.id).model_dump() == first.model_dump()
+
+
+@pytest.mark.parametrize("begins", ["with an answer", "with a call"])
+def test_a_conversation_without_its_beginning_goes_on(
+    begins: str, manner: Manner, sdk: openai.OpenAI, provider: Provider
+) -> None:
+    """Claude takes none that does not begin with a user, Gemini no call."""
+    conversation = made(sdk, "Hello.")
+    if begins == "with a call":
+        provider.script(ANSWERS["call"])
+        first = create(sdk, manner, input="Look.", tools=TOOLS, conversation=conversation)
+        (call,) = [item for item in first.output if item.type == "function_call"]
+        result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "blue"}
+        create(sdk, manner, input=[result], tools=TOOLS, conversation=conversation)
+    else:
+        create(sdk, manner, input="Look.", tools=TOOLS, conversation=conversation)
+    for item in items_in(sdk, conversation):
+        if item.get("role") == "user" or (begins == "with a call" and item.get("role") == "assistant"):
+            sdk.conversations.items.delete(item["id"], conversation_id=conversation)
+    last = create(sdk, manner, input="And?", tools=TOOLS, conversation=conversation)
+    assert last.output_text and sent(provider)[-1] == "And?" and "Hello." not in sent(provider)
+
+
+def test_a_greeting_of_the_assistant_s_begins_a_conversation(
+    manner: Manner, sdk: openai.OpenAI, provider: Provider
+) -> None:
+    conversation = sdk.conversations.create(items=[message("Welcome.", "assistant")]).id
+    create(sdk, manner, input="Hello.", conversation=conversation)
+    assert sent(provider)[-2:] == ["Welcome.", "Hello."]
+
+
+def test_a_result_of_a_call_from_elsewhere_is_an_item(sdk: openai.OpenAI, provider: Provider) -> None:
+    provider.script(ANSWERS["call"])
+    first = create(sdk, CHAT, input="Look.", tools=TOOLS)
+    (call,) = [item for item in first.output if item.type == "function_call"]
+    conversation, secret = made(sdk), marker()
+    result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": secret}
+    create(sdk, CHAT, input=[result], tools=TOOLS, conversation=conversation)
+    (item,) = [item for item in items_in(sdk, conversation) if item["type"] == "function_call_output"]
+    assert item["output"] == secret
+    sdk.conversations.items.delete(item["id"], conversation_id=conversation)
+    create(sdk, CHAT, input="And?", tools=TOOLS, conversation=conversation)
+    assert secret not in str(provider.requests()[-1].body)
+
+
+def test_a_deleted_item_cannot_be_referred_to(sdk: openai.OpenAI, provider: Provider) -> None:
+    conversation, secret = made(sdk, "one"), marker()
+    create(sdk, CHAT, input=secret, conversation=conversation)
+    (item,) = [item for item in items_in(sdk, conversation) if secret in str(item)]
+    sdk.conversations.items.delete(item["id"], conversation_id=conversation)
+    reference: Any = {"type": "item_reference", "id": item["id"]}
+    for place in ({}, {"conversation": conversation}):
+        assert refused(lambda: create(sdk, CHAT, input=[reference, message("?")], **place))[0] == 404  # noqa: B023
+    assert refused(lambda: sdk.conversations.items.create(made(sdk), items=[reference]))[0] == 404
+    assert all(secret not in str(request.body) for request in provider.requests()[1:])
 
 
 def test_a_deleted_call_is_not_sent_again(manner: Manner, sdk: openai.OpenAI, provider: Provider) -> None:

@@ -162,7 +162,31 @@ def test_in_a_conversation_object_the_rounds_are_no_items_of_their_own(
         third = asker.ask("And?", tools=[MCP], conversation=conversation)
         told = ["Hello.", "Look it up.", "found a", second.reply.text, "And?"]
         check_once(third.requests[0].conversation, told, calls=1)
-        listed = [item.id for item in sdk.conversations.items.list(conversation, order="asc")]
-    outputs = [[item["id"] for item in turn.reply.body["output"]] for turn in (second, third)]
-    assert listed[2 : 2 + len(outputs[0])] == outputs[0] and listed[-len(outputs[1]) :] == outputs[1]
-    assert len(listed) == 3 + len(outputs[0]) + len(outputs[1])
+        listed = list(sdk.conversations.items.list(conversation, order="asc"))
+        kinds = [[item["type"] for item in turn.reply.body["output"]] for turn in (second, third)]
+        assert [item.type for item in listed] == ["message", "message", *kinds[0], "message", *kinds[1]]
+        assert [item.id for item in sdk.conversations.items.list(conversation, limit=1)] == [
+            item.id for item in listed[::-1]
+        ]
+        for item in listed:
+            sdk.conversations.items.delete(str(item.id), conversation_id=conversation)
+        assert list(sdk.conversations.items.list(conversation)) == []
+        last = asker.ask("Anything?", tools=[MCP], conversation=conversation)
+        check_once(last.requests[0].conversation, ["Anything?"], calls=0)
+
+
+def test_in_a_conversation_object_what_a_tool_was_asked_goes_with_what_shows_it(
+    mcp_client: ResponsesClient, second_proxy: Proxy, provider: Provider, manner: Manner
+) -> None:
+    provider.responder = call_offered_tool
+    asker = Asker(mcp_client, provider, manner)
+    with openai_client(second_proxy) as sdk:
+        conversation = sdk.conversations.create().id
+        first = asker.ask("Look it up.", tools=[MCP], conversation=conversation)
+        shown = [
+            item for item in sdk.conversations.items.list(conversation) if item.type not in ("message", "reasoning")
+        ]
+        assert shown
+        sdk.conversations.items.delete(str(shown[0].id), conversation_id=conversation)
+        second = asker.ask("And?", tools=[MCP], conversation=conversation)
+        check_once(second.requests[0].conversation, ["Look it up.", first.reply.text, "And?"], calls=0)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lab.answers import Answer
 from lab.asking import Asker, asking
 from lab.native_models import NATIVE, NATIVE_OTHER
 from lab.provider import Provider
@@ -81,3 +82,30 @@ def test_it_is_in_the_conversation_though_it_is_not_to_be_stored(natives: Asker)
     first = natives.with_manner(NATIVE).ask("Not to be stored.", conversation=talk, store=False)
     second = natives.with_manner(MODELS[0]).ask("What was that?", conversation=talk)
     assert second.said == ["Hello.", "Not to be stored.", first.reply.text, "What was that?"]
+
+
+@STREAMS
+def test_what_a_native_model_answered_is_paged_got_and_deleted(stream: bool, natives: Asker) -> None:
+    """Its items have ids of the provider's, which say nothing of where they are."""
+    asker = natives.with_manner(NATIVE, stream)
+    talk = made(natives, "Hello.")
+    first = asker.ask("One.", conversation=talk, answer=Answer("First.", thinking="hm"))
+    asker.ask("Two.", conversation=talk)
+    whole = of_conversations(natives, "GET", f"/{talk}/items", params={"order": "asc", "limit": 100})["data"]
+    paged, after = list[Any](), None
+    while after != "":
+        page = {"order": "asc", "limit": 1} | ({"after": after} if after else {})
+        found = of_conversations(natives, "GET", f"/{talk}/items", params=page)
+        paged += found["data"]
+        after = found["last_id"] if found["has_more"] else ""
+    assert paged == whole and len({item["id"] for item in whole}) == len(whole)
+    for item in whole:
+        assert of_conversations(natives, "GET", f"/{talk}/items/{item['id']}") == item
+    answered = first.reply.output[-1]
+    item = of_conversations(natives, "GET", f"/{talk}/items/{answered['id']}")
+    assert item["content"][0]["text"] == "First."
+    page = of_conversations(natives, "GET", f"/{talk}/items", params={"order": "asc", "after": answered["id"]})["data"]
+    assert page == whole[whole.index(item) + 1 :]
+    of_conversations(natives, "DELETE", f"/{talk}/items/{answered['id']}")
+    for model in (NATIVE, MODELS[2]):
+        assert "First." not in natives.with_manner(model).ask("Three.", conversation=talk).said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,9 +21,11 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
     Place,
     conversation_id,
     conversation_of,
+    item_id_at,
     new_conversation,
 )
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.owner import NOBODY
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.results import StoreUnavailable
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import Chain, Turn
 
 from .support.bridge import ALICE, BOB, answered, no_redis, reply_of, using, wrapped
@@ -170,3 +173,51 @@ async def test_a_reply_that_could_not_be_stored_does_not_say_that_it_is_in_it(ru
         assert '"conversation": null' in text and text.startswith("data: ") and text.endswith("\n\n")
     assert counted(runtime)["turns skipped"] == 1
     await conversing.let_go(exchange)
+
+
+@pytest.mark.parametrize("ends", ["before it is known", "with the request"])
+async def test_a_hold_that_redis_could_not_let_go_is_let_go_when_it_is_back(runtime, monkeypatch, ends):
+    object_id, store = await made(runtime, "a"), runtime.store
+    hold, talk = store.hold, store.talk
+
+    async def is_away(*_: Any) -> None:
+        raise StoreUnavailable("away")
+
+    async def too_late(*asked: Any) -> None:
+        await talk(*asked)
+        raise StoreUnavailable("too late")
+
+    monkeypatch.setattr(store, "hold", is_away)
+    if ends == "before it is known":
+        monkeypatch.setattr(store, "talk", too_late)
+    exchange = await entered(object_id)
+    assert (exchange.refused is not None) is (ends == "before it is known")
+    await conversing.let_go(exchange)
+    assert holder(runtime, object_id) is not None
+    monkeypatch.setattr(store, "hold", hold)
+    await until(lambda: holder(runtime, object_id) is None)
+
+
+async def test_for_a_count_it_is_read_and_not_held(runtime):
+    object_id = await made(runtime, "a")
+    first = await entered(object_id)
+    counting = Exchange(ALICE)
+    await begin(counting, {"input": "hello", "conversation": object_id}, holds=False)
+    assert [turn.items[0]["content"] for turn in counting.chain.turns] == ["a"] and counting.hold is None
+    await conversing.let_go(counting)
+    assert holder(runtime, object_id) == first.place.turn.encode()
+    await conversing.let_go(first)
+
+
+async def test_who_took_part_in_an_item_that_is_referred_to_takes_part_in_the_turn(runtime):
+    other = replace(ALICE, end_user="eu1")
+    place = await say_as(runtime, other)
+    exchange = Exchange(ALICE)
+    await begin(exchange, {"input": [{"type": "item_reference", "id": item_id_at("message", place, 0, is_input=True)}]})
+    assert exchange.by == (ALICE.tag, other.tag)
+
+
+async def say_as(runtime: Any, owner: Any) -> Place:
+    place = Place(new_conversation(), "1")
+    await runtime.store.append(place, [Turn("hello", by=(owner.tag,))], Chain(()), owner)
+    return place

@@ -7,10 +7,16 @@ from typing import Any
 import pytest
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.deletions import (
+    all_of,
+    output_of,
     said_items,
     without_deleted,
 )
-from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import Place, item_id_at
+from litellm.responses.litellm_completion_transformation.redis_session_patch.values.ids import (
+    Place,
+    item_id_at,
+    item_place_of,
+)
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import (
     Turn,
     decode_turns,
@@ -109,3 +115,24 @@ MESSAGE = {"type": "message", "role": "user", "content": "a"}
 @pytest.mark.parametrize(("said", "items"), [({"a": 1}, []), (None, []), ("a", [MESSAGE])])
 def test_an_input_as_items(said, items):
     assert said_items(said) == items
+
+
+NATIVE = [{"id": "msg_of_the_provider", "type": "message"}, {"id": "rs_of_the_provider", "type": "reasoning"}]
+
+
+def test_an_item_with_another_id_gets_one_that_says_where_it_is():
+    known = output_of(Turn("a", reply={"output": [*OUTPUT, *NATIVE]}), place("1"))
+    assert known[: len(OUTPUT)] == OUTPUT and len({each["id"] for each in known}) == len(known)
+    places = [item_place_of(each["id"]) for each in known[len(OUTPUT) :]]
+    assert all(each is not None and each.place == place("1") and not each.is_input for each in places)
+    native = Turn("a", reply={"output": NATIVE}, account="one")
+    assert first_of(native, output_of(native, place("1"))[0]["id"]).shown == {"output": NATIVE[1:]}
+
+
+def test_all_of_an_input_and_all_of_an_answer_have_an_id_of_their_own():
+    whole = Turn([MESSAGE, MESSAGE], (ANSWER,), reply={"output": OUTPUT})
+    without_input, without_answer = (
+        first_of(whole, all_of(place("1"), is_input=is_input)) for is_input in (True, False)
+    )
+    assert (without_input.items, without_input.answer) == ([], whole.answer)
+    assert (without_answer.items, without_answer.answer, without_answer.reply) == (whole.items, (), None)

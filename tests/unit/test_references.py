@@ -100,7 +100,7 @@ def test_what_says_more_or_less_than_an_id_is_no_reference(item):
 async def test_an_output_item_is_there_as_the_client_got_it(runtime):
     place = await kept(runtime.store)
     said = [user("a"), *map(reference, output_ids(place)), user("b")]
-    assert await resolved(runtime, ALICE, said) == [user("a"), *output_at(place), user("b")]
+    assert (await resolved(runtime, ALICE, said)).items == [user("a"), *output_at(place), user("b")]
     assert said[1] == reference(output_ids(place)[0]), "what the client sent is not changed"
 
 
@@ -108,7 +108,7 @@ async def test_an_output_item_is_there_as_the_client_got_it(runtime):
 async def test_an_input_item_is_found_by_the_id_that_it_is_listed_with(runtime, said):
     place = await kept(runtime.store, said)
     ids = [item["id"] for item in items_of(await chain_of(runtime.store, place))]
-    found = await resolved(runtime, ALICE, list(map(reference, ids)))
+    found = (await resolved(runtime, ALICE, list(map(reference, ids)))).items
     items = said if isinstance(said, list) else [user(said)]
     assert found == [{**item, "id": item_id} for item, item_id in zip(items, ids, strict=True)]
     assert ids == input_ids(place)[: len(ids)]
@@ -119,26 +119,26 @@ async def test_items_of_every_turn_of_a_conversation_and_of_others_are_found(run
     second = await kept(runtime.store, "two", await chain_of(runtime.store, first))
     other = await kept(runtime.store, "three")
     assert first.conversation == second.conversation != other.conversation
-    found = await resolved(runtime, ALICE, [reference(input_ids(place)[0]) for place in (first, second, other)])
+    found = (await resolved(runtime, ALICE, [reference(input_ids(place)[0]) for place in (first, second, other)])).items
     assert [item["content"] for item in found] == ["one", "two", "three"]
 
 
 async def test_an_id_alone_is_a_reference_too(runtime):
     place = await kept(runtime.store)
-    assert await resolved(runtime, ALICE, [{"id": output_ids(place)[0]}]) == output_at(place)[:1]
+    assert (await resolved(runtime, ALICE, [{"id": output_ids(place)[0]}])).items == output_at(place)[:1]
 
 
 async def test_an_item_of_somebody_else_stays_a_reference(runtime):
     place = await kept(runtime.store)
     said = [*map(reference, [*output_ids(place), *input_ids(place)])]
-    assert await resolved(runtime, BOB, said) == said
+    assert (await resolved(runtime, BOB, said)).items == said
 
 
 async def test_an_item_of_a_deleted_response_stays_a_reference(runtime):
     place = await kept(runtime.store)
     await runtime.store.delete(place, ALICE)
     said = [*map(reference, [*output_ids(place), *input_ids(place)])]
-    assert await resolved(runtime, ALICE, said) == said
+    assert (await resolved(runtime, ALICE, said)).items == said
 
 
 async def test_an_item_of_a_damaged_conversation_stays_a_reference(runtime, redis_client):
@@ -147,7 +147,7 @@ async def test_an_item_of_a_damaged_conversation_stays_a_reference(runtime, redi
     head, _, _ = redis_client.hget(turns, place.turn).partition(b"\n")
     redis_client.hset(turns, place.turn, head + b"\ngarbage")
     said = [*map(reference, [*output_ids(place), *input_ids(place)])]
-    assert await resolved(runtime, ALICE, said) == said
+    assert (await resolved(runtime, ALICE, said)).items == said
 
 
 @pytest.mark.parametrize("reply", [None, "no JSON", '{"response": 7}', {}, {"output": None}], ids=str)
@@ -160,26 +160,26 @@ async def test_an_output_item_of_a_reply_that_nobody_can_read_stays_a_reference(
 
     runtime.store.read = damaged
     said = [*map(reference, output_ids(place)), user("a")]
-    assert await resolved(runtime, ALICE, said) == said
+    assert (await resolved(runtime, ALICE, said)).items == said
 
 
 async def test_an_item_that_its_response_does_not_have_stays_a_reference(runtime):
     place = await kept(runtime.store)
     said = [reference(item_id_at("message", place, 2, is_input=is_input)) for is_input in (False, True)]
     said.append(reference(item_id_at("reasoning", place, 0, is_input=False)))
-    assert await resolved(runtime, ALICE, said) == said
+    assert (await resolved(runtime, ALICE, said)).items == said
 
 
 @pytest.mark.parametrize("item_id", ["msg_0123456789abcdef", "rs_x", ""])
 async def test_an_id_that_says_no_place_stays_a_reference_and_redis_is_not_asked(runtime, item_id):
     asked, said = count_reads(runtime), [user("a"), reference(item_id)]
-    assert await resolved(runtime, ALICE, said) == said and asked == []
+    assert (await resolved(runtime, ALICE, said)).items == said and asked == []
 
 
 @pytest.mark.parametrize("said", ["hello", None, {"id": "x"}, [], [user("a"), "b", None, 7]], ids=str)
 async def test_an_input_without_a_reference_is_the_client_s_own_object(runtime, said):
     asked = count_reads(runtime)
-    assert await resolved(runtime, ALICE, said) is said and asked == []
+    assert (await resolved(runtime, ALICE, said)).items is said and asked == []
 
 
 async def test_redis_is_asked_once_for_a_turn_whatever_many_of_its_items_are_named(runtime):
@@ -187,7 +187,7 @@ async def test_redis_is_asked_once_for_a_turn_whatever_many_of_its_items_are_nam
     unknown = Place(new_conversation(), new_turn())
     ids = [each for place in (first, second, unknown) for each in (*output_ids(place), *input_ids(place))]
     asked = count_reads(runtime)
-    found = await resolved(runtime, ALICE, [*map(reference, ids), *map(reference, reversed(ids))])
+    found = (await resolved(runtime, ALICE, [*map(reference, ids), *map(reference, reversed(ids))])).items
     assert asked == [first, second, unknown]
     assert [item["id"] for item in found] == [*ids, *reversed(ids)]
     assert [referred_to(item) is None for item in found[: len(ids)]] == [True] * 8 + [False] * 4
@@ -196,7 +196,7 @@ async def test_redis_is_asked_once_for_a_turn_whatever_many_of_its_items_are_nam
 @pytest.mark.parametrize("caller", [NOBODY, Owner(claimed_end_user="eve")])
 async def test_for_one_of_whom_nothing_is_known_redis_is_not_asked(runtime, caller):
     said, asked = [reference(output_ids(await kept(runtime.store))[0])], count_reads(runtime)
-    assert await resolved(runtime, caller, said) is said and asked == []
+    assert (await resolved(runtime, caller, said)).items is said and asked == []
 
 
 async def test_a_store_that_cannot_be_asked_is_an_error():

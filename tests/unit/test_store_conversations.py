@@ -354,3 +354,63 @@ async def test_damage_is_a_miss(store, redis_client):
     assert await store.look(name, ALICE) is Miss.INCOMPLETE
     redis_client.zadd(tree, {OBJECT: 77})
     assert await store.talk(Place(name, "5"), ALICE) is Miss.INCOMPLETE
+
+
+def claimed(redis_client: Redis) -> int:
+    return int(redis_client.hget(f"{PREFIX}{{{ALICE.identity}}}:sizes", "all") or 0)
+
+
+async def test_what_is_refused_takes_no_room_from_its_owner(redis_client):
+    store = store_on(redis_client, max_owner_bytes=100_000)
+    name = await made(store, "a")
+    place, before = Place(name, new_turn()), claimed(redis_client)
+    assert isinstance(await store.talk(place, ALICE), Chain) and before > 0
+    for _ in range(5):
+        with pytest.raises(Locked):
+            await added(store, name, "x" * 1000)
+    head = await looked(store, name)
+    await store.hold(place, 0)
+    await added(store, name, "b")
+    with pytest.raises(Moved):
+        await store.go_on(head, [said("c")], ALICE)
+    assert before < claimed(redis_client) < before + 500
+
+
+async def test_metadata_takes_room_and_gives_it_back(redis_client):
+    store = store_on(redis_client, max_owner_bytes=100_000)
+    name = await made(store, metadata={"a": "x" * 500})
+    large = claimed(redis_client)
+    await store.describe(await looked(store, name), {"a": "x"}, ALICE)
+    assert large > 500 and claimed(redis_client) < 100
+
+
+async def test_who_may_keep_no_more_can_delete(redis_client):
+    store = store_on(redis_client, max_owner_bytes=1_000)
+    name = await made(store, "x" * 100)
+    place = await added(store, name, "y" * 100)
+    with pytest.raises(NotStored):
+        await added(store, name, *(f"{number} {'z' * 200}" for number in range(20)))
+    gone, turn = item_id_at("message", place, 0, is_input=True), Place(name, new_turn())
+    marks = {f"d{place.turn}": NOTHING_LEFT, f"d{turn.turn}": NOTHING_LEFT}
+    head, full = await looked(store, name), claimed(redis_client)
+    await store.go_on(head, [Turn([], gone=(gone,))], ALICE, at=turn, fields=marks, is_claimed=False)
+    assert len(await history_of(store, name)) == 3 and claimed(redis_client) == full
+
+
+async def test_it_is_read_while_a_request_is_under_way(store):
+    name = await made(store, "a")
+    place, reader = Place(name, new_turn()), Place(name, new_turn())
+    assert isinstance(await store.talk(place, ALICE), Chain)
+    assert isinstance(await store.talk(reader, ALICE, 0), Chain)
+    with pytest.raises(Locked):
+        await store.talk(Place(name, new_turn()), ALICE)
+
+
+async def test_a_response_says_which_of_its_items_were_deleted(store):
+    name = await made(store, "a")
+    place = await answered_in(store, name, "b")
+    found = await store.read(place, ALICE)
+    assert isinstance(found, Chain) and found.deleted == ""
+    await deleted_from(store, name, place)
+    found = await store.read(place, ALICE)
+    assert isinstance(found, Chain) and found.deleted == NOTHING_LEFT

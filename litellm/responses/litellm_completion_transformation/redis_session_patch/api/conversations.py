@@ -12,23 +12,23 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from ..redis.conversation_store import NOTHING_LEFT, Head, Listed, Listing
+from ..redis.conversation_store import Head, Listed, Listing
 from ..redis.runtime import Runtime
 from ..redis.scripts import OBJECT
-from ..request.references import referred_to, resolved
-from ..values.deletions import said_items
+from ..redis.store import NO_TURN
+from ..request.items import referred_to
+from ..request.references import resolved
+from ..values.deletions import NOTHING_LEFT, all_of, mark_of, output_of, said_items
 from ..values.ids import ItemPlace, Place, conversation_id, item_id_at, item_place_of, new_conversation, new_turn
 from ..values.owner import Owner
 from ..values.results import Locked, Miss, Moved
 from ..values.turns import Turn
+from .conversation_bodies import check_items, merged, missing
 from .stored_responses import BadParameter, Item, as_listed, check_include, limit_of, order_of
 
-MOST_ITEMS = 20
-_MOST_PAIRS, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
-_ROLES = ("assistant", "system", "developer", "user")
-# How an id begins that a client gives an item of this kind.
-_PREFIXES = {"message": "msg", "function_call": "fc"}
-_NO_TURN = "0"
+# Items that say what the proxy's own tools were asked and gave.
+_OF_ROUNDS = ("mcp_call", "mcp_tools_fetched", "tool_execution_results")
+_READ_AT_ONCE = 20  # turns
 _TRIES, _PAUSE_SECONDS = 60, 0.05  # to add to a conversation that others add to
 
 
@@ -53,7 +53,7 @@ Serve = Callable[[Runtime, Asked], Awaitable[Answer]]
 
 
 async def _create(runtime: Runtime, asked: Asked) -> Answer:
-    metadata, given = _merged({}, asked.body.get("metadata")), asked.body.get("items")
+    metadata, given = merged({}, asked.body.get("metadata")), asked.body.get("items")
     asked = replace(asked, conversation=new_conversation())
     turns = [] if given is None or given == [] else [await _turn_of(runtime, asked, given)]
     await runtime.store.make(asked.conversation, metadata, turns, asked.caller)
@@ -68,13 +68,13 @@ async def _retrieve(runtime: Runtime, asked: Asked) -> Answer:
 async def _update(runtime: Runtime, asked: Asked) -> Answer:
     """Keys that are not named stay; one that is given no value goes."""
     changes = _needed(asked, "metadata")
-    _merged({}, changes)
+    merged({}, changes)
 
     async def change() -> Answer:
         head = await runtime.store.look(asked.conversation, asked.caller)
         if isinstance(head, Miss):
             return head
-        metadata = _merged(head.metadata, changes)
+        metadata = merged(head.metadata, changes)
         await runtime.store.describe(head, metadata, asked.caller)
         return _shown(head, metadata)
 
@@ -107,8 +107,9 @@ async def _list_items(runtime: Runtime, asked: Asked) -> Answer:
     """Reads the turns of one page, and one more."""
     check_include(asked.query)
     order, limit, after = order_of(asked.query), limit_of(asked.query), asked.query.get("after") or ""
+    after = await _known_id(runtime, replace(asked, item_id=after)) if after else ""
     cursor = replace(asked, item_id=after).item
-    begin, is_given = (cursor.place.turn if cursor else _NO_TURN if after else ""), True
+    begin, is_given = (cursor.place.turn if cursor else NO_TURN if after else ""), True
     items: list[Item] = []
     while len(items) <= limit:
         found = await runtime.store.list_turns(
@@ -147,14 +148,32 @@ async def _delete_item(runtime: Runtime, asked: Asked) -> Answer:
             return found
         listing, item = found
         (listed,), place = listing.turns, Place(asked.conversation, new_turn())
-        is_left = len(_items_of(listed)) > 1
+        is_left, gone = len(_items_of(listed)) > 1, [item["id"]]
+        if item["type"] in _OF_ROUNDS or not is_left:
+            gone += await _rounds_before(runtime, asked, listed)
         mark = f"{listed.deleted} {_mark_of(item['id'])}" if is_left else NOTHING_LEFT
         marks = {f"d{listed.place.turn}": mark, f"d{place.turn}": NOTHING_LEFT}
-        turn = Turn([], by=(asked.caller.tag,), gone=(item["id"],))
-        await runtime.store.go_on(listing.head, [turn], asked.caller, at=place, fields=marks)
+        turn = Turn([], by=(asked.caller.tag,), gone=tuple(gone))
+        # Whoever may keep no more must be able to keep less.
+        await runtime.store.go_on(listing.head, [turn], asked.caller, at=place, fields=marks, is_claimed=False)
         return _shown(listing.head, listing.head.metadata)
 
     return await _tried(take_out)
+
+
+async def _rounds_before(runtime: Runtime, asked: Asked, listed: Listed) -> list[str]:
+    """What the proxy's own tools were asked and gave before the answer of a turn: ids that stand for it."""
+    gone: list[str] = []
+    while listed.before != NO_TURN:
+        found = await runtime.store.list_turns(asked.conversation, asked.caller, 1, listed.before)
+        if not isinstance(found, Listing) or not found.turns or not found.turns[0].turn.is_round:
+            break
+        (before,) = found.turns
+        gone += [all_of(listed.place, is_input=True), all_of(before.place, is_input=False)]
+        listed = before
+        if listed.deleted != NOTHING_LEFT:  # Its input is the client's.
+            break
+    return gone
 
 
 # By method and path, which begins as LiteLLM's routes for responses do.
@@ -182,8 +201,9 @@ async def _tried(act: Callable[[], Awaitable[Answer]]) -> Answer:
 
 async def _found_item(runtime: Runtime, asked: Asked) -> tuple[Listing, Item] | Miss:
     """The item, and a listing of its turn alone. Raises BadParameter where it is none of the conversation."""
+    asked = replace(asked, item_id=await _known_id(runtime, asked))
     place = asked.item
-    turn = place.place.turn if place is not None else _NO_TURN
+    turn = place.place.turn if place is not None else NO_TURN
     found = await runtime.store.list_turns(asked.conversation, asked.caller, 1, turn)
     if isinstance(found, Miss):
         return found
@@ -195,6 +215,29 @@ async def _found_item(runtime: Runtime, asked: Asked) -> tuple[Listing, Item] | 
     return found, item
 
 
+async def _known_id(runtime: Runtime, asked: Asked) -> str:
+    """The id under which an item is listed, which a reply of a native model may have with another: all of the
+    conversation is searched for that.
+    """
+    if item_place_of(asked.item_id) is not None:
+        return asked.item_id
+    begin, is_given = "", True
+    while True:
+        found = await runtime.store.list_turns(
+            asked.conversation, asked.caller, _READ_AT_ONCE, begin, is_first_given=is_given
+        )
+        if not isinstance(found, Listing):
+            return asked.item_id
+        for listed in found.turns:
+            output = (listed.turn.shown or {}).get("output") or ()
+            for item, known in zip(output, output_of(listed.turn, listed.place), strict=True):
+                if item.get("id") == asked.item_id:
+                    return str(known["id"])
+        if not found.is_cut or not found.turns:
+            return asked.item_id
+        begin, is_given = found.turns[-1].place.turn, False
+
+
 def _items_of(listed: Listed) -> list[Item]:
     """A turn's items that are not deleted, oldest first: what was said, and the reply's output as it was given."""
     gone, items = set(listed.deleted.split()), list[Item]()
@@ -204,14 +247,12 @@ def _items_of(listed: Listed) -> list[Item]:
         if f"i{number}" not in gone:
             item = as_listed(said)
             items.append({**item, "id": item_id_at(item["type"], listed.place, number, is_input=True)})
-    output = (listed.turn.shown or {}).get("output") or ()
-    return items + [item for item in output if _mark_of(str(item.get("id"))) not in gone]
+    return items + [item for item in output_of(listed.turn, listed.place) if _mark_of(item["id"]) not in gone]
 
 
 def _mark_of(item_id: str) -> str:
-    """An item within its turn."""
     place = item_place_of(item_id)
-    return f"{'i' if place.is_input else 'o'}{place.number}" if place is not None else ""
+    return mark_of(place) if place is not None else ""
 
 
 def _shown(head: Head, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,13 +271,13 @@ def _no_cursor(after: str) -> BadParameter:
 
 def _needed(asked: Asked, name: str) -> Any:
     if name not in asked.body:
-        raise BadParameter(name, f"Missing required parameter: '{name}'.", "missing_required_parameter")
+        raise missing(name)
     return asked.body[name]
 
 
 async def _turn_of(runtime: Runtime, asked: Asked, given: Any) -> Turn:
     """Items to be added, with those that they name in place of references. Raises BadParameter."""
-    _check_items(given)
+    check_items(given)
     named = [_as_reference(item) for item in given]
     for item in named:
         place = replace(asked, item_id=referred_to(item) or "").item
@@ -245,91 +286,18 @@ async def _turn_of(runtime: Runtime, asked: Asked, given: Any) -> Turn:
         found = await runtime.store.list_turns(asked.conversation, asked.caller, 1, place.place.turn)
         if isinstance(found, Listing) and any(each["id"] == item["id"] for each in _items_of(found.turns[0])):
             raise BadParameter("items", "Item already in conversation", "item_already_in_conversation")
-    items = await resolved(runtime, asked.caller, named)
+    found_items = await resolved(runtime, asked.caller, named)
+    items, people = list(found_items.items), found_items.people - {asked.caller.tag}
     for number, item in enumerate(items):
         if referred_to(item) is not None:
             if referred_to(given[number]) is not None:
                 raise BadParameter("items", f"Item with id '{item['id']}' not found.", None, 404)
             items[number] = given[number]
     kept = [{name: value for name, value in item.items() if name != "id"} for item in items]
-    return Turn(kept, by=(asked.caller.tag,))
+    return Turn(kept, by=(asked.caller.tag, *sorted(people)))
 
 
 def _as_reference(item: Item) -> Item:
     """An item that has the id of a stored one is that one, whatever else is said of it."""
     is_stored = isinstance(item.get("id"), str) and item_place_of(item["id"]) is not None
     return {"type": "item_reference", "id": item["id"]} if is_stored else item
-
-
-def _check_items(given: Any) -> None:
-    if not isinstance(given, list):
-        raise _wrong_type("items", "an array of input items", given)
-    if not given:
-        problem = "empty array. Expected an array with minimum length 1, but got an empty array instead."
-        raise BadParameter("items", f"Invalid 'items': {problem}", "empty_array")
-    if len(given) > MOST_ITEMS:
-        expected = f"Expected an array with maximum length {MOST_ITEMS}, but got an array with length {len(given)}"
-        problem = f"Invalid 'items': array too long. {expected} instead."
-        raise BadParameter("items", problem, "array_above_max_length")
-    for number, item in enumerate(given):
-        _check_item(f"items[{number}]", item)
-
-
-def _check_item(param: str, item: Any) -> None:
-    if not isinstance(item, dict):
-        raise _wrong_type(param, "an object", item)
-    kind, item_id = item.get("type", "message"), item.get("id")
-    for name, value in (("type", kind), ("id", item_id)):
-        if value is not None and not isinstance(value, str):
-            raise _wrong_type(f"{param}.{name}", "a string", value)
-    if referred_to(item) is not None:
-        return
-    if kind in (None, "message"):
-        if item.get("role") not in _ROLES:
-            supported = "'assistant', 'system', 'developer', and 'user'"
-            problem = f"Invalid value: '{item.get('role') or ''}'. Supported values are: {supported}."
-            raise BadParameter(param, problem, "invalid_value")
-        content = item.get("content")
-        is_parts = isinstance(content, list) and all(isinstance(part, dict) for part in content)
-        if not isinstance(content, str) and not is_parts:
-            raise _wrong_type(f"{param}.content", "one of an array of objects or string", content)
-    prefix = _PREFIXES.get(kind or "message")
-    if item_id is not None and prefix is not None and not item_id.startswith(prefix):
-        problem = f"Invalid '{param}.id': '{item_id}'. Expected an ID that begins with '{prefix}'."
-        raise BadParameter(f"{param}.id", problem, "invalid_value")
-
-
-def _merged(metadata: Mapping[str, Any], changes: Any) -> dict[str, Any]:
-    """``metadata`` after ``changes``. Raises BadParameter."""
-    if changes is None:
-        changes = {}
-    if not isinstance(changes, dict):
-        raise _wrong_type("metadata", "a metadata object", changes)
-    for name, value in changes.items():
-        if len(name) > _LONGEST_KEY:
-            short = f"{name[:3]}...{name[-3:]}"
-            expected = f"Expected a string with maximum length {_LONGEST_KEY}, but got a string with length {len(name)}"
-            problem = f"Invalid property name in 'metadata': '{short}' is too long. {expected} instead."
-            raise BadParameter(f"metadata.{name}", problem, "property_name_above_max_length")
-        if value is not None and not isinstance(value, str):
-            raise _wrong_type(f"metadata.{name}", "a string", value)
-        if value is not None and len(value) > _LONGEST_VALUE:
-            expected = f"Expected a string with maximum length {_LONGEST_VALUE}, but got a string with length"
-            problem = f"Invalid 'metadata.{name}': string too long. {expected} {len(value)} instead."
-            raise BadParameter(f"metadata.{name}", problem, "string_above_max_length")
-    merged = {name: value for name, value in {**metadata, **changes}.items() if value is not None}
-    if len(merged) > _MOST_PAIRS:
-        expected = f"Expected an object with at most {_MOST_PAIRS} properties, but got an object with {len(merged)}"
-        problem = f"Invalid 'metadata': too many properties. {expected} properties instead."
-        raise BadParameter("metadata", problem, "object_above_max_properties")
-    return merged
-
-
-def _wrong_type(param: str, expected: str, given: Any) -> BadParameter:
-    problem = f"Invalid type for '{param}': expected {expected}, but got {_kind_of(given)} instead."
-    return BadParameter(param, problem, "invalid_type")
-
-
-def _kind_of(value: Any) -> str:
-    kinds = {str: "a string", bool: "a boolean", int: "an integer", float: "a decimal", list: "an array"}
-    return "null" if value is None else kinds.get(type(value), "an object")

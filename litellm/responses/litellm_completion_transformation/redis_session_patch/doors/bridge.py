@@ -12,7 +12,7 @@ from typing import Any
 from ..redis import runtime as runtimes
 from ..redis.defects import safely, safely_await
 from ..redis.runtime import Runtime
-from ..request.call import CALL, Call, call_of
+from ..request.call import CALL, NO_RESPONSE, Call, call_of
 from ..request.caller import is_of, names_a_caller
 from ..request.database import rows_of
 from ..request.exchange import running_exchange
@@ -29,8 +29,6 @@ from .websockets import leave_history_to_redis as leave_history_to_redis
 from .websockets import leave_history_to_the_connection
 
 AsyncFunction = Callable[..., Awaitable[Any]]
-
-_ROUNDS = "rounds of this request, or its conversation"  # which no response has as its id
 
 # What upstream's session handler is asked with.
 _ASKED = ("previous_response_id", "litellm_completion_request")
@@ -89,10 +87,8 @@ def _call_of(kwargs: dict[str, Any]) -> tuple[Runtime, Call] | None:
         call.completion.setdefault("litellm_trace_id", kwargs.pop("litellm_trace_id"))
     kwargs["responses_api_request"] = request = {**kwargs["responses_api_request"]}
     is_after_ours = call.rounds or (exchange.conversation_shown is not None and exchange.chain.turns)
-    if is_after_ours and not request.get(
-        "previous_response_id"
-    ):  # So that the session handler is asked, which has them.
-        request["previous_response_id"] = _ROUNDS
+    if is_after_ours and not request.get("previous_response_id"):
+        request["previous_response_id"] = NO_RESPONSE
     return runtime, call
 
 

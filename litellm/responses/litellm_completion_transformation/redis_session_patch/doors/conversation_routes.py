@@ -100,7 +100,7 @@ async def _reply(runtime: Runtime, serve: Serve, request: Any, body: Mapping[str
     if not object_id and caller.identity is None:
         return json_reply(403, {"error": error_of(_NOBODY)})
     has_words = bool(body.get("items")) and not runtime.settings.store_unlogged
-    if has_words and safely(_is_unlogged, request, user_api_key, otherwise=True):
+    if has_words and (body.get("no-log") or safely(_is_unlogged, request, user_api_key, otherwise=True)):
         return json_reply(400, {"error": error_of(_UNLOGGED)})
     result = "found"
     try:

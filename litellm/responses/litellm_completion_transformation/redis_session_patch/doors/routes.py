@@ -138,7 +138,11 @@ def _of_socket(upstreams: Endpoint) -> Endpoint:
     @functools.wraps(upstreams)
     async def endpoint(**given: Any) -> Any:
         await safely_await(_watch, given, otherwise=None)
-        return await upstreams(**given)
+        try:
+            return await upstreams(**given)
+        finally:
+            if isinstance(socket := given["websocket"], WatchedSocket):
+                await safely_await(socket.let_go, otherwise=None)
 
     return endpoint
 

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..redis.defects import safely_await
-from ..request.call import CALL, Call
+from ..request.call import CALL, NO_RESPONSE, Call
 from ..request.exchange import running_exchange
 from ..request.lookup import begin
+from ..values.refusals import refuse
 
 
 def count_with_redis(count: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -17,18 +18,26 @@ def count_with_redis(count: Callable[..., Awaitable[Any]]) -> Callable[..., Awai
 
     @functools.wraps(count)
     async def counted(*args: Any, **options: Any) -> Any:
-        before = CALL.set(await safely_await(found_call, args, options, otherwise=None))
+        bound = signature.bind(*args, **options)
+        before = CALL.set(await safely_await(_found_call, bound, otherwise=None))
         try:
-            return await count(*args, **options)
+            return await count(*bound.args, **bound.kwargs)
         finally:
             CALL.reset(before)
 
-    async def found_call(args: tuple[Any, ...], options: dict[str, Any]) -> Call | None:
-        exchange = running_exchange()
-        if exchange is None:
-            return None
-        call = signature.bind(*args, **options).arguments
-        await begin(exchange, call["responses_request"])
-        return Call(exchange, {}, {})
-
     return counted
+
+
+async def _found_call(bound: inspect.BoundArguments) -> Call | None:
+    """Raises LiteLLM's error for a conversation object that is not there."""
+    exchange, given = running_exchange(), bound.arguments
+    if exchange is None:
+        return None
+    request = given["responses_request"]
+    await begin(exchange, request, holds=False)
+    if exchange.refused is not None:
+        what = exchange.conversation_as_sent or ""
+        refuse(exchange.refused, str(given.get("model")), given.get("custom_llm_provider"), what)
+    if exchange.conversation_shown is not None and exchange.chain.turns:
+        given["responses_request"] = {**request, "previous_response_id": NO_RESPONSE}
+    return Call(exchange, {}, {})

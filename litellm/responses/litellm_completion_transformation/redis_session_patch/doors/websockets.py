@@ -40,7 +40,7 @@ class WatchedSocket:
         try:
             text = await self._websocket.receive_text()
         finally:
-            await safely_await(self._let_go, otherwise=None)
+            await safely_await(self.let_go, otherwise=None)
         self._connection.exchange = None
         return await safely_await(self._begin, text, otherwise=text)
 
@@ -62,7 +62,8 @@ class WatchedSocket:
         self._connection.exchange = exchange
         return text if params.get("input") is client_input else json.dumps(message)
 
-    async def _let_go(self) -> None:
+    async def let_go(self) -> None:
+        """Of the conversation object that the running request is in."""
         if self._connection.exchange is not None:
             await let_go(self._connection.exchange)
 

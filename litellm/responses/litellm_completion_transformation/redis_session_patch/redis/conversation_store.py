@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..values.deletions import said_items
+from ..values.deletions import NOTHING_LEFT, said_items
 from ..values.ids import Place, new_turn
 from ..values.owner import Owner
 from ..values.packing import unpack
@@ -22,7 +22,6 @@ from .scripts import OBJECT
 from .store import NO_TURN, SessionStore, context_of, off_the_loop, position_of, tags_of, text_size
 
 HOLD_SECONDS = 30
-NOTHING_LEFT = "*"
 _POSITION = b"conversation object"
 
 
@@ -41,11 +40,12 @@ class Head:
 
 @dataclass(frozen=True)
 class Listed:
-    """One turn of it. ``deleted``: which of its items are, as ``d<turn>`` has it."""
+    """One turn of it. ``deleted``: which of its items are, as ``d<turn>`` has it; ``before``: the turn before it."""
 
     place: Place
     turn: Turn
-    deleted: str
+    deleted: str = ""
+    before: str = NO_TURN
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,14 @@ class ConversationStore(SessionStore):
         except (OddValue, ValueError, LookupError, TypeError):
             return Miss.UNREADABLE
 
-    async def talk(self, place: Place, owner: Owner) -> Chain | Miss:
-        """All turns of it, for the turn at ``place``, which holds it from now on. Raises Locked while another does."""
+    async def talk(self, place: Place, owner: Owner, seconds: int = HOLD_SECONDS) -> Chain | Miss:
+        """All turns of it, for the turn at ``place``, which holds it so long. Raises Locked while another does.
+
+        ``seconds``: 0 to read it alone.
+        """
         asked_at, most_bytes = time.monotonic(), self._settings.max_conversation_bytes
         asked = owner.identity, *self._life, self._settings.max_turns, most_bytes
-        script, holds = object_scripts.TALK, (place.turn, HOLD_SECONDS)
+        script, holds = object_scripts.TALK, (place.turn, seconds)
         try:
             reply = await self._writes.run(self._asked(script, place, *asked, LARGE_BYTES, *holds))
             if reply[0] == b"large":
@@ -131,11 +134,13 @@ class ConversationStore(SessionStore):
         fields: Mapping[str, Any] | None = None,
         unlisted_inputs: int = 0,
         is_new: bool = False,
+        is_claimed: bool = True,
     ) -> None:
         """Stores ``turns`` behind its last one, the last of them ``at`` the place that holds it, and ``fields`` beside.
 
         ``is_living``: as a response of its own too. ``unlisted_inputs``: of how many turns at the end the input is no
-        item of it. Raises Locked, Moved, NotStored, or what the guards do.
+        item of it. ``is_claimed``: it counts among its owner's bytes. Raises Locked, Moved, NotStored, or what the
+        guards do.
         """
         place = at or Place(head.conversation, new_turn())
         chain = Chain((), head.tip)
@@ -154,9 +159,15 @@ class ConversationStore(SessionStore):
             *itertools.chain(*pieces.items(), *marks.items(), *(fields or {}).items()),
         )
 
+        texts = [text for text in (fields or {}).values() if isinstance(text, bytes)]
+        claimed = size + sum(map(len, texts)) - (len(head.text) if texts else 0) if is_claimed else 0
+
         def write(client: Any) -> bytes:
-            self._claim(client, place, owner, size)
-            return bytes(self._asked(object_scripts.ADD, place, *arguments)(client))
+            self._claim(client, place, owner, claimed)
+            result = bytes(self._asked(object_scripts.ADD, place, *arguments)(client))
+            if result != b"stored":
+                self._claim(client, place, owner, -claimed)
+            return result
 
         result = await self._writes.run(write, size)
         if result == b"stored":
@@ -197,7 +208,7 @@ class ConversationStore(SessionStore):
         piece = self._cipher.open(sealed, context_of(conversation, owner), position)
         (_, _, size, crc), (_, _, size_before, crc_before) = _numbers(head), _numbers(header or b"0 0 0 0")
         (read,) = decode_turns(unpack([piece], size - size_before, crc, crc_before))
-        return Listed(Place(conversation, turn.decode()), read, deleted.decode())
+        return Listed(Place(conversation, turn.decode()), read, deleted.decode(), before.decode())
 
 
 def _mark_of_inputs(turn: Turn) -> str:

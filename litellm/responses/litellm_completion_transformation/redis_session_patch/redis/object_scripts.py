@@ -4,8 +4,8 @@ from .scripts import LIBRARY, Script
 
 # Begins a request in a conversation object: its turns, and nobody else may begin one until HOLD or ADD ends that.
 # ARGV: owner, seconds to live, the conversation's longest life (0: none), the most turns and bytes that may be read at
-# all, the most bytes that are given now, the request's own turn, seconds to hold it. Gives a word, which may be
-# 'locked'; else what READ gives, without turns while there is none.
+# all, the most bytes that are given now, the request's own turn, seconds to hold it (0: it is read alone). Gives a
+# word, which may be 'locked'; else what READ gives, without turns while there is none.
 TALK = Script(f"""
 {LIBRARY}
 local result, started = find(object, ARGV[1])
@@ -13,14 +13,15 @@ if result ~= 'found' then return {{result}} end
 local seconds = life(ARGV[2], ARGV[3], started)
 if seconds < 1 then return {{'unknown'}} end
 local holder, ends = (redis.call('HGET', KEYS[1], 'held') or ''):match('^(%d+) (%d+)$')
-if holder and holder ~= ARGV[7] and tonumber(ends) >= now then return {{'locked'}} end
+local holds = ARGV[8] ~= '0'
+if holds and holder and holder ~= ARGV[7] and tonumber(ends) >= now then return {{'locked'}} end
 local tip = redis.call('ZSCORE', KEYS[2], object)
 if not tip then return {{'incomplete'}} end
 local given = {{'found', started, 0}}
 if tip ~= '0' then given = chain(tip, started, ARGV[4], ARGV[5], ARGV[6]) end
 if given[1] == 'found' or given[1] == 'large' then
   renew(object, seconds)
-  redis.call('HSET', KEYS[1], 'held', ARGV[7] .. ' ' .. now + ARGV[8])
+  if holds then redis.call('HSET', KEYS[1], 'held', ARGV[7] .. ' ' .. now + ARGV[8]) end
 end
 return given
 """)

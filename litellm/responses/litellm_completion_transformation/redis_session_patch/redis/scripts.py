@@ -125,7 +125,8 @@ local function chain(turn, started, most_turns, most_bytes, most_now)
     return {{'too_large'}}
   end
   if tonumber(bytes) > tonumber(most_now) then return {{'large', bytes}} end
-  local found = {{'found', started, redis.call('HLEN', KEYS[1]) - 2}}
+  local deleted = redis.call('HGET', KEYS[1], 'd' .. turn) or ''
+  local found = {{'found', started, redis.call('HLEN', KEYS[1]) - 2 .. ' ' .. deleted}}
   for i = tonumber(number), 1, -1 do
     if not text then return {{'incomplete'}} end
     found[2 * i + 2], found[2 * i + 3] = turn, text
@@ -170,8 +171,8 @@ return 1
 # A turn and all before it; the life of its response renewed. ARGV: turn, owner, seconds to live, the conversation's
 # longest life (0: none), the most turns and bytes (here, and of text) that may be read at all, the most bytes that are
 # given now. Gives a word (see results.Miss); after 'large' the bytes, more than may be given now; after 'found' when
-# the conversation began, how many turns and marks of deleted ones it has over all branches, then turn, text, turn, …,
-# oldest first.
+# the conversation began, how many turns and marks of deleted ones it has over all branches with which items of the turn
+# are deleted from its conversation object behind a space, then turn, text, turn, …, oldest first.
 READ = Script(f"""
 {LIBRARY}
 local result, started = find(ARGV[1], ARGV[2])
@@ -213,9 +214,10 @@ redis.call('EXPIRE', KEYS[1], seconds)
 return 1
 """)
 
-# Takes room for what an owner's conversation is to gain. KEYS: sizes (a hash: a conversation → its bytes, ``all`` →
-# theirs), ends (a sorted set: a conversation, scored by when it ends). ARGV: conversation, bytes, seconds to live, the
-# most bytes of all. Gives 1; 0 where that would be more. What is taken out of a conversation counts until its end.
+# Takes room for what an owner's conversation is to gain, or gives it back (less than 0 bytes). KEYS: sizes (a hash: a
+# conversation → its bytes, ``all`` → theirs), ends (a sorted set: a conversation, scored by when it ends). ARGV:
+# conversation, bytes, seconds to live, the most bytes of all. Gives 1; 0 where that would be more. What is taken out of
+# a conversation counts until its end.
 CLAIM = Script(f"""
 local now = tonumber(redis.call('TIME')[1])
 local over = math.min(redis.call('ZCOUNT', KEYS[2], '-inf', '(' .. now), {COLLECTED_AT_ONCE})
@@ -225,7 +227,7 @@ for _, ended in ipairs(over > 0 and redis.call('ZRANGE', KEYS[2], 0, over - 1) o
   redis.call('HDEL', KEYS[1], ended)
   redis.call('ZREM', KEYS[2], ended)
 end
-local is_room = all + ARGV[2] <= tonumber(ARGV[4])
+local is_room = tonumber(ARGV[2]) <= 0 or all + ARGV[2] <= tonumber(ARGV[4])
 redis.call('HSET', KEYS[1], 'all', is_room and all + ARGV[2] or all)
 if is_room then
   redis.call('HSET', KEYS[1], ARGV[1], (redis.call('HGET', KEYS[1], ARGV[1]) or 0) + ARGV[2])

@@ -176,8 +176,9 @@ class SessionStore:
         turns = decode_turns(text)
         if len(turns) != tip.turns:
             raise Unreadable("A stored conversation has another number of turns than its last one says.")
-        is_full = reply[2] >= self._settings.max_turns
-        return Chain(without_deleted(turns, turn_ids), tip, text[-WINDOW_BYTES:], asked_at, is_full, turn_ids)
+        number, _, deleted = reply[2].decode().partition(" ")
+        is_full, tail = int(number) >= self._settings.max_turns, text[-WINDOW_BYTES:]
+        return Chain(without_deleted(turns, turn_ids), tip, tail, asked_at, is_full, turn_ids, deleted)
 
     def _asked(self, script: Script, place: Place, *arguments: Any) -> Callable[[Any], Any]:
         keys = conversation_keys(self._prefix, place.conversation)

@@ -14,6 +14,9 @@ from .exchange import Exchange, Source
 from .history import answer_messages, calls_put_back, results_of
 from .target import Target
 
+# Upstream's session handler is asked with it, which has rounds of a request, and its conversation object's turns.
+NO_RESPONSE = "no id of a response"
+
 
 @dataclass
 class Call:
@@ -106,8 +109,8 @@ class Call:
     def turn(self) -> Turn:
         """This call's own turn, without its reply."""
         exchange = self.exchange
-        said, by = exchange.said if self.new_items is None else self.new_items, (exchange.caller.tag,)
-        return Turn(said, self.answer, exchange.instructions, self.maker, self.session_id, by=by)
+        said = exchange.said if self.new_items is None else self.new_items
+        return Turn(said, self.answer, exchange.instructions, self.maker, self.session_id, by=exchange.by)
 
     @property
     def new_turns(self) -> tuple[Turn, ...]:

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
@@ -25,17 +26,18 @@ from .exchange import Exchange, History, Source
 
 @dataclass(frozen=True)
 class Hold:
-    """Of a conversation object, by the turn at ``place``. ``renewal``: the task that keeps it."""
+    """Of a conversation object, by the turn at ``place``. ``renewal``: the task that keeps it, once it is held."""
 
     runtime: Runtime
     place: Place
-    renewal: "asyncio.Task[None]"
+    renewal: "asyncio.Task[None] | None" = None
 
 
-async def enter(runtime: Runtime, exchange: Exchange, given: object, nobodys: str) -> None:
+async def enter(runtime: Runtime, exchange: Exchange, given: object, nobodys: str, *, holds: bool = True) -> None:
     """Finds the history, or why the request is to be refused. ``given``: what the client says of a conversation.
 
     ``nobodys``: what is asked for where that can be none of ours, so that the time of the answer does not say so.
+    ``holds``: nobody else may go on in it meanwhile.
     """
     object_id = given.get("id") if isinstance(given, Mapping) else given
     if not isinstance(object_id, str) or not object_id.startswith("conv"):
@@ -49,18 +51,22 @@ async def enter(runtime: Runtime, exchange: Exchange, given: object, nobodys: st
     found: Any = Miss.DENIED
     try:
         if exchange.caller.identity is not None:
-            found = await runtime.store.talk(exchange.place, exchange.caller)
+            # Before it is asked for: Redis may hold it and say so too late.
+            exchange.hold = Hold(runtime, exchange.place) if holds else None
+            found = await runtime.store.talk(exchange.place, exchange.caller, HOLD_SECONDS if holds else 0)
     except Locked:
-        exchange.refused = CONVERSATION_LOCKED
+        exchange.refused, exchange.hold = CONVERSATION_LOCKED, None
     except StoreError:
         exchange.refused, found = CANNOT_ASK_CONVERSATION, None
     else:
         exchange.refused = CONVERSATION if isinstance(found, Miss) else None
     if exchange.refused is not None:
+        await let_go(exchange)
         exchange.go_on_in(None)
     else:
         exchange.history = History(Source.REDIS, found) if found.turns else None
-        exchange.hold = Hold(runtime, exchange.place, _renewal(runtime, exchange))
+        if holds:
+            exchange.hold = Hold(runtime, exchange.place, _in_its_own_task(_renew(runtime, exchange)))
     exchange.is_counted = True
     if exchange.refused != CONVERSATION_LOCKED:
         result = found.value if isinstance(found, Miss) else "failed" if found is None else "found"
@@ -86,22 +92,46 @@ async def let_go(exchange: Exchange) -> None:
     hold, exchange.hold = exchange.hold, None
     if not isinstance(hold, Hold):
         return
-    hold.renewal.cancel()
-    if not exchange.is_kept:
-        with contextlib.suppress(StoreError):  # Then it ends by itself.
+    if hold.renewal is not None:
+        hold.renewal.cancel()
+    if exchange.is_kept:  # The command that stored its turn let it go.
+        return
+    try:
+        await hold.runtime.store.hold(hold.place, 0)
+    except StoreError:
+        task = _in_its_own_task(_let_go_later(hold))
+        _LETTING_GO.add(task)
+        task.add_done_callback(_LETTING_GO.discard)
+
+
+_LETTING_GO = set["asyncio.Task[None]"]()  # The loop itself keeps no task alive.
+
+
+async def _let_go_later(hold: Hold) -> None:
+    """When Redis is back: else it ends by itself."""
+    ends = time.monotonic() + HOLD_SECONDS
+    while time.monotonic() < ends:
+        await asyncio.sleep(1)
+        with contextlib.suppress(StoreError):
             await hold.runtime.store.hold(hold.place, 0)
+            return
 
 
-def _renewal(runtime: Runtime, exchange: Exchange) -> "asyncio.Task[None]":
+def _in_its_own_task(running: "Coroutine[Any, Any, None]") -> "asyncio.Task[None]":
     # In a context of its own: the request's would keep the exchange.
-    task: asyncio.Task[None] = Context().run(
-        asyncio.ensure_future, _renew(runtime, exchange.place, weakref.ref(exchange))
-    )
+    task: asyncio.Task[None] = Context().run(asyncio.ensure_future, running)
     return task
 
 
-async def _renew(runtime: Runtime, place: Place, exchange: "weakref.ref[Exchange]") -> None:
-    while exchange() is not None:
-        await asyncio.sleep(HOLD_SECONDS / 3)
-        with contextlib.suppress(StoreError):
-            await runtime.store.hold(place, HOLD_SECONDS)
+def _renew(runtime: Runtime, exchange: Exchange) -> "Coroutine[Any, Any, None]":
+    place, known = exchange.place, weakref.ref(exchange)
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(HOLD_SECONDS / 3)
+            if known() is None:
+                return
+            with contextlib.suppress(StoreError):
+                await runtime.store.hold(place, HOLD_SECONDS)
+
+    return renew()

@@ -49,7 +49,8 @@ class Exchange:
 
     ``size_bytes``: of the request. ``followed``: previous response ids in it, as the client sent them. ``said``: the
     client's input, once it ``is_taken``; ``None`` where it has no JSON; ``said_items``: how many it has, but for those
-    that give tools; ``is_item_unavailable``: one that it refers to could not be looked up;
+    that give tools; ``people``: owner tags of who took part in items that it refers to;
+    ``is_item_unavailable``: one that it refers to could not be looked up;
     ``refers_elsewhere``: one is none of ours. ``previous_as_sent``: the id
     of the response that it follows; ``previous_id``: the same, decrypted. ``looked_up``: what Redis said of that, in
     the words of the metrics; ``asked_at``: when, in seconds of ``time.monotonic``; ``is_counted``: the metrics know
@@ -74,6 +75,7 @@ class Exchange:
     asked_at: float = 0.0
     is_counted: bool = False
     calls: list["Call | NativeCall"] = field(default_factory=list)
+    people: frozenset[str] = frozenset()
     is_item_unavailable: bool = False
     refers_elsewhere: bool = False
     item_ids: dict[str, str] = field(default_factory=dict)
@@ -131,6 +133,11 @@ class Exchange:
     @property
     def previous_place(self) -> Place | None:
         return place_of(self.previous_id) if self.previous_id is not None else None
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """Owner tags of who takes part, those of items that it refers to among them."""
+        return (self.caller.tag, *sorted(self.people - {self.caller.tag}))
 
     def go_on_in(self, conversation: str | None) -> None:
         """In a conversation object. ``None``: in none."""

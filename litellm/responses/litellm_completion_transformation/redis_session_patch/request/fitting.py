@@ -131,8 +131,12 @@ def _digest(call_id: str) -> str:
 
 def _in_order(messages: Sequence[Message], target: Target) -> list[Message]:
     """Mistral wants an answer between a result and what the user says next, and takes a system's message behind a
-    user's alone.
+    user's alone. Claude wants a user to begin, Gemini does so before a call: the beginning may have been deleted.
     """
+    first = next((number for number, each in enumerate(messages) if each.get("role") not in ("system", "developer")), 0)
+    is_answer = bool(messages) and messages[first].get("role") == "assistant"
+    if is_answer and (target.maker == "claude" or (target.maker == "gemini" and messages[first].get("tool_calls"))):
+        return [*messages[:first], {"role": "user", "content": FILLER}, *messages[first:]]
     if target.provider != "mistral":
         return list(messages)
     sent: list[Message] = []

@@ -32,8 +32,8 @@ _LOGGED = {
 }
 
 
-async def begin(exchange: Exchange, data: MutableMapping[str, Any]) -> None:
-    """Takes what the client said, and looks into Redis for what it goes on from.
+async def begin(exchange: Exchange, data: MutableMapping[str, Any], *, holds: bool = True) -> None:
+    """Takes what the client said, and looks into Redis for what it goes on from. ``holds``: see ``enter``.
 
     ``data``: the request's parameters, after the operator's own hooks and before LiteLLM changes them.
     """
@@ -42,7 +42,7 @@ async def begin(exchange: Exchange, data: MutableMapping[str, Any]) -> None:
         await _resolve(runtime, exchange, data)
     await exchange.take(data)
     if runtime is not None and data.get("conversation") is not None:
-        await enter(runtime, exchange, data["conversation"], NOBODYS.conversation)
+        await enter(runtime, exchange, data["conversation"], NOBODYS.conversation, holds=holds)
     elif runtime is not None and exchange.previous_place is not None:
         await find(runtime, exchange)
 
@@ -50,12 +50,13 @@ async def begin(exchange: Exchange, data: MutableMapping[str, Any]) -> None:
 async def _resolve(runtime: Runtime, exchange: Exchange, data: MutableMapping[str, Any]) -> None:
     """Puts the items that the client refers to into its input."""
     try:
-        items = await resolved(runtime, exchange.caller, data.get("input"))
+        found = await resolved(runtime, exchange.caller, data.get("input"))
     except StoreError:
         exchange.is_item_unavailable = True
     else:
-        if items is not data.get("input"):
-            data["input"] = items
+        exchange.people |= found.people
+        if found.items is not data.get("input"):
+            data["input"] = found.items
 
 
 async def find(runtime: Runtime, exchange: Exchange) -> None:

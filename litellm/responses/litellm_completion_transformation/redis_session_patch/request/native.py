@@ -53,9 +53,10 @@ class NativeCall:
     @property
     def turn(self) -> Turn:
         """As yet without its reply."""
-        exchange, held = self.exchange, {"account": self.account, "held_id": self.own_id}
+        exchange = self.exchange
         said = exchange.said if self.new_items is None else self.new_items
-        return Turn(said, (), exchange.instructions, self.provider, by=(exchange.caller.tag,), **held)
+        turn = Turn(said, (), exchange.instructions, self.provider, by=exchange.by)
+        return replace(turn, account=self.account, held_id=self.own_id)
 
     @property
     def new_turns(self) -> tuple[Turn, ...]:

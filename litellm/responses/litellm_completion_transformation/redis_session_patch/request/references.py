@@ -3,44 +3,54 @@
 An item of a response of ours has an id that says where it is, so nothing else has to be kept to find it.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from ..redis.runtime import Runtime
-from ..values.ids import Place, item_place_of
+from ..values.deletions import NOTHING_LEFT, mark_of, output_of
+from ..values.ids import ItemPlace, Place, item_place_of
 from ..values.owner import Owner
 from ..values.results import Miss, Unreadable
-from ..values.turns import Turn
+from ..values.turns import Chain
 from .items import input_items, referred_to
 
 
-async def resolved(runtime: Runtime, caller: Owner, client_input: Any) -> Any:
-    """``client_input`` with the caller's items in place of references to them; others stay as they are.
+@dataclass(frozen=True)
+class Resolved:
+    """``items``: of the caller's in place of references to them; ``people``: owner tags of who took part in them."""
 
-    Raises StoreError.
-    """
+    items: Any
+    people: frozenset[str] = frozenset()
+
+
+async def resolved(runtime: Runtime, caller: Owner, client_input: Any) -> Resolved:
+    """What a client refers to; what is not found, or was deleted, stays as it is. Raises StoreError."""
     if not isinstance(client_input, list) or not any(map(referred_to, client_input)) or caller.identity is None:
-        return client_input
-    turns: dict[Place, Turn | None] = {}
+        return Resolved(client_input)
+    chains: dict[Place, Chain | Miss] = {}
     items: list[Any] = []
+    people: set[str] = set()
     for item in client_input:
         wanted = item_place_of(referred_to(item) or "")
-        if wanted is None:
-            items.append(item)
-            continue
-        if wanted.place not in turns:
-            found = await runtime.store.read(wanted.place, caller)
-            turns[wanted.place] = None if isinstance(found, Miss) else found.turns[-1]
-        items.append(_item_of(turns[wanted.place], wanted.is_input, wanted.number, item["id"]) or item)
-    return items
+        found = None
+        if wanted is not None:
+            if wanted.place not in chains:
+                chains[wanted.place] = await runtime.store.read(wanted.place, caller)
+            chain = chains[wanted.place]
+            found = None if isinstance(chain, Miss) else _item_of(chain, wanted, item["id"])
+            people.update(chain.turns[-1].by if isinstance(chain, Chain) and found is not None else ())
+        items.append(found or item)
+    return Resolved(items, frozenset(people))
 
 
-def _item_of(turn: Turn | None, is_input: bool, number: int, item_id: str) -> dict[str, Any] | None:
-    if turn is None:
+def _item_of(chain: Chain, wanted: ItemPlace, item_id: str) -> dict[str, Any] | None:
+    turn, deleted = chain.turns[-1], chain.deleted.split()
+    if mark_of(wanted) in deleted or NOTHING_LEFT in deleted:
         return None
-    if is_input and number < len(said := input_items(turn.items)):
-        return {**said[number], "id": item_id}
+    if wanted.is_input and wanted.number < len(said := input_items(turn.items)):
+        return {**said[wanted.number], "id": item_id}
     try:
-        output = (turn.shown or {}).get("output") or []
+        output = output_of(turn, wanted.place)
     except Unreadable:
         return None
-    return next((item for item in output if item.get("id") == item_id), None)
+    return next((item for item in output if item["id"] == item_id), None)

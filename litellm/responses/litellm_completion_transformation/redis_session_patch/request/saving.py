@@ -31,7 +31,7 @@ async def store_reply(runtime: Runtime, exchange: Exchange, reply: Reply) -> Non
             if last.input is None:
                 raise NotStored("The client's input has no form that can be stored.")
             if exchange.conversation_shown is not None:
-                await keep(runtime, exchange, turns, len(rounds))
+                await keep(runtime, exchange, turns, len(call.rounds))
             else:
                 await runtime.store.append(exchange.place, turns, exchange.chain, exchange.caller)
         except StoreUnavailable:

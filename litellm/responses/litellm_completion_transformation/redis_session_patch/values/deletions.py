@@ -4,16 +4,44 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .ids import item_place_of
+from .ids import ItemPlace, Place, item_id_at, item_place_of
 from .turns import Turn
 
 Item = dict[str, Any]
+
+# How a turn is marked of which no item is left.
+NOTHING_LEFT = "*"
+# Numbers of output items that have another id than one of ours, as those of a native model, begin here.
+_OTHERS = 100_000
+# Stands for all items of a turn's input, or of its answer.
+_ALL = 999_999
 
 # Fields of an answer that go with a deleted output item of a kind.
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "reasoning": ("reasoning_content", "reasoning_details", "thinking_blocks"),
     "image_generation_call": ("images",),
 }
+
+
+def mark_of(place: ItemPlace) -> str:
+    """An item within its turn."""
+    return f"{'i' if place.is_input else 'o'}{place.number}"
+
+
+def all_of(place: Place, *, is_input: bool) -> str:
+    """Stands for the ids of all items of a turn's input, or of its answer."""
+    return item_id_at("", place, _ALL, is_input=is_input)
+
+
+def output_of(turn: Turn, place: Place) -> list[Item]:
+    """The items of a reply, each with an id that says where it is. Raises Unreadable."""
+    output = (turn.shown or {}).get("output") or ()
+    return [
+        item
+        if item_place_of(str(item.get("id"))) is not None
+        else {**item, "id": item_id_at(str(item.get("type")), place, _OTHERS + number, is_input=False)}
+        for number, item in enumerate(output)
+    ]
 
 
 def without_deleted(turns: Sequence[Turn], turn_ids: Sequence[str]) -> tuple[Turn, ...]:
@@ -39,18 +67,21 @@ def said_items(client_input: Any) -> list[Item]:
 
 
 def _without(turn: Turn, gone: Collection[str]) -> Turn:
-    places = filter(None, map(item_place_of, gone))
+    places = list(filter(None, map(item_place_of, gone)))
     numbers = {place.number for place in places if place.is_input}
     if numbers:
-        kept = [item for number, item in enumerate(said_items(turn.items)) if number not in numbers]
+        kept = [item for number, item in enumerate(said_items(turn.items)) if numbers.isdisjoint((number, _ALL))]
         turn = replace(turn, input=kept)
-    reply = turn.shown
-    output = list((reply or {}).get("output") or ())
-    deleted = [item for item in output if item.get("id") in gone]
+    if any(place.number == _ALL and not place.is_input for place in places):
+        return replace(turn, answer=(), reply=None)
+    reply = turn.shown or {}
+    output = list(reply.get("output") or ())
+    named = zip(output, output_of(turn, places[0].place), strict=True)
+    deleted = [item for item, known in named if known["id"] in gone]
     if not deleted:
         return turn
-    kept = [item for item in output if item.get("id") not in gone]
-    return replace(turn, reply={**(reply or {}), "output": kept}, answer=_answer_without(turn.answer, output, deleted))
+    kept = [item for item in output if item not in deleted]
+    return replace(turn, reply={**reply, "output": kept}, answer=_answer_without(turn.answer, output, deleted))
 
 
 def _answer_without(

@@ -58,6 +58,13 @@ class Turn:
             raise Unreadable("A stored response has invalid parts.") from error
 
     @property
+    def is_round(self) -> bool:
+        """Whether it is of tools that the proxy ran by itself, before the answer that the client got."""
+        if self.account is None:
+            return self.reply is None and bool(self.answer)
+        return (self.shown or {}).keys() == {"output"}
+
+    @property
     def items(self) -> Any:
         """The input as a value, also where it is kept as JSON."""
         return json.loads(self.input.text) if isinstance(self.input, JsonText) else self.input
@@ -85,7 +92,7 @@ class Chain:
 
     ``tail``: the end of their text, against which the next turn is compressed. ``asked_at``: of ``time.monotonic``, in
     seconds: who was erased later is still in them. ``is_full``: the conversation has as many turns as it may.
-    ``turn_ids``: of turns in Redis.
+    ``turn_ids``: of turns in Redis. ``deleted``: of a conversation object, which items of the last turn were.
     """
 
     turns: tuple[Turn, ...]
@@ -94,6 +101,7 @@ class Chain:
     asked_at: float = field(default_factory=time.monotonic, compare=False)
     is_full: bool = False
     turn_ids: tuple[str, ...] = ()
+    deleted: str = ""
 
 
 NO_TURNS = Chain(())
