@@ -186,9 +186,9 @@ class Proxy:
         each thread is.
         """
         what = f"the proxy on {self.url}"
-        if self.options.num_workers > 1:
-            # gunicorn forks while a thread of LiteLLM's imports: a worker then waits for that import for ever (3 of 33
-            # starts of 1.110.2). Such a start is made again, once.
+        # gunicorn forks while a thread of LiteLLM's imports: a worker then waits for that import for ever (3 of 33
+        # starts of 1.110.2, once twice in a row). Such a start is made again, twice.
+        for _ in range(2) if self.options.num_workers > 1 else ():
             with contextlib.suppress(ProcessFailed):
                 wait_until(self.is_up, seconds / 3, what, 0.2, self._child, on_wait)
                 return self
