@@ -316,6 +316,19 @@ async def test_what_is_sent_again_when_others_have_gone_on_is_there_once(store):
     assert await texts_in(store, name, order="asc") == ["a", "b", "c"]
 
 
+async def test_what_is_stored_again_with_a_round_before_it_is_there_once(redis_client):
+    """Up to 1.85 a stream says after each round of tools that it has ended."""
+    store = store_on(Twice(redis_client, "add"))
+    name = await made(store, "a")
+    head, place = await looked(store, name), Place(name, new_turn())
+    await store.go_on(head, [answered("b")], ALICE, at=place)
+    await store.go_on(head, [answered("b"), answered("c")], ALICE, at=place)
+    await added(store, name, "d")
+    assert await texts_in(store, name, order="asc") == ["a", "b", "c", "d"]
+    await store.go_on(head, [answered("b"), answered("c")], ALICE, at=place)
+    assert await texts_in(store, name, order="asc") == ["a", "b", "c", "d"]
+
+
 async def test_a_tree_that_goes_in_circles_holds_up_nobody(store, redis_client):
     name = await made(store, "a")
     place = await added(store, name, "b")

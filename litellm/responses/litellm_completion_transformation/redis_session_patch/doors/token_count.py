@@ -5,11 +5,11 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..redis.defects import safely_await
+from ..redis.defects import safely, safely_await
 from ..request.call import CALL, NO_RESPONSE, Call
 from ..request.exchange import running_exchange
 from ..request.lookup import begin
-from ..values.refusals import refuse
+from ..values.refusals import answer_of
 
 
 def count_with_redis(count: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -18,8 +18,13 @@ def count_with_redis(count: Callable[..., Awaitable[Any]]) -> Callable[..., Awai
 
     @functools.wraps(count)
     async def counted(*args: Any, **options: Any) -> Any:
-        bound = signature.bind(*args, **options)
-        before = CALL.set(await safely_await(_found_call, bound, otherwise=None))
+        bound = safely(functools.partial(signature.bind, *args, **options), otherwise=None)
+        if bound is None:
+            return await count(*args, **options)
+        call = await safely_await(_found_call, bound, otherwise=None)
+        if call is not None and call.exchange.refused is not None:
+            raise _refusal(call.exchange.refused, call.exchange.conversation_as_sent or "")
+        before = CALL.set(call)
         try:
             return await count(*bound.args, **bound.kwargs)
         finally:
@@ -29,15 +34,19 @@ def count_with_redis(count: Callable[..., Awaitable[Any]]) -> Callable[..., Awai
 
 
 async def _found_call(bound: inspect.BoundArguments) -> Call | None:
-    """Raises LiteLLM's error for a conversation object that is not there."""
     exchange, given = running_exchange(), bound.arguments
     if exchange is None:
         return None
     request = given["responses_request"]
     await begin(exchange, request, holds=False)
-    if exchange.refused is not None:
-        what = exchange.conversation_as_sent or ""
-        refuse(exchange.refused, str(given.get("model")), given.get("custom_llm_provider"), what)
     if exchange.conversation_shown is not None and exchange.chain.turns:
         given["responses_request"] = {**request, "previous_response_id": NO_RESPONSE}
     return Call(exchange, {}, {})
+
+
+def _refusal(code: str, what: str) -> Any:
+    """The proxy's own error: nobody makes one of LiteLLM's here."""
+    from litellm.proxy._types import ProxyException
+
+    error = answer_of(code, f"id '{what}'")[2]["error"]
+    return ProxyException(error["message"], error["type"], error["param"], 400, openai_code=code)

@@ -111,13 +111,17 @@ if ARGV[1] == 'new' and result == 'unknown' then
 elseif result ~= 'found' then
   return result
 end
-local seconds, last = life(ARGV[4], ARGV[5], started), nil
+local seconds, first, last = life(ARGV[4], ARGV[5], started), nil, nil
 if seconds < 1 then return 'ended' end
 for i = 9, #ARGV, 2 do
-  if ARGV[i]:match('^%d+$') and ARGV[i] ~= object then last = ARGV[i] end
+  if ARGV[i]:match('^%d+$') and ARGV[i] ~= object then first, last = first or ARGV[i], ARGV[i] end
 end
+local parent = last and redis.call('ZSCORE', KEYS[2], last)
+-- until 1.86: a stream with rounds of tools says after the first that it has ended, too.
+local has_grown = parent and before == last and not redis.call('ZSCORE', KEYS[2], first)
 -- By the run before, whatever came behind it since: a turn must not come behind itself.
-if result == 'found' and (ARGV[1] == 'new' or last and redis.call('ZSCORE', KEYS[2], last)) then return 'stored' end
+if result == 'found' and (ARGV[1] == 'new' or parent and not has_grown) then return 'stored' end
+if has_grown then before = parent end
 local holder, ends = (redis.call('HGET', KEYS[1], 'held') or ''):match('^(%d+) (%d+)$')
 if last and holder and holder ~= ARGV[7] and tonumber(ends) >= now then return 'locked' end
 if last and ARGV[1] ~= 'new' and ARGV[1] ~= before then return 'moved' end
