@@ -199,7 +199,6 @@ BAD_ITEMS: list[tuple[Any, str, str]] = [
         "items[0].content[0].text",
         "invalid_type",
     ),
-    ({"items": [message([{"type": "input_text"}])]}, "items[0].content[0].text", "invalid_type"),  # type: ignore[arg-type]
 ]
 
 

@@ -63,8 +63,8 @@ def _check_item(param: str, item: Any) -> None:
         for place, part in enumerate(parts):
             if not isinstance(part.get("type"), str):
                 raise missing(f"{param}.content[{place}].type")
-            # until 1.86: LiteLLM's streams say null of an answer that has calls alone, and clients give it back.
-            if part["type"].endswith("text") and not isinstance(part.get("text", ()), str | None):
+            # until 1.86: LiteLLM's streams say none of an answer that has calls alone, and clients give it back.
+            if part["type"].endswith("text") and not isinstance(part.get("text"), str | None):
                 raise wrong_type(f"{param}.content[{place}].text", "a string", part.get("text"))
     prefix = _PREFIXES.get(kind or "message")
     if item_id is not None and prefix is not None and not item_id.startswith(prefix):
