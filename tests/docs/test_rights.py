@@ -10,17 +10,20 @@ from redis import Redis
 
 from lab.redis_server import RedisServer
 from lab.ways import rights
-from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import object_scripts, scripts
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import (
+    job_scripts,
+    object_scripts,
+    scripts,
+)
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.probe import probe_all
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import KEY_PREFIX
 
-SCRIPTS = [
-    script for script in (*vars(scripts).values(), *vars(object_scripts).values()) if isinstance(script, scripts.Script)
-]
+NAMED = {**vars(job_scripts), **vars(object_scripts), **vars(scripts)}
+SCRIPTS = [script for script in NAMED.values() if isinstance(script, scripts.Script)]
 CALLED = {command.lower() for script in SCRIPTS for command in re.findall(r"redis\.p?call\('([A-Z]+)'", script)}
 NEEDED = sorted({*CALLED, "eval", "evalsha"})
 # To erase and purge, for the health route, of another database, of a Cluster.
-OTHERS = {"scan", "info", "select", "cluster|slots", "command"}
+OTHERS = {"scan", "hkeys", "info", "select", "cluster|slots", "command"}
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,13 @@ NEEDED = {
     "claim an owner's room": "ZADD",
     "mark an erasure": "SET",
     "look for an erasure": "GET",
+    "begin a background response": "HSET",
+    "keep its events": "RPUSH",
+    "read its events": "LRANGE",
+    "cancel a background response": "HGET",
+    "count background responses": "ZREMRANGEBYSCORE",
+    "note whose an answer is": "SET",
+    "look whose an answer is": "GET",
 }
 
 

@@ -9,15 +9,19 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import object_scripts, scripts
+from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import (
+    job_scripts,
+    object_scripts,
+    scripts,
+)
 
 
-def _scripts() -> dict[str, scripts.Script]:
-    named = {**vars(object_scripts), **vars(scripts)}
+def all_scripts() -> dict[str, scripts.Script]:
+    named = {**vars(job_scripts), **vars(object_scripts), **vars(scripts)}
     return {name.lower(): script for name, script in named.items() if isinstance(script, scripts.Script)}
 
 
-SCRIPTS = _scripts()
+SCRIPTS = all_scripts()
 
 Hook = Callable[[str], None]
 
@@ -29,7 +33,7 @@ def no_redis() -> Redis:
 
 def script_name(text_or_sha: str) -> str:
     """In lower case, of the script as it is now: a test may have another in its place."""
-    return next(name for name, script in _scripts().items() if text_or_sha in (script, script.sha))
+    return next(name for name, script in all_scripts().items() if text_or_sha in (script, script.sha))
 
 
 class Interposed:

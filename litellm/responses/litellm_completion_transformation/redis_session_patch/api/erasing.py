@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from ..redis import runtime as runtimes
 from ..redis import scripts
 from ..redis.runtime import Runtime, logger
-from ..redis.store import conversation_keys, erased_key, mark_life, parts_of
-from ..values.ids import decrypted, place_of
+from ..redis.store import conversation_keys, erased_key, events_key, mark_life, parts_of
+from ..values.ids import Place, decrypted, place_of
 from ..values.owner import PARTS, digest_of
 
 PATH = "/session_store/erase"
@@ -62,7 +62,8 @@ def erase(runtime: Runtime, wanted: Mapping[str, str], dry_run: bool) -> Iterato
                 keys = conversation_keys(prefix, name)
                 progress.responses += client.zcard(keys[2]) - (client.zscore(keys[2], scripts.OBJECT) is not None)
                 if not dry_run:
-                    client.eval(scripts.ERASE, 3, *keys, life)
+                    events = _events_of(client, prefix, name)
+                    client.eval(scripts.ERASE, len(keys) + len(events), *keys, *events, life)
                 yield progress
             if mark is None or not new:
                 break
@@ -99,6 +100,12 @@ def _conversations(client: Any, prefix: str, part: str, value: str, progress: Pr
                 names.add(key[len(prefix) + 1 : -len("}:turns")])
         progress.scanned += len(batch)
         yield names
+
+
+def _events_of(client: Any, prefix: str, name: str) -> list[str]:
+    """Keys that background responses of this conversation may have."""
+    fields = map(bytes.decode, client.hkeys(conversation_keys(prefix, name)[0]))
+    return [events_key(prefix, Place(name, found[1])) for each in fields if (found := re.fullmatch(r"j?(\d+)", each))]
 
 
 def add_erase_route(app: Any) -> None:

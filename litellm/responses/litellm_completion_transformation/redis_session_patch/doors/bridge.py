@@ -49,6 +49,8 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
             leave_history_to_the_connection()
         before = CALL.set(known[1] if known else None)
         try:
+            if known and not kwargs["responses_api_request"].get("previous_response_id"):
+                await _go_to_background(known[1])
             reply = await handler(*args, **kwargs)
         except Exception as error:
             if known and is_refusal(getattr(error, "code", None)):
@@ -99,15 +101,22 @@ def get_session_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
 
     @functools.wraps(handle_session)
     async def handle(*args: Any, **options: Any) -> Any:
-        served = await safely_await(_serve, args, options, otherwise=None)
-        if served is not None:
-            return served
-        safely(_watch_enterprise, handle_session, otherwise=None)
-        completion = await handle_session(*args, **options)
-        safely(_note_upstreams, otherwise=None)
+        completion = await safely_await(_serve, args, options, otherwise=None)
+        if completion is None:
+            safely(_watch_enterprise, handle_session, otherwise=None)
+            completion = await handle_session(*args, **options)
+            safely(_note_upstreams, otherwise=None)
+        if (call := CALL.get()) is not None:
+            await _go_to_background(call)
         return completion
 
     return handle
+
+
+async def _go_to_background(call: Call) -> None:
+    """Right before the model is asked, when nothing else may refuse. Raises LiteLLM's error for what may not."""
+    if (job := call.exchange.job) is not None and (runtime := runtimes.current()) is not None:
+        await safely_await(job.take, runtime, call, otherwise=None)
 
 
 async def _serve(args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:

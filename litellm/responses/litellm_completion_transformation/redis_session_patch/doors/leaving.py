@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 from ..redis import runtime as runtimes
@@ -28,7 +28,7 @@ async def leave(exchange: Exchange, reply: Any, fastapi_response: Any) -> Any:
     if is_stream:
         reply.body_iterator = _watched(reply.body_iterator, exchange)
     elif exchange.answered is not None:
-        response = _plain_response(reply)
+        response = plain_response(reply)
         await store_session_in_redis(exchange, response)
         if _is_to_be_left_out(exchange) and isinstance(response, dict):
             return {**response, "conversation": None}
@@ -49,6 +49,17 @@ async def store_session_in_redis(exchange: Exchange, reply: Any) -> None:
         return
     if place_of(decrypted(str(reply.get("id")))) == exchange.place:
         await store_reply(runtime, exchange, reply)
+
+
+async def letting_go(exchange: Exchange, reply: Awaitable[Any]) -> Any:
+    """The ``reply``; with it ends what the request held of a conversation object, or with its stream."""
+    given = None
+    try:
+        given = await reply
+        return given
+    finally:
+        if not hasattr(given, "body_iterator"):
+            await safely_await(let_go, exchange, otherwise=None)
 
 
 async def _watched(chunks: Any, exchange: Exchange) -> AsyncIterator[Any]:
@@ -82,7 +93,7 @@ async def store_last_event(exchange: Exchange, chunk: Any) -> Any:
     return chunk
 
 
-def _plain_response(reply: Any) -> Any:
+def plain_response(reply: Any) -> Any:
     if hasattr(reply, "body"):  # Starlette's
         return from_json(reply.body)
     return reply.model_dump(mode="json") if hasattr(reply, "model_dump") else reply

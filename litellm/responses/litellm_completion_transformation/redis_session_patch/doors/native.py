@@ -23,7 +23,7 @@ from ..request.lookup import count
 from ..request.native import NativeCall, account_of
 from ..request.streams import ATTRIBUTE, TERMINAL, TEXT
 from ..values.ids import inner_id, item_place_of, with_place, wrapped_with_place
-from ..values.refusals import NOT_FOUND, refuse
+from ..values.refusals import NOT_FOUND, UNFINISHED, refuse
 from ..values.results import Miss
 
 Handler = Callable[..., Awaitable[Any]]
@@ -35,7 +35,7 @@ _PREVIOUS = "previous_response_id"
 _REFUSALS = (400, 403, 404, 409, 410, 422)
 _ABOUT_RESPONSE = ("previous_response", "previous response")
 _ABOUT_REASONING = ("reasoning input item", "of type 'reasoning'", "'reasoning' item", "encrypted content")
-_REFUSED = (Miss.DELETED.value, Miss.DENIED.value)
+_REFUSED = {Miss.DELETED.value: NOT_FOUND, Miss.DENIED.value: NOT_FOUND, Miss.UNFINISHED.value: UNFINISHED}
 
 
 def remember_native_request(handler: Handler) -> Handler:
@@ -78,7 +78,7 @@ class _Asked:
 async def _asked(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Asked | None:
     """``None``: it is none of ours. Raises LiteLLM's error for a response that was deleted, or is somebody else's."""
     runtime, exchange = runtimes.current(), running_exchange()
-    if runtime is None or exchange is None or not runtime.settings.native:
+    if runtime is None or exchange is None or not (runtime.settings.native or exchange.is_in_background):
         return None
     bound = signature.bind(*args, **kwargs)
     given = bound.arguments
@@ -86,6 +86,8 @@ async def _asked(signature: inspect.Signature, args: tuple[Any, ...], kwargs: di
         return None
     if not exchange.is_taken:
         raise LookupError("What the client said is not known.")
+    if exchange.is_in_background:  # of this proxy, not of the provider, too
+        given[_PARAMS] = {name: value for name, value in given[_PARAMS].items() if name != "background"}
     provider, params = given["custom_llm_provider"], given["litellm_params"]
     known = {**dict(params), "litellm_logging_obj": given.get("logging_obj"), **given}
     own_input = given["input"]
@@ -98,9 +100,9 @@ async def _asked(signature: inspect.Signature, args: tuple[Any, ...], kwargs: di
     exchange.calls.append(asked.call)
     previous, is_in_conversation = asked.params.get(_PREVIOUS), exchange.conversation_shown is not None
     if (is_in_conversation and previous is None) or exchange.follows(previous or ""):
-        if exchange.looked_up in _REFUSED:
-            count(runtime, exchange, exchange.looked_up)
-            _refuse(asked, NOT_FOUND)
+        if (code := _REFUSED.get(str(exchange.looked_up))) is not None:
+            count(runtime, exchange, str(exchange.looked_up))
+            _refuse(asked, code)
         await _put_history_into(asked, *asked.call.goes_on_from())
     return asked
 

@@ -12,17 +12,20 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..api.stored_responses import OPERATIONS, Asked, BadParameter, Serve
+from ..api.background_responses import OPERATIONS
+from ..api.stored_responses import Asked, BadParameter, Serve
 from ..redis import runtime as runtimes
 from ..redis.defects import safely, safely_await
+from ..redis.runtime import Runtime
 from ..request.caller import caller_at_route
-from ..request.conversing import let_go
 from ..request.exchange import CONNECTION, ClientConnection, Exchange, running_exchange
 from ..request.lookup import NOBODYS, begin, log_miss
 from ..values.ids import decrypted, inner_id, place_of, provider_of
+from ..values.owner import Owner
 from ..values.refusals import RETRY, error_of, unavailable_body
 from ..values.results import Miss, StoreError
-from .leaving import leave
+from .background import POLLING, answer_early, job_of
+from .leaving import leave, letting_go
 from .websockets import WatchedSocket
 
 Endpoint = Callable[..., Awaitable[Any]]
@@ -30,7 +33,6 @@ Endpoint = Callable[..., Awaitable[Any]]
 _PATH = re.compile(r".*/responses(?:/input_tokens|/\{response_id\}(?:/input_items|/cancel)?)?")
 _FOLLOWED = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\\x80-\xff]+)"')
 _MOST_FOLLOWED = 8  # A body may hold others: in a message, say. Each costs a decryption.
-_POLLING = "litellm_poll_"
 _UNAVAILABLE = 503
 
 
@@ -92,17 +94,18 @@ def _of_new(upstreams: Endpoint) -> Endpoint:
     @functools.wraps(upstreams)
     async def endpoint(**given: Any) -> Any:
         exchange = await safely_await(_enter, given, otherwise=None)
+        if exchange is not None and exchange.job is not None:
+            return await answer_early(exchange.job, upstreams, given)
         if exchange is None:
             return await upstreams(**given)
-        reply = None
-        try:
-            reply = await upstreams(**given)
-            return await safely_await(leave, exchange, reply, given.get("fastapi_response"), otherwise=reply)
-        finally:
-            if not hasattr(reply, "body_iterator"):
-                await safely_await(let_go, exchange, otherwise=None)
+        return await letting_go(exchange, _reply_to(exchange, upstreams, given))
 
     return endpoint
+
+
+async def _reply_to(exchange: Exchange, upstreams: Endpoint, given: dict[str, Any]) -> Any:
+    reply = await upstreams(**given)
+    return await safely_await(leave, exchange, reply, given.get("fastapi_response"), otherwise=reply)
 
 
 async def _enter(given: dict[str, Any]) -> Exchange | None:
@@ -116,6 +119,7 @@ async def _enter(given: dict[str, Any]) -> Exchange | None:
         body = await request.body()
     followed = tuple(dict.fromkeys(found.decode() for found in _FOLLOWED.findall(body)))[:_MOST_FOLLOWED]
     exchange = Exchange(await caller_at_route(given["user_api_key_dict"], request), len(body), followed)
+    exchange.job = safely(job_of, exchange, body, given, otherwise=None)
     CONNECTION.set(ClientConnection(exchange))
     return exchange
 
@@ -206,11 +210,13 @@ async def _is_held(given: dict[str, Any]) -> bool:
 async def _reply(serve: Serve, given: dict[str, Any], deletes: bool) -> Any | None:
     """Our answer to a request for a stored response. ``None``: upstream is to answer."""
     runtime, client_id, request = runtimes.current(), given["response_id"], given["request"]
-    if runtime is None or client_id.startswith(_POLLING):
+    if runtime is None:
         return None
+    caller = await caller_at_route(given["user_api_key_dict"], request)
+    if client_id.startswith(POLLING):
+        return await _of_polling(runtime, client_id, caller)
     response_id = decrypted(client_id)
     place = place_of(response_id)
-    caller = await caller_at_route(given["user_api_key_dict"], request)
     asked = Asked(client_id, place or NOBODYS, request.query_params, caller)
     result = "found"
     try:
@@ -221,10 +227,9 @@ async def _reply(serve: Serve, given: dict[str, Any], deletes: bool) -> Any | No
         result, reply = "failed", json_reply(_UNAVAILABLE, unavailable_body(), RETRY)
     else:
         if isinstance(found, Miss):
-            missing = error_of(f"Response with id '{client_id}' not found.")
-            result, reply = found.value, json_reply(404, {"error": missing})
+            result, reply = found.value, _not_found(client_id)
         else:
-            reply = json_reply(200, found)
+            reply = json_reply(200, found) if isinstance(found, dict) else found
     # What is stored here is not deleted by its provider alone.
     may_be_upstreams = result == Miss.UNKNOWN.value or (result == "failed" and not (deletes and place is not None))
     if may_be_upstreams and await _is_upstreams(provider_of(response_id), request):
@@ -232,6 +237,19 @@ async def _reply(serve: Serve, given: dict[str, Any], deletes: bool) -> Any | No
     runtime.metrics.count("requests", result)
     log_miss(runtime, result)
     return reply
+
+
+async def _of_polling(runtime: Runtime, client_id: str, caller: Owner) -> Any | None:
+    """Upstream serves its own ids to whom they were given."""
+    try:
+        owner = await runtime.jobs.owner_of(client_id)
+    except StoreError:
+        return json_reply(_UNAVAILABLE, unavailable_body(), RETRY)
+    return None if owner in (None, caller.identity) else _not_found(client_id)
+
+
+def _not_found(client_id: str) -> Any:
+    return json_reply(404, {"error": error_of(f"Response with id '{client_id}' not found.")})
 
 
 async def _is_upstreams(provider: str | None, request: Any) -> bool:

@@ -6,6 +6,7 @@ import sys
 from contextlib import asynccontextmanager
 from typing import Any
 
+from ..api.background import drain
 from ..api.erasing import add_erase_route
 from ..api.health import add_health_route
 from ..redis import runtime as runtimes
@@ -41,7 +42,10 @@ def _announce_when_up(app: Any) -> None:
         async with lifespan(started_app) as state:
             safely(_log_like_the_proxy, otherwise=None)
             await safely_await(announce, otherwise=None)
-            yield state
+            try:
+                yield state
+            finally:
+                await safely_await(drain, otherwise=None)
 
     app.router.lifespan_context = announcing_lifespan
 

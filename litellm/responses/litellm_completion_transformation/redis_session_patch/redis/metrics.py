@@ -10,16 +10,18 @@ from typing import Any
 
 logger = logging.getLogger("litellm.redis_session_patch")
 
-_MISSES = ("unknown", "deleted", "denied", "incomplete", "unreadable", "too_large")
+_MISSES = ("unknown", "deleted", "denied", "unfinished", "incomplete", "unreadable", "too_large")
 LOOKUP_RESULTS = ("found", "carried", "held", "database", *_MISSES, "failed")
 TURN_RESULTS = ("stored", "failed", "skipped", "store_false", "unlogged", "stream_cut", "unidentified")
+JOB_RESULTS = ("completed", "incomplete", "failed", "cancelled", "deleted", "stopped", "lost", "refused")
 OPERATIONS = ("read", "write")
 
-_RESULTS = {"lookups": LOOKUP_RESULTS, "requests": LOOKUP_RESULTS, "turns": TURN_RESULTS}
+_RESULTS = {"lookups": LOOKUP_RESULTS, "requests": LOOKUP_RESULTS, "turns": TURN_RESULTS, "jobs": JOB_RESULTS}
 # What is done with a value, by the kind of its metric; a gauge has ``inc`` too.
 _VERBS = ("set", "observe", "inc")
 _PREFIX = "litellm_responses_session"
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_JOB_SECONDS = (1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0)
 _BYTES = tuple(1024 * 4**power for power in range(8))  # 1 kB to 16 MB
 
 
@@ -32,7 +34,9 @@ class Metrics:
         self._exported = _exported()
 
     def count(self, kind: str, result: str) -> None:
-        """``lookups`` or ``requests`` (for a stored response itself), by LOOKUP_RESULTS; ``turns``, by TURN_RESULTS."""
+        """``lookups`` or ``requests`` (for a stored response itself), by LOOKUP_RESULTS; ``turns``, by TURN_RESULTS;
+        ``jobs`` (responses in the background), by JOB_RESULTS.
+        """
         self._counts[kind][result] += 1
         self.record(kind, 1, result)
 
@@ -77,6 +81,9 @@ def _registered() -> dict[str, Any]:
     add(Counter, "lookups", "Lookups of a previous response, by result.", "result", LOOKUP_RESULTS)
     add(Counter, "requests", "Requests for a stored response itself, by result.", "result", LOOKUP_RESULTS)
     add(Counter, "turns", "Answered turns, by what became of them.", "result", TURN_RESULTS)
+    add(Counter, "jobs", "Background responses, by how they ended.", "result", JOB_RESULTS)
+    add(Gauge, "jobs_running", "Background responses that run now.", multiprocess_mode="livesum")
+    add(Histogram, "job_seconds", "Seconds of a background response.", buckets=_JOB_SECONDS)
     add(Counter, "defects", "Failures of the fork itself; LiteLLM went on without it.")
     add(Histogram, "redis_seconds", "Seconds of a Redis operation.", "operation", OPERATIONS, buckets=_SECONDS)
     add(Histogram, "turn_bytes", "Bytes of a stored turn.", buckets=_BYTES)

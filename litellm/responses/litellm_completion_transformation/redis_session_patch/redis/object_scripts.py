@@ -107,7 +107,6 @@ local result, started = find(object, ARGV[3])
 local before = redis.call('ZSCORE', KEYS[2], object) or '0'
 if ARGV[1] == 'new' and result == 'unknown' then
   started = now
-  redis.call('HSET', KEYS[1], 'about', ARGV[3] .. ' ' .. now)
 elseif result ~= 'found' then
   return result
 end
@@ -119,6 +118,8 @@ end
 local parent = last and redis.call('ZSCORE', KEYS[2], last)
 -- until 1.86: a stream with rounds of tools says after the first that it has ended, too.
 local has_grown = parent and before == last and not redis.call('ZSCORE', KEYS[2], first)
+local status = last and status_of(last)
+if status and not running[status] then return 'ended' end
 -- By the run before, whatever came behind it since: a turn must not come behind itself.
 if result == 'found' and (ARGV[1] == 'new' or parent and not has_grown) then return 'stored' end
 if has_grown then before = parent end
@@ -126,7 +127,7 @@ local holder, ends = (redis.call('HGET', KEYS[1], 'held') or ''):match('^(%d+) (
 if last and holder and holder ~= ARGV[7] and tonumber(ends) >= now then return 'locked' end
 if last and ARGV[1] ~= 'new' and ARGV[1] ~= before then return 'moved' end
 if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], object) ~= ARGV[2] then return 'moved' end
-note_people(ARGV[6])
+note(ARGV[3], started, ARGV[6])
 for i = 9, #ARGV, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
   if ARGV[i]:match('^%d+$') and ARGV[i] ~= object then
@@ -134,6 +135,7 @@ for i = 9, #ARGV, 2 do
     before = ARGV[i]
   end
 end
+if status then end_job(last) end
 redis.call('ZADD', KEYS[2], before, object)
 if holder == ARGV[7] then redis.call('HDEL', KEYS[1], 'held') end
 renew(object, seconds)

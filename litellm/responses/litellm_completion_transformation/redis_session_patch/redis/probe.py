@@ -7,10 +7,11 @@ import contextlib
 import secrets
 from typing import Any
 
+from ..values.ids import Place
 from ..values.results import StoreUnavailable
-from . import object_scripts, scripts
+from . import job_scripts, object_scripts, scripts
 from .scripts import OBJECT, Script
-from .store import conversation_keys, erased_key, owner_keys, run_script
+from .store import conversation_keys, erased_key, events_key, owner_keys, run_script
 
 _SECONDS = 10
 
@@ -48,16 +49,26 @@ def probe_all(prefix: str, client: Any) -> tuple[str, ...]:
     from redis.exceptions import ResponseError
 
     # A name of its own: what another start has erased, no script would go through.
-    keys = conversation_keys(prefix, f"start-{secrets.token_hex(4)}")
+    name = f"start-{secrets.token_hex(4)}"
+    keys = conversation_keys(prefix, name)
+    with_events, nobodys = (*keys, events_key(prefix, Place(name, "2"))), (f"{prefix}{{start}}:jobs",)
+    response = ("2", _OWNER, _SECONDS, 0)
     mark = (erased_key(prefix, "user", "start"),)
     wanted: dict[str, tuple[Script, tuple[str, ...], tuple[Any, ...]]] = {
         "store a turn": (scripts.APPEND, keys, _APPEND),
         "read a conversation": (scripts.READ, keys, _READ),
-        "delete a response": (scripts.END, keys, (_TURN, _OWNER, _SECONDS)),
         "make a conversation": (object_scripts.ADD, keys, _MADE),
         "begin in a conversation": (object_scripts.TALK, keys, (_OWNER, _SECONDS + 1, 0, 1, 1, 1, _TURN, _SECONDS)),
         "hold a conversation": (object_scripts.HOLD, keys, (_TURN, _SECONDS)),
         "list a conversation": (object_scripts.LIST, keys, (_OWNER, _SECONDS + 2, 0, "asc", "", 1, 1, 100)),
+        "begin a background response": (job_scripts.KEEP, with_events, (*response, 1, "queued", "", "P", _SECONDS)),
+        "keep its events": (job_scripts.LOG, with_events, ("2", _SECONDS, 1, "0 \nP", "1 \nP")),
+        "read its events": (job_scripts.EVENTS, with_events, ("2", _OWNER, 0, 1)),
+        "cancel a background response": (job_scripts.JOB, with_events, (*response, "cancelled")),
+        "count background responses": (job_scripts.COUNT, nobodys, ("start", 1, 1)),
+        "note whose an answer is": (job_scripts.NOTE_OWNER, (f"{prefix}of:start",), ("start", 1)),
+        "look whose an answer is": (job_scripts.OWNER, (f"{prefix}of:start",), ()),
+        "delete a response": (scripts.END, with_events, (_TURN, _OWNER, _SECONDS)),
         "erase a conversation": (scripts.ERASE, keys, (_SECONDS,)),
         "claim an owner's room": (scripts.CLAIM, owner_keys(prefix, "start"), _CLAIM),
         "mark an erasure": (scripts.ERASED, mark, (_SECONDS,)),

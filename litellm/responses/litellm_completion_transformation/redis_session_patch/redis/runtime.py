@@ -13,6 +13,7 @@ from .connection import Connection, find_connection, proxy_module
 from .conversation_store import ConversationStore
 from .defects import RareLog, count_with
 from .guard import Guard, Lanes
+from .jobs import JobStore
 from .metrics import Metrics
 from .probe import probe_all, probe_reading, probe_storing
 from .store import key_prefix
@@ -34,6 +35,7 @@ class Runtime:
         self.reads = Guard("read", lanes, seconds, partial(probe_reading, prefix), self.metrics)
         self.writes = Guard("write", lanes, seconds, partial(probe_storing, prefix), self.metrics)
         self.store = ConversationStore(settings, self.reads, self.writes, prefix, self.metrics)
+        self.jobs = JobStore(settings, self.reads, self.writes, prefix)
 
     async def probe(self) -> None:
         """Finds out what Redis does not do of all that the store may ask: ``problems``. Raises StoreError."""

@@ -4,9 +4,10 @@ Each may be run again after a lost reply: END then says deleted, and CLAIM has c
 
 A conversation is three keys. KEYS[1], ``turns``, a hash: a turn's number → its header and sealed text; ``about`` →
 whose it is and when it began; ``by`` → tags of who took part; ``x<turn>`` → that response was deleted, ``x``: all of
-it was. KEYS[2], ``tree``, a sorted set: a turn, scored by the turn before it (0: none). KEYS[3], ``lives``, a sorted
-set: a turn whose response lives, scored by when it ends, in seconds of Redis' own clock. A turn stays as long as its
-response lives or a turn after it stays.
+it was; ``j<turn>`` → a background response that is no turn (``job_scripts``). KEYS[2], ``tree``, a sorted set: a turn,
+scored by the turn before it (0: none). KEYS[3], ``lives``, a sorted set: a turn whose response lives, or ``j<turn>``,
+scored by when it ends, in seconds of Redis' own clock. A turn stays as long as its response lives or a turn after it
+stays.
 
 A conversation object (``conv_…``) is one more member of its tree, OBJECT, which no turn has as its number: its text is
 its metadata, the turn before it is its last one, and it lives as a response does. Beside it in the hash: ``d<turn>`` →
@@ -42,6 +43,7 @@ LIBRARY = f"""
 local now = tonumber(redis.call('TIME')[1])
 local left = {COLLECTED_AT_ONCE}
 local object = '{OBJECT}'
+local running = {{queued = true, in_progress = true}}
 
 -- Whether `owner` may have the turn: 'found' and when the conversation began, else why not. Asks for the marks even
 -- where nothing is stored, so that a user who lacks the right is told by any answer.
@@ -52,9 +54,10 @@ local function find(turn, owner)
   local whose, started = about:match('^(%S+) (%d+)$')
   if whose ~= owner then return 'denied' end
   if marks > 0 then return 'deleted' end
-  local ends = tonumber(redis.call('ZSCORE', KEYS[3], turn) or 0)
+  if tonumber(redis.call('ZSCORE', KEYS[3], turn) or 0) >= now then return 'found', started end
+  if tonumber(redis.call('ZSCORE', KEYS[3], 'j' .. turn) or 0) >= now then return 'unfinished', started end
   -- In a living conversation object every turn that is there can be read.
-  if math.max(ends, redis.call('ZSCORE', KEYS[3], object) or 0) < now then return 'unknown' end
+  if tonumber(redis.call('ZSCORE', KEYS[3], object) or 0) < now then return 'unknown', started end
   return 'found', started
 end
 
@@ -87,6 +90,7 @@ local function collect()
   if over == 0 then return end
   for _, ended in ipairs(redis.call('ZRANGE', KEYS[3], 0, over - 1)) do
     redis.call('ZREM', KEYS[3], ended)
+    redis.call('HDEL', KEYS[1], ended:match('^j%d+$') or '')
     drop(ended)
   end
 end
@@ -97,6 +101,27 @@ local function keep_keys(seconds)
   if redis.call('TTL', KEYS[3]) < seconds then redis.call('EXPIRE', KEYS[3], seconds) end
 end
 
+-- Of a turn that is made in the background: nil where it is not, or is stored.
+local function status_of(turn)
+  return (redis.call('HGET', KEYS[1], 'j' .. turn) or ''):match('^%S+')
+end
+
+-- It is a turn now.
+local function end_job(turn)
+  redis.call('HDEL', KEYS[1], 'j' .. turn)
+  redis.call('ZREM', KEYS[3], 'j' .. turn)
+end
+
+-- Notes whose the conversation is, and who took part: `tags`, with spaces between them.
+local function note(owner, began, tags)
+  local by = redis.call('HGET', KEYS[1], 'by') or ''
+  for tag in tags:gmatch('%S+') do
+    if not (by .. ' '):find(' ' .. tag .. ' ', 1, true) then by = by .. ' ' .. tag end
+  end
+  redis.call('HSET', KEYS[1], 'by', by)
+  redis.call('HSET', KEYS[1], 'about', owner .. ' ' .. began)
+end
+
 -- Makes the life of a turn's response at least `seconds`; then takes out what has ended. A full Redis and a replica
 -- refuse the life, and still serve what they have.
 local function renew(turn, seconds)
@@ -105,15 +130,6 @@ local function renew(turn, seconds)
   if type(redis.pcall('ZADD', KEYS[3], ends, turn)) == 'table' then return end
   keep_keys(seconds + {GRACE_SECONDS})
   collect()
-end
-
--- Tags of who took part, with spaces between them.
-local function note_people(tags)
-  local by = redis.call('HGET', KEYS[1], 'by') or ''
-  for tag in tags:gmatch('%S+') do
-    if not (by .. ' '):find(' ' .. tag .. ' ', 1, true) then by = by .. ' ' .. tag end
-  end
-  redis.call('HSET', KEYS[1], 'by', by)
 end
 
 -- What READ gives of `turn` and all before it, but for the life; 'found' comes first where all of it is given.
@@ -152,18 +168,20 @@ if about then
   began = started
 end
 if redis.call('HEXISTS', KEYS[1], 'x') == 1 or redis.call('HEXISTS', KEYS[1], 'x' .. before) == 1 then return -1 end
+local status = status_of(ARGV[#ARGV - 1])
+if status and not running[status] or redis.call('HEXISTS', KEYS[1], 'x' .. ARGV[#ARGV - 1]) == 1 then return -1 end
 local seconds = life(ARGV[3], ARGV[4], began)
 if seconds < 1 then return -2 end
 if before ~= '0' and not (redis.call('ZSCORE', KEYS[2], before) and redis.call('HEXISTS', KEYS[1], before) == 1) then
   return 0
 end
-note_people(ARGV[6])
-redis.call('HSET', KEYS[1], 'about', ARGV[2] .. ' ' .. began)
+note(ARGV[2], began, ARGV[6])
 for i = 7, #ARGV, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
   redis.call('ZADD', KEYS[2], before, ARGV[i])
   before = ARGV[i]
 end
+if status then end_job(before) end
 renew(before, seconds)
 return 1
 """)
@@ -186,11 +204,15 @@ return given
 
 # Ends the life of a turn's response; nothing follows it while what was read of it may be under way. ARGV: turn, owner,
 # seconds that the mark lives at least. Gives a word as READ does; 'left' where it is to run again to take out more.
+# KEYS[4]: the events of a background response, which ends so, too.
 END = Script(f"""
 {LIBRARY}
 local result = find(ARGV[1], ARGV[2])
-if result == 'found' then
+if result == 'found' or result == 'unfinished' then
   redis.call('ZREM', KEYS[3], ARGV[1])  -- first: a full Redis takes the rest of a script that has freed something
+  redis.call('ZREM', KEYS[3], 'j' .. ARGV[1])
+  redis.call('HDEL', KEYS[1], 'j' .. ARGV[1])
+  redis.call('UNLINK', KEYS[4])
   redis.call('ZADD', KEYS[3], 0, ARGV[1])
   redis.call('HSET', KEYS[1], 'x' .. ARGV[1], '')
   keep_keys(tonumber(ARGV[3]))
@@ -202,12 +224,12 @@ if redis.call('ZCARD', KEYS[2]) == 0 then redis.call('HDEL', KEYS[1], 'by') end
 return redis.call('ZCOUNT', KEYS[3], '-inf', '(' .. now) > 0 and 'left' or result
 """)
 
-# Takes out a conversation; nothing follows any of its turns while what was read of it may be under way. ARGV: seconds
-# that the mark lives at least.
+# Takes out a conversation; nothing follows any of its turns while what was read of it may be under way. KEYS from the
+# fourth on: events of background responses. ARGV: seconds that the mark lives at least.
 ERASE = Script("""
 local seconds = math.max(ARGV[1], redis.call('TTL', KEYS[1]), redis.call('TTL', KEYS[2]), redis.call('TTL', KEYS[3]))
 local about = redis.call('HGET', KEYS[1], 'about')
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+for i = 1, #KEYS do redis.call('UNLINK', KEYS[i]) end
 redis.call('HSET', KEYS[1], 'x', '')
 if about then redis.call('HSET', KEYS[1], 'about', about) end
 redis.call('EXPIRE', KEYS[1], seconds)

@@ -71,11 +71,16 @@ class SessionStore:
 
     async def delete(self, place: Place, owner: Owner) -> Miss | None:
         """Ends a response now: nothing continues it, and what no other response needs of its text is gone."""
-        end = self._asked(scripts.END, place, place.turn, owner.identity, mark_life(self._settings))
+        keys = *conversation_keys(self._prefix, place.conversation), events_key(self._prefix, place)
+        arguments = place.turn, owner.identity, mark_life(self._settings)
+
+        def end(client: Any) -> Any:
+            return run_script(client, scripts.END, keys, *arguments)
+
         first = word = await self._writes.run(end)
         while word == b"left":
             word = await self._writes.run(end)
-        return None if first in (b"found", b"left") else Miss(str(first, "ascii"))
+        return None if first in (b"found", b"unfinished", b"left") else Miss(str(first, "ascii"))
 
     async def append(self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner) -> None:
         """Stores ``turns`` after ``chain``, the last of them at ``place``. Raises NotStored, or what the guards do."""
@@ -220,6 +225,11 @@ def key_prefix(namespace: str | None) -> str:
 def conversation_keys(prefix: str, conversation: str) -> tuple[str, str, str]:
     head = f"{prefix}{{{conversation}}}:"
     return f"{head}turns", f"{head}tree", f"{head}lives"
+
+
+def events_key(prefix: str, place: Place) -> str:
+    """The key of the events of a background response, in its conversation's slot."""
+    return f"{prefix}{{{place.conversation}}}:events:{place.turn}"
 
 
 def owner_keys(prefix: str, identity: str | None) -> tuple[str, str]:

@@ -57,7 +57,8 @@ class Exchange:
     it. ``history``: ``None`` for a first turn, and while nobody knows it. ``item_ids``: of output items, by upstream's
     ids. ``shown_id``: what a stream's client has seen. ``refusal``: the error of ours that it ended with.
     ``conversation_as_sent``: the id of the conversation object that it is in; ``refused``: why it is not served in it;
-    ``hold``: of the object; ``is_kept``: its turn is in it.
+    ``hold``: of the object; ``is_kept``: its turn is in it. ``job``: ``api.background.Job`` of a request to run in the
+    background. ``became``: what became of its turn, in the words of the metrics.
     """
 
     caller: Owner
@@ -85,6 +86,8 @@ class Exchange:
     refused: str | None = None
     hold: Any = None
     is_kept: bool = False
+    job: Any = None
+    became: str | None = None
     _place: Place | None = None
 
     async def take(self, data: Mapping[str, Any]) -> None:
@@ -182,6 +185,11 @@ class Exchange:
 
     def _item_id(self, item: Any, number: int) -> str:
         return item_id_at(str(field_of(item, "type")), self.place, number, is_input=False)
+
+    @property
+    def is_in_background(self) -> bool:
+        """Whether its client has its answer already."""
+        return self.job is not None and bool(self.job.is_taken.is_set())
 
     @property
     def chain(self) -> Chain:

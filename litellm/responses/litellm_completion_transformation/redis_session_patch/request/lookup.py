@@ -10,7 +10,7 @@ from ..redis import runtime as runtimes
 from ..redis.runtime import Runtime
 from ..redis.store import off_the_loop
 from ..values.ids import Place
-from ..values.refusals import CANNOT_ASK, CONVERSATION_UNREADABLE, NOT_FOUND, refuse
+from ..values.refusals import CANNOT_ASK, CONVERSATION_UNREADABLE, NOT_FOUND, UNFINISHED, refuse
 from ..values.results import Miss, StoreError
 from ..values.turns import Chain, Turn
 from .call import Call
@@ -24,6 +24,9 @@ FAILED = "failed"
 
 # Asked for where an id has no place, so that the time of the answer does not say so.
 NOBODYS = Place("-----------", "1")
+
+# What nobody may find anywhere else, and what its client is told.
+_REFUSED = {Miss.DELETED.value: NOT_FOUND, Miss.UNFINISHED.value: UNFINISHED}
 
 _LOGGED = {
     Miss.UNREADABLE.value: "Stored turns cannot be read: another encryption key, another format, or damaged.",
@@ -77,7 +80,7 @@ async def find(runtime: Runtime, exchange: Exchange) -> None:
 async def serve(runtime: Runtime, call: Call) -> dict[str, Any] | None:
     """The chat completion request of a follow-up whose history is known here; ``None``: upstream is to look.
 
-    Raises LiteLLM's error for a deleted response, which nobody may find anywhere else.
+    Raises LiteLLM's error for a response that was deleted, or is not done.
     """
     exchange = call.exchange
     if not call.rounds and exchange.conversation_shown is None:
@@ -85,9 +88,9 @@ async def serve(runtime: Runtime, call: Call) -> dict[str, Any] | None:
             return None
         if exchange.looked_up is None:
             await find(runtime, exchange)
-        if exchange.looked_up == Miss.DELETED.value:
-            count(runtime, exchange, exchange.looked_up)
-            _refuse(NOT_FOUND, call)
+        if (code := _REFUSED.get(str(exchange.looked_up))) is not None:
+            count(runtime, exchange, str(exchange.looked_up))
+            _refuse(code, call)
         if exchange.history is None or not exchange.history.is_ours:
             return None
     size = exchange.chain.tip.size if exchange.chain.tip is not None else 0

@@ -23,26 +23,36 @@ async def store_reply(runtime: Runtime, exchange: Exchange, reply: Reply) -> Non
     call = exchange.answered
     if call is None:
         return
-    result = _why_not(runtime, call)
-    if result is None:
-        *rounds, last = call.new_turns
-        turns, result = [*rounds, _as_it_left(last, reply, exchange.streamed_before)], "stored"
-        try:
-            if last.input is None:
-                raise NotStored("The client's input has no form that can be stored.")
-            if exchange.conversation_shown is not None:
-                await keep(runtime, exchange, turns, len(call.rounds))
-            else:
-                await runtime.store.append(exchange.place, turns, exchange.chain, exchange.caller)
-        except StoreUnavailable:
-            result = "failed"
-        except StoreError as error:
-            runtime.rare_log.warn("skipped", f"A turn is not stored. {error}")
-            result = "skipped"
+    result = why_not(runtime, call) or await _append(runtime, call, reply)
+    while result == "failed" and exchange.is_in_background and await exchange.job.is_to_try_again():
+        result = await _append(runtime, call, reply)
+    exchange.became = result
     runtime.metrics.count("turns", result)
 
 
-def _why_not(runtime: Runtime, call: Call | NativeCall) -> str | None:
+async def _append(runtime: Runtime, call: Call | NativeCall, reply: Reply) -> str:
+    """What became of the turn, in the words of the metrics."""
+    exchange = call.exchange
+    if exchange.is_in_background:
+        reply = exchange.job.marked(reply)
+    *rounds, last = call.new_turns
+    turns = [*rounds, _as_it_left(last, reply, exchange.streamed_before)]
+    try:
+        if last.input is None:
+            raise NotStored("The client's input has no form that can be stored.")
+        if exchange.conversation_shown is not None:
+            await keep(runtime, exchange, turns, len(call.rounds))
+        else:
+            await runtime.store.append(exchange.place, turns, exchange.chain, exchange.caller)
+    except StoreUnavailable:
+        return "failed"
+    except StoreError as error:
+        runtime.rare_log.warn("skipped", f"A turn is not stored. {error}")
+        return "skipped"
+    return "stored"
+
+
+def why_not(runtime: Runtime, call: Call | NativeCall) -> str | None:
     """Why a turn must not be stored, in the words of the metrics; ``None`` where it is to be."""
     exchange, history = call.exchange, call.exchange.history
     if exchange.caller.identity is None:

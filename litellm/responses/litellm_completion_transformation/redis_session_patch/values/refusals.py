@@ -16,6 +16,12 @@ CANNOT_ASK_CONVERSATION = "conversation_unavailable"
 ITEM = "item_of_bridged_model"
 ITEM_UNSTORED = "item_of_bridged_model_unstored"
 CANNOT_ASK_ITEM = "item_unavailable"
+UNFINISHED = "previous_response_not_completed"
+BACKGROUND_UNSTORED = "background_without_store"
+BACKGROUND_UNKEPT = "background_of_what_is_not_kept"
+BACKGROUND_UNAVAILABLE = "background_unavailable"
+BACKGROUND_FULL = "background_responses_of_this_proxy"
+BACKGROUND_OWNER_FULL = "background_responses_of_this_owner"
 
 # Clients' own retries then meet a Redis that is back.
 RETRY = {"Retry-After": "2"}
@@ -79,10 +85,45 @@ _REFUSALS = {
         CANNOT_ASK_ITEM,
         "server_error",
     ),
+    UNFINISHED: error_of(
+        "The previous response cannot be followed: it runs in the background and is not done, or it failed or was"
+        " cancelled. Wait until its status is completed or incomplete, or follow the response before it.",
+        "previous_response_id",
+        UNFINISHED,
+    ),
+    BACKGROUND_UNSTORED: error_of(
+        "background can only be used when `store` is true.", "background", "unsupported_parameter"
+    ),
+    BACKGROUND_UNKEPT: error_of(
+        "background cannot be used: what this request says must not be stored (no-log), or it names nobody who could"
+        " ask for the response.",
+        "background",
+        "unsupported_parameter",
+    ),
+    BACKGROUND_UNAVAILABLE: error_of(
+        "background cannot be used now: the store of responses does not answer, so nobody could ask for the response."
+        " Try again.",
+        "background",
+        BACKGROUND_UNAVAILABLE,
+        "server_error",
+    ),
+    BACKGROUND_FULL: error_of(
+        "Too many responses run in the background of this proxy. Try again.",
+        "background",
+        BACKGROUND_FULL,
+        "rate_limit_error",
+    ),
+    BACKGROUND_OWNER_FULL: error_of(
+        "Too many of your responses run in the background. Wait for one of them, or cancel one.",
+        "background",
+        BACKGROUND_OWNER_FULL,
+        "rate_limit_error",
+    ),
 }
 _STATUS = {
-    **dict.fromkeys((CANNOT_ASK, CANNOT_ASK_ITEM, CANNOT_ASK_CONVERSATION), 503),
+    **dict.fromkeys((CANNOT_ASK, CANNOT_ASK_ITEM, CANNOT_ASK_CONVERSATION, BACKGROUND_UNAVAILABLE), 503),
     **dict.fromkeys((ITEM, ITEM_UNSTORED, CONVERSATION), 404),
+    **dict.fromkeys((BACKGROUND_FULL, BACKGROUND_OWNER_FULL), 429),
 }
 
 
@@ -109,7 +150,7 @@ def answer_of(code: str, message: str) -> tuple[int, dict[str, str], dict[str, A
     what = re.search("id '(.*?)'", message)
     refusal = refusal | {"message": str(refusal["message"]).format(what[1] if what else "")}
     status = _STATUS.get(code, 400)
-    return status, RETRY if status == 503 else {}, {"error": refusal}
+    return status, RETRY if status in (429, 503) else {}, {"error": refusal}
 
 
 def unavailable_body(what: str = "response") -> dict[str, Any]:

@@ -4,11 +4,12 @@ from enum import Enum
 
 
 class Miss(Enum):
-    """Why a response is not served from Redis."""
+    """Why a response is not served from Redis. Unfinished: one in the background, running or ended without a turn."""
 
     UNKNOWN = "unknown"
     DELETED = "deleted"
     DENIED = "denied"
+    UNFINISHED = "unfinished"
     INCOMPLETE = "incomplete"
     UNREADABLE = "unreadable"
     TOO_LARGE = "too_large"

@@ -83,7 +83,9 @@ class Settings:
     stored too. ``encryption_keys``: 32 bytes each, the first encrypts, all decrypt. ``max_turn_bytes`` bounds the JSON
     of a turn, ``max_conversation_bytes`` that of a response and all turns before it,
     or what they take in Redis if that is more; ``max_turns`` their number and that of a conversation over all branches,
-    ``max_owner_bytes`` what all conversations of one owner take.
+    ``max_owner_bytes`` what all conversations of one owner take. ``max_jobs``: background responses that run at once in
+    a worker, ``max_owner_jobs`` those of one owner anywhere; ``max_events`` and ``max_event_bytes`` bound what is kept
+    of the stream of one, ``events_ttl_seconds`` how long after its last event.
     """
 
     enabled: bool = _setting(f"{PREFIX}ENABLED", _boolean, True)
@@ -100,6 +102,11 @@ class Settings:
     max_conversation_bytes: int = _setting(f"{PREFIX}MAX_CONVERSATION_BYTES", _whole_number, 64 * 1024 * 1024)
     max_turns: int = _setting(f"{PREFIX}MAX_TURNS", _whole_number, 2_000)
     max_owner_bytes: int | None = _setting(f"{PREFIX}MAX_OWNER_BYTES", _whole_number, None)
+    max_jobs: int = _setting(f"{PREFIX}BACKGROUND_MAX_JOBS", _whole_number, 500)
+    max_owner_jobs: int = _setting(f"{PREFIX}BACKGROUND_MAX_OWNER_JOBS", _whole_number, 100)
+    max_events: int = _setting(f"{PREFIX}BACKGROUND_MAX_EVENTS", _whole_number, 8_192)
+    max_event_bytes: int = _setting(f"{PREFIX}BACKGROUND_MAX_EVENT_BYTES", _whole_number, 16 * 1024 * 1024)
+    events_ttl_seconds: int = _setting(f"{PREFIX}BACKGROUND_EVENTS_TTL", _whole_number, 600)
 
 
 _FIELDS = {each.metadata["variable"]: each for each in fields(Settings)}

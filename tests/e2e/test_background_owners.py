@@ -1,0 +1,78 @@
+"""A response in the background is its owner's alone, also where LiteLLM's own polling serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import openai
+import pytest
+
+from lab.answers import Answer
+from lab.custom_auth import bearer
+from lab.provider import Provider
+from lab.proxies import ProxyPool
+from lab.proxy import Proxy, ProxyOptions
+
+from .raw import openai_client
+from .sizes import IDENTITIES
+from .test_background import begin, poll
+from .test_stored_responses import check_is_not_found, refused
+
+pytestmark = IDENTITIES
+
+POLLING = {"responses": {"background_mode": {"polling_via_cache": "all", "ttl": 600}}}
+ALICE, BOB = bearer(user="alice", team="red"), bearer(key="k2", user="bob", team="red")
+
+
+@pytest.fixture(scope="module")
+def guarded(proxies: ProxyPool, identity_options: ProxyOptions) -> Proxy:
+    return proxies.get(identity_options)
+
+
+@pytest.fixture
+def alice(guarded: Proxy, provider: Provider) -> Iterator[openai.OpenAI]:
+    with openai_client(guarded, ALICE) as client:
+        yield client
+
+
+@pytest.fixture
+def bob(guarded: Proxy) -> Iterator[openai.OpenAI]:
+    with openai_client(guarded, BOB) as client:
+        yield client
+
+
+def check_is_nobody_elses(stranger: openai.OpenAI, response_id: str) -> None:
+    check_is_not_found(stranger, response_id)
+    assert refused(lambda: list(stranger.responses.retrieve(response_id, stream=True)))[0] == 404
+
+
+def test_one_that_runs_or_is_done_is_its_owners_alone(
+    alice: openai.OpenAI, bob: openai.OpenAI, provider: Provider
+) -> None:
+    provider.script(Answer("Mine.", gate="done"))
+    with begin(alice, "chat-model", stream=True) as events:
+        response_id = next(events).response.id
+        check_is_nobody_elses(bob, response_id)
+        provider.release("done")
+        list(events)
+    assert poll(alice, response_id).output_text == "Mine."
+    check_is_nobody_elses(bob, response_id)
+    assert alice.responses.retrieve(response_id).status == "completed"
+
+
+def test_an_id_of_litellms_own_polling_is_for_whom_it_was_made(
+    identity_options: ProxyOptions, provider: Provider
+) -> None:
+    with (
+        Proxy(replace(identity_options, litellm_settings=POLLING)) as proxy,
+        openai_client(proxy, ALICE) as alice,
+        openai_client(proxy, BOB) as bob,
+    ):
+        provider.script(Answer("Mine."))
+        response = begin(alice, "chat-model")
+        assert response.id.startswith("litellm_poll_")
+        for act in (bob.responses.retrieve, bob.responses.cancel, bob.responses.delete):
+            assert refused(lambda: act(response.id))[0] == 404  # noqa: B023
+        assert poll(alice, response.id).status == "completed"
+        alice.responses.delete(response.id)
