@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import metrics
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.metrics import (
+    JOB_RESULTS,
     LOOKUP_RESULTS,
     OPERATIONS,
     TURN_RESULTS,
@@ -69,6 +70,7 @@ def test_counts_are_of_one_instance_and_hold_every_result() -> None:
         "lookups": {**dict.fromkeys(LOOKUP_RESULTS, 0), "found": 1},
         "requests": dict.fromkeys(LOOKUP_RESULTS, 0),
         "turns": {**dict.fromkeys(TURN_RESULTS, 0), "stored": 1},
+        "jobs": dict.fromkeys(JOB_RESULTS, 0),
     }
     assert not any(other.counts()["lookups"].values())
 
