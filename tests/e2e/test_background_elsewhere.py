@@ -146,6 +146,7 @@ def test_redis_stops_for_five_seconds_in_the_middle(
     provider.script(Answer("One two three.", gate="done"))
     with begin(here, model, stream=True) as events:
         response_id = next(events).response.id
+        wait_until(lambda: len(provider.requests()) == 1, 10, "the first request")
         provider.script(Answer("Plain.", gate="done"))
         plain = begin(here, model).id
         wait_until(lambda: len(provider.requests()) == 2, 10, "both requests")
@@ -177,8 +178,14 @@ def test_while_redis_is_away_it_is_refused_and_the_foreground_is_not(
 
 
 def test_two_hundred_at_once(
-    here: openai.OpenAI, there: openai.OpenAI, pair: tuple[Proxy, Proxy], provider: Provider
+    here: openai.OpenAI,
+    there: openai.OpenAI,
+    pair: tuple[Proxy, Proxy],
+    provider: Provider,
+    own_redis: RedisServer,
 ) -> None:
+    with Redis.from_url(own_redis.url) as redis:  # What Redis was away for counts until its lease ends.
+        wait_until(lambda: not list(redis.scan_iter("*:jobs")), 40, "room for as many")
     provider.always(Answer("So it is.", gate="all"))
 
     async def run() -> tuple[list[str], openai.APIStatusError]:

@@ -149,7 +149,8 @@ async def _why_no_events(runtime: Runtime, asked: Asked, found: Page) -> str | N
         return _OVER
     if not record.shown.get("streamed"):
         return _NO_STREAM.format("stream")
-    return None if record.status in RUNNING else _OVER
+    # What was lost before its first event was kept has a last one.
+    return None if record.status in RUNNING or record.status == "lost" else _OVER
 
 
 def _check_offset(found: Page, after: int) -> None:
