@@ -110,7 +110,7 @@ async def _get(runtime: Runtime, asked: Asked) -> Any:
         return await _stream(runtime, asked)
     if asked.query.get("starting_after"):  # which without a stream says nothing
         rest = [(name, value) for name, value in asked.query.multi_items() if name != "starting_after"]
-        asked.query = QueryParams(rest)
+        asked = replace(asked, query=QueryParams(rest))
     return await _or_background(STORED["GET", "{response_id}"], _retrieve)(runtime, asked)
 
 
