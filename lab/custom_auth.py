@@ -1,8 +1,9 @@
 """Virtual identities for a proxy without a database: the bearer token says who is calling.
 
 `bearer(user="alice", team="red", key="k1")` makes `sk-key=k1,team=red,user=alice`; a field that is
-left out is absent in the proxy too, and of `bearer(key=None)` the proxy knows nothing at all. The proxy
-loads this file by `general_settings.custom_auth: custom_auth.user_api_key_auth`.
+left out is absent in the proxy too, and of `bearer(key=None)` the proxy knows nothing at all; `parallel`
+is how many requests of the key may run at once. The proxy loads this file by
+`general_settings.custom_auth: custom_auth.user_api_key_auth`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,16 @@ def bearer(
     end_user: str | None = None,
     organization: str | None = None,
     metadata: dict | None = None,
+    parallel: int | None = None,
 ) -> str:
-    fields = {"key": key, "user": user, "team": team, "end_user": end_user, "organization": organization}
+    fields: dict[str, object] = {
+        "key": key,
+        "user": user,
+        "team": team,
+        "end_user": end_user,
+        "organization": organization,
+    }
+    fields["parallel"] = parallel  # how many requests of the key may run at once
     fields["nobody"] = "yes" if key is None else None
     if metadata is not None:
         fields["metadata"] = base64.urlsafe_b64encode(json.dumps(metadata).encode()).decode().rstrip("=")
@@ -54,5 +63,6 @@ async def user_api_key_auth(request: object, api_key: str) -> object:
         end_user_id=fields.get("end_user"),
         org_id=fields.get("organization"),
         metadata=metadata_of(fields),
+        max_parallel_requests=int(fields["parallel"]) if "parallel" in fields else None,
         user_role=LitellmUserRoles.INTERNAL_USER,
     )

@@ -206,6 +206,42 @@ def test_one_that_runs_is_deleted(sdk: openai.OpenAI, provider: Provider, redis:
     wait_until(lambda: set(redis.scan_iter("*:events:*")) <= of_others, 10, "the end of its events")
 
 
+def test_what_cannot_be_stored_is_told_and_not_followed(sdk: openai.OpenAI, provider: Provider) -> None:
+    before = sdk.responses.create(model="chat-model", input="First.")
+    provider.script(Answer("Late.", gate="done"))
+    running = begin(sdk, "chat-model", previous_response_id=before.id)
+    wait_until(lambda: len(provider.requests()) == 2, 10, "its request")
+    sdk.responses.delete(before.id)
+    assert texts_in(input_of(sdk, running.id)) == ["Tell me."]
+    provider.release("done")
+    last = poll(sdk, running.id)
+    assert (last.status, last.output_text) == ("completed", "Late.")
+    follow_up = {"model": "chat-model", "input": "And?", "previous_response_id": running.id}
+    status, body = refused(lambda: sdk.responses.create(**follow_up))
+    assert (status, body["error"]["code"]) == (400, "previous_response_not_completed")
+
+
+def test_in_a_conversation_object_it_has_the_items_that_it_will_have(sdk: openai.OpenAI, provider: Provider) -> None:
+    conversation = sdk.conversations.create(items=[{"type": "message", "role": "user", "content": "First."}]).id
+    provider.script(Answer("Late.", gate="done"))
+    running = begin(sdk, "chat-model", "Second.", conversation=conversation)
+    assert running.conversation is not None and running.conversation.id == conversation
+    while_running = input_of(sdk, running.id, order="asc")
+    assert texts_in(while_running) == ["First.", "Second."]
+    provider.release("done")
+    assert poll(sdk, running.id).conversation == running.conversation
+    assert texts_in(input_of(sdk, running.id, order="asc")) == texts_in(while_running)
+
+
+@pytest.mark.parametrize("number", ["--5", "a", "1.5", "\u0663", "9" * 20])
+def test_a_number_of_an_event_that_is_none_is_refused(number: str, sdk: openai.OpenAI, provider: Provider) -> None:
+    with begin(sdk, "chat-model", stream=True) as events:
+        response_id = next(events).response.id
+    query: Any = {"stream": "true", "starting_after": number}
+    status, body = refused(lambda: sdk.get(f"/responses/{response_id}", cast_to=Response, options={"params": query}))
+    assert (status, body["error"]["param"]) == (400, "starting_after")
+
+
 def test_what_cannot_be_streamed_or_cancelled_says_so(sdk: openai.OpenAI, provider: Provider) -> None:
     foreground = sdk.responses.create(model="chat-model", input="Hello.")
     plain = poll(sdk, begin(sdk, "chat-model").id)

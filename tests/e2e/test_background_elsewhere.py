@@ -7,9 +7,11 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import openai
 import pytest
+from openai.types.responses import Response
 from redis import Redis
 
 from lab.answers import Answer
@@ -205,6 +207,27 @@ def test_two_hundred_at_once(
     assert len(set(ids)) == JOBS
 
 
+def test_a_worker_takes_so_many_and_no_more(plain_options: ProxyOptions, provider: Provider) -> None:
+    environment = {**plain_options.environment, "REDIS_SESSION_PATCH_BACKGROUND_MAX_JOBS": "5"}
+    provider.always(Answer("So it is.", gate="all"))
+
+    async def run(proxy: Proxy) -> list[Any]:
+        options = {"base_url": f"{proxy.url}/v1", "api_key": proxy.key, "max_retries": 0, "timeout": 60}
+        async with openai.AsyncOpenAI(**options) as client:
+            asked = (client.responses.create(model="chat-model", input=str(n), background=True) for n in range(20))
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    with Proxy(replace(plain_options, environment=environment)) as proxy, openai_client(proxy) as client:
+        replies = asyncio.run(run(proxy))
+        refusals = [each.response.json()["error"] for each in replies if isinstance(each, openai.RateLimitError)]
+        begun = [each for each in replies if isinstance(each, Response)]
+        assert (len(begun), len(refusals)) == (5, 15)
+        assert {each["code"] for each in refusals} == {"background_responses_of_this_proxy"}
+        provider.release("all")
+        assert {poll(client, each.id).status for each in begun} == {"completed"}
+        assert poll(client, begin(client, "chat-model").id).status == "completed"
+
+
 def test_what_its_events_take_is_gone_after_its_end(
     here: openai.OpenAI, provider: Provider, own_redis: RedisServer
 ) -> None:
@@ -219,7 +242,7 @@ def test_what_its_events_take_is_gone_after_its_end(
         wait_until(lambda: not list(redis.scan_iter("*:events:*")), 10, "the end of the events")
         wait_until(lambda: not list(redis.scan_iter("*:jobs")), 20, "the end of the owner's count")
         names = {kind for key in redis.keys("*") if b":turns" in key for kind in redis.hkeys(key)}
-        assert not [name for name in names if name.startswith(b"j")]
+        assert not [name for name in names if name.startswith((b"j", b"k"))]
         assert _lives(redis) == {b"turn"}
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from lab.answers import Answer
 from lab.custom_auth import bearer
+from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
+from lab.ways import cache
 
 from .raw import openai_client
 from .sizes import IDENTITIES
@@ -21,7 +23,8 @@ from .test_stored_responses import check_is_not_found, refused
 
 pytestmark = IDENTITIES
 
-POLLING = {"responses": {"background_mode": {"polling_via_cache": "all", "ttl": 600}}}
+# Older releases (1.85) poll by the proxy's own cache alone.
+POLLING = {"responses": {"background_mode": {"polling_via_cache": "all", "ttl": 600}}, **cache()}
 ALICE, BOB = bearer(user="alice", team="red"), bearer(key="k2", user="bob", team="red")
 
 
@@ -76,3 +79,33 @@ def test_an_id_of_litellms_own_polling_is_for_whom_it_was_made(
             assert refused(lambda: act(response.id))[0] == 404  # noqa: B023
         assert poll(alice, response.id).status == "completed"
         alice.responses.delete(response.id)
+        with openai_client(proxy, bearer(key=None)) as nobody:  # whom the proxy does not know, as without the fork
+            response = begin(nobody, "chat-model")
+            assert response.id.startswith("litellm_poll_") and poll(nobody, response.id).status == "completed"
+        assert alice.responses.retrieve(begin(alice, "chat-model").id)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("end", ["cancel", "delete"])
+def test_one_that_is_ended_is_no_parallel_request_of_its_key_any_more(
+    stream: bool, end: str, guarded: Proxy, provider: Provider
+) -> None:
+    with openai_client(guarded, bearer(key=f"{end} {stream}", user="alice", parallel=1)) as client:
+        provider.script(Answer("Never.", gate="never"))
+        if stream:
+            with begin(client, "chat-model", stream=True) as events:
+                response_id = next(events).response.id
+        else:
+            response_id = begin(client, "chat-model").id
+        wait_until(lambda: len(provider.requests()) == 1, 10, "its request")
+        assert refused(lambda: client.responses.create(model="chat-model", input="Meanwhile."))[0] == 429
+        (client.responses.cancel if end == "cancel" else client.responses.delete)(response_id)
+        wait_until(lambda: _is_answered(client), 10, "room for another request")
+        provider.release("never")
+
+
+def _is_answered(client: openai.OpenAI) -> bool:
+    try:
+        return client.responses.create(model="chat-model", input="And now?").status == "completed"
+    except openai.RateLimitError:
+        return False

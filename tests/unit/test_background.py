@@ -12,7 +12,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 
-from litellm.responses.litellm_completion_transformation.redis_session_patch.api.background import Job, events_in
+from litellm.responses.litellm_completion_transformation.redis_session_patch.api.job import Job, events_in
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.background import (
     _consume,
     answer_early,

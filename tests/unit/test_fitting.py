@@ -247,14 +247,15 @@ HOSTED = calling(
 
 
 def test_a_call_that_claude_ran_itself_has_its_result_with_it_and_no_message_of_its_own():
-    assert fitted(said([HOSTED], [result("abc123XYZ")]), CLAUDE) == [HOSTED, result("abc123XYZ")]
+    conversation = [user("a"), HOSTED, result("abc123XYZ")]
+    assert fitted(said(conversation), CLAUDE) == conversation
 
 
 @pytest.mark.parametrize("target", [GEMINI, MISTRAL, DEEPSEEK, OPENAI, GROQ], ids=lambda target: target.maker)
 def test_a_call_that_claude_ran_itself_goes_nowhere_else(target):
-    plain = assistant("I looked.", "abc123XYZ")
-    assert fitted(said([HOSTED], [result("abc123XYZ")]), target, "claude") == [plain, result("abc123XYZ")]
-    assert fit(by_client(0, HOSTED, result("abc123XYZ")), target) == [plain, result("abc123XYZ")]
+    sent = [user("a"), assistant("I looked.", "abc123XYZ"), result("abc123XYZ")]
+    assert fitted(said([user("a"), HOSTED], [result("abc123XYZ")]), target, "claude") == sent
+    assert fit(by_client(0, user("a"), HOSTED, result("abc123XYZ")), target) == sent
 
 
 @every_target

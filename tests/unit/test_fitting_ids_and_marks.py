@@ -53,8 +53,8 @@ every_target = pytest.mark.parametrize("target", ALL_TARGETS, ids=lambda target:
     ],
 )
 def test_ids_are_sent_without_gemini_s_signature_to_others_and_else_as_they_are(target, call_id, sent):
-    messages = fit(said([assistant(None, call_id)], [result(call_id)]), target)
-    assert messages == [assistant(None, sent), result(sent)]
+    messages = fit(said([user("a"), assistant(None, call_id)], [result(call_id)]), target)
+    assert messages == [user("a"), assistant(None, sent), result(sent)]
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,18 @@ def test_mistral_has_one_before_an_unknown_result_and_after_a_missing_one():
 
 @pytest.mark.parametrize("target", [each for each in ALL_TARGETS if each is not MISTRAL], ids=lambda each: each.maker)
 def test_nobody_else_has_an_answer_of_ours(target):
-    conversation = [assistant(None, "abc123XYZ"), result("abc123XYZ"), user("now")]
+    conversation = [user("a"), assistant(None, "abc123XYZ"), result("abc123XYZ"), user("now")]
     assert fit(said(conversation), target) == conversation
+
+
+@every_target
+def test_where_a_provider_wants_it_a_user_begins(target):
+    """The beginning of a conversation may have been deleted, or be a greeting of the assistant's."""
+    for answer, wanting in ((assistant("Hello."), (CLAUDE,)), (assistant(None, "abc123XYZ"), (CLAUDE, GEMINI))):
+        sent = fit(said([system("Be brief."), answer, result("abc123XYZ")]), target)
+        assert (sent[1] == user(FILLER)) == (target in wanting)
+        assert [message for message in sent if message != user(FILLER)][:2] == [system("Be brief."), answer]
+    assert fit([], target) == []
 
 
 MARK = {"cache_control": {"type": "ephemeral"}}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import Any
 
 import pytest
 from redis import Redis
 
+from lab.monitor import monitored
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.jobs import Event, JobStore, Page
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.runtime import Runtime
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.store import events_key
@@ -19,7 +21,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.val
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.turns import NO_TURNS, Chain, Turn
 
 from .support.erasures import erase_all_of
-from .support.runtimes import runtime_on
+from .support.runtimes import counted, runtime_on
 from .support.stores import ALICE, BOB, PREFIX, TTL_SECONDS, keys_of
 
 SHOWN = {"shown": {"output": []}, "input": '"hello"', "streamed": True}
@@ -46,8 +48,7 @@ def events(*numbers: int, end: bool = False) -> list[Event]:
 
 def let_the_lease_end(client: Redis, place: Place) -> None:
     turns, field = keys_of(place)[0], f"j{place.turn}"
-    _, _, rest = client.hget(turns, field).partition(b"\n")
-    client.hset(turns, field, b"in_progress 5\n" + rest)
+    client.hset(turns, field, b"in_progress 5")
 
 
 async def status_of(jobs: JobStore, place: Place) -> Any:
@@ -75,7 +76,7 @@ async def test_when_it_is_stored_it_is_a_turn_like_others(
     assert await jobs.read(place, ALICE, is_to_cancel=True) is None
     assert await jobs.keep(place, ALICE, "in_progress", SHOWN) == "found"
     turns, _, lives = keys_of(place)
-    assert not [field for field in redis_client.hkeys(turns) if field.startswith(b"j")]
+    assert not [field for field in redis_client.hkeys(turns) if field.startswith((b"j", b"k"))]
     assert redis_client.zrange(lives, 0, -1) == [place.turn.encode()]
 
 
@@ -84,10 +85,10 @@ async def test_one_that_has_ended_is_never_stored(
     end: str, runtime: Runtime, jobs: JobStore, place: Place, redis_client: Redis
 ):
     if end == "cancelled":
-        assert (await jobs.read(place, ALICE, is_to_cancel=True)).is_new
+        assert await jobs.read(place, ALICE, is_to_cancel=True)
     elif end == "lost":
         let_the_lease_end(redis_client, place)
-        assert (await jobs.read(place, ALICE)).is_new
+        assert await jobs.read(place, ALICE)
     elif end == "failed":
         assert await jobs.keep(place, ALICE, "failed", SHOWN) == "failed"
     elif end == "deleted":
@@ -101,7 +102,7 @@ async def test_one_that_has_ended_is_never_stored(
             await runtime.store.append(place, [TURN], NO_TURNS, ALICE)
     if told == end != "deleted":
         assert await status_of(jobs, place) == end
-        assert not (await jobs.read(place, ALICE, is_to_cancel=True)).is_new
+        assert (await jobs.read(place, ALICE, is_to_cancel=True)).status == end
     else:
         assert await runtime.store.read(place, ALICE) is Miss.DELETED
 
@@ -121,7 +122,7 @@ async def test_what_redis_forgot_is_noted_again(jobs: JobStore, place: Place, re
 
 async def test_events_are_given_after_any_number_and_once(jobs: JobStore, place: Place):
     nothing = await jobs.events(place, ALICE, -1)
-    assert nothing == Page("in_progress", False, None, None, False, ())
+    assert nothing == Page("in_progress", None, None, False, ())
     for _ in range(2):  # as after a lost reply
         assert await jobs.log(place, ALICE, events(0, 1), 0) == "in_progress"
     await jobs.log(place, ALICE, events(0, 1, 2, end=True), 0)
@@ -137,6 +138,38 @@ async def test_of_a_long_stream_the_newest_events_are_kept(jobs: JobStore, place
     page = await jobs.events(place, ALICE, 3)
     assert (page.first, page.last, page.events) == (8, 10, ())
     assert [event.number for event in (await jobs.events(place, ALICE, 7)).events] == [8, 9, 10]
+
+
+async def test_after_a_gap_the_events_before_it_are_not_kept_any_more(jobs: JobStore, place: Place):
+    await jobs.log(place, ALICE, events(*range(10)), 0)
+    await jobs.log(place, ALICE, events(*range(50, 60), end=True), 50)
+    page = await jobs.events(place, ALICE, 54)
+    assert (page.first, page.last, page.is_ended) == (50, 59, True)
+    assert [event.number for event in page.events] == [55, 56, 57, 58, 59]
+
+
+@pytest.mark.parametrize("asks", ["read", "events"])
+async def test_a_loss_is_counted_once_whoever_finds_it(
+    asks: str, runtime: Runtime, jobs: JobStore, place: Place, redis_client: Redis
+):
+    let_the_lease_end(redis_client, place)
+    before = counted(runtime).get("jobs lost", 0)
+    await (jobs.read(place, ALICE) if asks == "read" else jobs.events(place, ALICE, -1))
+    assert await status_of(jobs, place) == "lost"
+    assert (await jobs.events(place, ALICE, -1)).status == "lost"
+    assert counted(runtime)["jobs lost"] == before + 1
+
+
+async def test_to_renew_a_lease_does_not_copy_what_was_said(jobs: JobStore, redis_client: Redis, redis_server: Any):
+    place, said = Place(new_conversation(), new_turn()), {**SHOWN, "input": token_hex(100_000)}
+    await jobs.begin(place, ALICE, said)
+    with monitored(redis_server.host, redis_server.port) as seen:
+        await jobs.keep(place, ALICE, "in_progress")
+        await jobs.log(place, ALICE, events(0), 0)
+        await jobs.events(place, ALICE, -1)
+    assert seen.commands
+    assert not [command for command in seen.commands if f"k{place.turn}" in command and command[0].upper() == "HGET"]
+    assert (await jobs.read(place, ALICE)).shown == said
 
 
 @pytest.mark.parametrize("way", ["delete", "erase"])
@@ -183,7 +216,7 @@ async def test_what_is_noted_is_sealed_where_there_are_keys(redis_client: Redis)
     await jobs.log(place, ALICE, events(0), 0)
     assert (await jobs.read(place, ALICE)).shown == SHOWN
     assert (await jobs.events(place, ALICE, -1)).events == tuple(events(0))
-    stored = redis_client.hget(keys_of(place)[0], f"j{place.turn}") + redis_client.lindex(events_key(PREFIX, place), 0)
+    stored = redis_client.hget(keys_of(place)[0], f"k{place.turn}") + redis_client.lindex(events_key(PREFIX, place), 0)
     assert b"event 0" not in stored
     other = runtime_on(redis_client, encryption_keys=(b"o" * 32,)).jobs
     assert await other.read(place, ALICE) is Miss.UNREADABLE

@@ -1,6 +1,7 @@
 """What a client asks of a response in the background: its state, its events, its end."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -17,8 +18,8 @@ from ..request.streams import TERMINAL
 from ..values.ids import Place, decrypted, place_of
 from ..values.owner import Owner
 from ..values.results import Miss, StoreError
-from ..values.turns import NO_TURNS, JsonText, Tip, Turn, dump_json
-from .background import LOST, running_here
+from ..values.turns import NO_TURNS, Chain, JsonText, Tip, Turn
+from .job import LOST, event_text, running_here
 from .stored_responses import OPERATIONS as STORED
 from .stored_responses import Asked, BadParameter, Serve, items_of, page
 
@@ -34,24 +35,25 @@ _LOST_EVENTS = (
 _OVER = "This response cannot be streamed: it was not created with stream=true, or its events are not kept any more."
 
 
-def _shown(runtime: Runtime, asked: Asked, record: Record) -> dict[str, Any]:
-    if record.status == "lost" and record.is_new:
-        runtime.metrics.count("jobs", "lost")
-        runtime.rare_log.warn("lost", "A background response is lost: the proxy that made it ended, or Redis was away.")
+def _shown(asked: Asked, record: Record) -> dict[str, Any]:
     shown = {**record.shown["shown"], "id": asked.client_id, "status": record.status}
     return shown | ({"status": "failed", "error": LOST} if record.status == "lost" else {})
 
 
-async def _retrieve(runtime: Runtime, asked: Asked, record: Record) -> dict[str, Any] | Miss:
-    return _shown(runtime, asked, record)
+async def _retrieve(_: Runtime, asked: Asked, record: Record) -> dict[str, Any] | Miss:
+    return _shown(asked, record)
 
 
 async def _list_input(runtime: Runtime, asked: Asked, record: Record) -> dict[str, Any] | Miss:
     """As of one that is done, without waiting for that."""
-    previous = _place_of_previous(record)
-    chain: Any = NO_TURNS if previous is None else await runtime.store.read(previous, asked.caller)
-    if isinstance(chain, Miss):
-        return chain
+    previous, chain = _place_of_previous(record), NO_TURNS
+    found: Any = None
+    if record.shown["shown"].get("conversation"):
+        found = await runtime.store.talk(asked.place, asked.caller, 0)
+    elif previous is not None:
+        found = await runtime.store.read(previous, asked.caller)
+    if isinstance(found, Chain):  # else it was deleted meanwhile
+        chain = found
     said = record.shown.get("input")
     turns = (*chain.turns, Turn(JsonText(said if said is not None else "[]")))
     tip = chain.tip or Tip(asked.place, 0, 0, 0, 0, 0)
@@ -90,7 +92,7 @@ async def _cancel(runtime: Runtime, asked: Asked) -> dict[str, Any] | Miss:
         shown = found.turns[-1].shown or {}
         status = shown.get("status") if shown.get("background") else "synchronous"
         raise BadParameter(None, f"Cannot cancel a {status} response.", None)
-    reply = _shown(runtime, asked, record)
+    reply = _shown(asked, record)
     if (job := running_here(asked.place)) is not None:
         job.stop("cancelled")
     if record.status != "cancelled":
@@ -125,7 +127,7 @@ OPERATIONS: dict[tuple[str, str], Any] = {
 async def _stream(runtime: Runtime, asked: Asked) -> Any:
     """The events after ``starting_after``, then those to come. Raises BadParameter, or StoreError."""
     text = asked.query.get("starting_after") or "-1"
-    if not text.lstrip("-").isdecimal() or len(text) > 12:
+    if not re.fullmatch("-?[0-9]{1,12}", text):
         invalid = f"Invalid type for 'starting_after': expected an integer, but got '{text}' instead."
         raise BadParameter("starting_after", invalid, "invalid_type")
     after = max(-1, int(text))
@@ -175,11 +177,13 @@ async def _follow(runtime: Runtime, asked: Asked, after: int, found: Page | None
                 new = await runtime.jobs.events(asked.place, asked.caller, after)
             except StoreError:
                 new = None
-            if isinstance(new, Miss):  # deleted
+            if new is Miss.DELETED:
                 return
-            found, heard_at = new, time.monotonic() if new is not None else heard_at
+            found = new if isinstance(new, Page) else None  # else Redis is away, or has forgotten it, and hears of it
+            heard_at = time.monotonic() if found is not None else heard_at
         if found is not None:
             if found.first is not None and after + 1 < found.first:
+                yield _lost_events(after, found.first)
                 return
             for event in found.events:
                 yield _as_sent(event)
@@ -227,12 +231,18 @@ async def _last_event(runtime: Runtime, asked: Asked, number: int) -> Event | No
         return None
     kind = f"response.{shown.get('status')}"
     kind = kind if kind in TERMINAL else "response.failed"
-    return Event(number, dump_json({"type": kind, "response": shown, "sequence_number": number}), True)
+    return Event(number, event_text({"type": kind, "response": shown, "sequence_number": number}), True)
+
+
+def _lost_events(after: int, first: int) -> str:
+    """The end for who reads too slowly."""
+    said = {"code": "events_not_kept", "message": _LOST_EVENTS.format(after, first), "param": None}
+    return _as_sent(Event(after + 1, event_text({"type": "error", **said, "sequence_number": after + 1}), True))
 
 
 def _as_sent(event: Event) -> str:
-    kind = event.text[event.text.find('"type": "') :].split('"', 4)[3] if '"type": "' in event.text else ""
-    return f"event: {kind}\ndata: {event.text}\n\n" if kind else f"data: {event.text}\n\n"
+    kind = event.text.split('"', 4)[3]  # it comes first
+    return f"event: {kind}\ndata: {event.text}\n\n"
 
 
 def asked_by(client_id: str, place: Place, caller: Owner) -> Asked:

@@ -5,18 +5,18 @@ import contextlib
 import json
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
-from ..api.background import Job, events_in
 from ..api.background_responses import asked_by, stream_of
+from ..api.job import Job, events_in
 from ..redis import runtime as runtimes
 from ..redis.defects import safely_await
-from ..request.exchange import Exchange
+from ..request.exchange import Exchange, running_exchange
 from ..request.streams import TERMINAL
-from ..values.refusals import BACKGROUND_UNAVAILABLE, answer_of
 from ..values.results import StoreError
 from .leaving import from_json, leave, letting_go, plain_response
 
+T = TypeVar("T")
 Endpoint = Callable[..., Awaitable[Any]]
 
 POLLING = "litellm_poll_"
@@ -56,6 +56,13 @@ async def answer_early(job: Job, upstreams: Endpoint, given: dict[str, Any]) -> 
 
 async def _run(job: Job, upstreams: Endpoint, given: dict[str, Any]) -> Any:
     """Upstream's reply, where the job was not taken."""
+    try:
+        return await _reply_of(job, upstreams, given)
+    finally:
+        job.forget()
+
+
+async def _reply_of(job: Job, upstreams: Endpoint, given: dict[str, Any]) -> Any:
     answer, failure = None, None
     try:
         try:
@@ -64,13 +71,15 @@ async def _run(job: Job, upstreams: Endpoint, given: dict[str, Any]) -> Any:
             job.is_off = not job.is_taken.is_set()
         reply = await safely_await(leave, job.exchange, reply, given.get("fastapi_response"), otherwise=reply)
         if job.is_off:
-            return reply if await _is_noted(job, reply) else _cannot_be_polled()
+            await safely_await(_note_polling, job, reply, otherwise=None)
+            return reply
         answer, failure = await _consume(job, reply)
     except asyncio.CancelledError:
-        if not job.ended:
+        if job.is_off:
             raise
+        failure = _failure(None, "The request was cancelled.")  # if not by us
     except Exception as error:
-        if not job.is_taken.is_set():
+        if job.is_off:
             raise
         failure = _failure(getattr(error, "code", None), getattr(error, "message", None) or str(error))
     # Upstream may make an error of its own of being ended, or go on to the end.
@@ -91,7 +100,7 @@ async def _consume(job: Job, reply: Any) -> tuple[Any, dict[str, Any] | None]:
             return None, _failure(status if status >= 400 else None, (error or {}).get("message"))
         return answer, None
     answer, failure = None, None
-    chunks = reply.body_iterator
+    chunks, job.is_streaming = reply.body_iterator, True
     async with contextlib.aclosing(chunks) if hasattr(chunks, "aclose") else contextlib.nullcontext():
         async for event in events_in(chunks):
             kind, response = event.get("type"), event.get("response")
@@ -103,6 +112,7 @@ async def _consume(job: Job, reply: Any) -> tuple[Any, dict[str, Any] | None]:
                 failure = _failure(error.get("code"), error.get("message"))
             elif isinstance(kind, str) and kind != "response.created":
                 job.note(event)
+    job.is_streaming = False
     if answer is None and failure is None:
         failure = _failure(None, "The model's stream ended early.")
     return answer, failure
@@ -115,7 +125,7 @@ def _failure(code: Any, message: Any) -> dict[str, Any]:
 
 
 async def _detached(job: Job, request: Any) -> Any:
-    """``request``, whose client nobody sees leaving once its job is taken."""
+    """``request``, whose client nobody sees leaving once its job is taken; the job's end looks like that."""
     from starlette.requests import Request
 
     receive = request.receive
@@ -123,7 +133,8 @@ async def _detached(job: Job, request: Any) -> Any:
     async def receive_until_taken() -> Any:
         message = None if job.is_taken.is_set() else await receive()
         if message is None or job.is_taken.is_set():
-            await asyncio.Event().wait()
+            await job.is_ending.wait()
+            return {"type": "http.disconnect"}
         return message
 
     detached: Any = Request(request.scope, receive_until_taken)
@@ -131,21 +142,19 @@ async def _detached(job: Job, request: Any) -> Any:
     return detached
 
 
-async def _is_noted(job: Job, reply: Any) -> bool:
-    """Whether it is known whose an id is that upstream itself polls by; other replies need no such thing."""
-    polling_id = getattr(reply, "id", None)
-    runtime, caller = runtimes.current(), job.exchange.caller
-    if runtime is None or not isinstance(polling_id, str) or not polling_id.startswith(POLLING):
-        return True
-    try:
-        await runtime.jobs.note_owner(polling_id, caller)
-    except StoreError:
-        return False
-    return True
+async def until_ended(answer: Awaitable[T]) -> T:
+    """The ``answer`` of a model; a failure where it is for a job that ends before."""
+    exchange = running_exchange()
+    if exchange is None or not exchange.is_in_background:
+        return await answer
+    job: Job = exchange.job
+    return await job.until_ended(answer)
 
 
-def _cannot_be_polled() -> Any:
-    from starlette.responses import JSONResponse
-
-    status, headers, body = answer_of(BACKGROUND_UNAVAILABLE, "")
-    return JSONResponse(body, status, headers)
+async def _note_polling(job: Job, reply: Any) -> None:
+    """Whose an id is that upstream itself polls by. While Redis is away nobody knows, as without the fork."""
+    polling_id, caller = getattr(reply, "id", None), job.exchange.caller
+    runtime = runtimes.current() if isinstance(polling_id, str) and polling_id.startswith(POLLING) else None
+    if runtime is not None and caller.identity is not None:
+        with contextlib.suppress(StoreError):
+            await runtime.jobs.note_owner(str(polling_id), caller)

@@ -23,6 +23,7 @@ from ..request.streams import ATTRIBUTE, StreamKeeper
 from ..request.tool_calls import OwnedCache
 from ..values.ids import with_place
 from ..values.refusals import CANNOT_ASK_CONVERSATION, CANNOT_ASK_ITEM, ITEM, ITEM_UNSTORED, is_refusal, refuse
+from .background import until_ended
 from .leaving import store_session_in_redis as store_session_in_redis
 from .token_count import count_with_redis as count_with_redis
 from .websockets import leave_history_to_redis as leave_history_to_redis
@@ -51,7 +52,7 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
         try:
             if known and not kwargs["responses_api_request"].get("previous_response_id"):
                 await _go_to_background(known[1])
-            reply = await handler(*args, **kwargs)
+            reply = await until_ended(handler(*args, **kwargs))
         except Exception as error:
             if known and is_refusal(getattr(error, "code", None)):
                 known[1].exchange.refusal = error

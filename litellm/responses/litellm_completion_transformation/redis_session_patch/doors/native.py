@@ -25,6 +25,7 @@ from ..request.streams import ATTRIBUTE, TERMINAL, TEXT
 from ..values.ids import inner_id, item_place_of, with_place, wrapped_with_place
 from ..values.refusals import NOT_FOUND, UNFINISHED, refuse
 from ..values.results import Miss
+from .background import until_ended
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -49,7 +50,7 @@ def remember_native_request(handler: Handler) -> Handler:
             return await handler(*args, **kwargs)
         while True:
             try:
-                reply = await handler(*asked.bound.args, **asked.bound.kwargs)
+                reply = await until_ended(handler(*asked.bound.args, **asked.bound.kwargs))
             except Exception as error:
                 if not await safely_await(_is_to_be_asked_again, asked, error, otherwise=False):
                     raise

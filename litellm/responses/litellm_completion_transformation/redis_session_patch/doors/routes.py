@@ -240,7 +240,7 @@ async def _reply(serve: Serve, given: dict[str, Any], deletes: bool) -> Any | No
 
 
 async def _of_polling(runtime: Runtime, client_id: str, caller: Owner) -> Any | None:
-    """Upstream serves its own ids to whom they were given."""
+    """Upstream serves its own ids to whom they were given, and to anybody where that is not known."""
     try:
         owner = await runtime.jobs.owner_of(client_id)
     except StoreError:

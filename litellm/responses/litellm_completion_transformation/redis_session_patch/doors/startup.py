@@ -6,9 +6,9 @@ import sys
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ..api.background import drain
 from ..api.erasing import add_erase_route
 from ..api.health import add_health_route
+from ..api.job import drain
 from ..redis import runtime as runtimes
 from ..redis.connection import Connection
 from ..redis.defects import safely, safely_await

@@ -1,10 +1,10 @@
 """Scripts of background responses. KEYS[1] to KEYS[3] are those of the conversation (``scripts``).
 
-A response in the background is the field ``j<turn>`` of ``turns``: its status, until when the lease of its worker
-lasts, a line feed, and what its client gets, sealed. Its life is the member ``j<turn>`` of ``lives``. Statuses:
-``queued``, ``in_progress``; ``failed``, ``cancelled``, ``completed`` or ``incomplete`` (such as a guardrail's own
-answer, which is no turn); ``lost``: the lease ended before the response. Of these last ones none changes any more.
-When it is stored as a turn, APPEND takes the field out.
+A response in the background is two fields of ``turns``. ``j<turn>``: its status, and until when the lease of its worker
+lasts; ``k<turn>``: what its client gets and what was said, sealed. Its life is the member ``j<turn>`` of ``lives``.
+Statuses: ``queued``, ``in_progress``; ``failed``, ``cancelled``, ``completed`` or ``incomplete`` (such as a guardrail's
+own answer, which is no turn); ``lost``: the lease ended before the response. Of these last ones none changes any more.
+When it is stored as a turn, APPEND takes the fields out.
 
 KEYS[4], ``events``, a list: an event's number, a blank, ``end`` with the last one, a line feed, and the event, sealed.
 """
@@ -13,16 +13,16 @@ from .scripts import GRACE_SECONDS, LIBRARY, Script
 
 _JOB = f"""
 {LIBRARY}
-local job = 'j' .. ARGV[1]
+local job, record = 'j' .. ARGV[1], 'k' .. ARGV[1]
 
--- The response's status and what its client gets; a lease that has ended is noted for ever, and told with `true`.
+-- The response's status; a lease that has ended is noted for ever, and told with `true`.
 local function look()
-  local status, ends, shown = (redis.call('HGET', KEYS[1], job) or ''):match('^(%S+) (%d+)\\n(.*)$')
+  local status, ends = (redis.call('HGET', KEYS[1], job) or ''):match('^(%S+) (%d+)$')
   if running[status] and tonumber(ends) < now then
-    redis.pcall('HSET', KEYS[1], job, 'lost 0\\n' .. shown)
-    return 'lost', shown, true
+    redis.pcall('HSET', KEYS[1], job, 'lost 0')
+    return 'lost', true
   end
-  return status, shown, false
+  return status, false
 end
 """
 
@@ -41,20 +41,21 @@ if marks > 0 or owner ~= ARGV[2] or seconds < 1 then
   return 'deleted'
 end
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 'found' end
-local status, _, shown = (redis.call('HGET', KEYS[1], job) or ''):match('^(%S+) (%d+)\\n(.*)$')
+local status = status_of(ARGV[1])
 if status and not running[status] then return status end
-if ARGV[8] ~= '' then shown = ARGV[8] end
-if not shown then return 'unknown' end
+if ARGV[8] == '' and redis.call('HEXISTS', KEYS[1], record) == 0 then return 'unknown' end
 note(owner, began, ARGV[7])
-redis.call('HSET', KEYS[1], job, ARGV[6] .. ' ' .. (now + ARGV[5]) .. '\\n' .. shown)
+if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], record, ARGV[8]) end
+redis.call('HSET', KEYS[1], job, ARGV[6] .. ' ' .. (now + ARGV[5]))
 redis.call('ZADD', KEYS[3], now + ARGV[5] + seconds, job)
 keep_keys(ARGV[5] + seconds + {GRACE_SECONDS})
 redis.call('EXPIRE', KEYS[4], ARGV[9])
 return ARGV[6]
 """)
 
-# Adds events, those that are there already left out. ARGV: turn, seconds that events live, the number of the first
-# event that is kept, then events. Gives the response's status, 'deleted' or 'unknown'.
+# Adds events, those that are there already left out, so that their numbers have no gap: those before one go. ARGV:
+# turn, seconds that events live, the number of the first event that is kept, then events. Gives the response's status,
+# 'deleted' or 'unknown'.
 LOG = Script(f"""
 {_JOB}
 if redis.call('HEXISTS', KEYS[1], 'x') + redis.call('HEXISTS', KEYS[1], 'x' .. ARGV[1]) > 0 then
@@ -63,40 +64,46 @@ if redis.call('HEXISTS', KEYS[1], 'x') + redis.call('HEXISTS', KEYS[1], 'x' .. A
 end
 local last = tonumber((redis.call('LINDEX', KEYS[4], -1) or '-1 '):match('^%-?%d+'))
 for i = 4, #ARGV do
-  if tonumber(ARGV[i]:match('^%d+')) > last then redis.call('RPUSH', KEYS[4], ARGV[i]) end
+  local number = tonumber(ARGV[i]:match('^%d+'))
+  if number > last + 1 then redis.call('UNLINK', KEYS[4]) end
+  if number > last then
+    redis.call('RPUSH', KEYS[4], ARGV[i])
+    last = number
+  end
 end
 local first = tonumber((redis.call('LINDEX', KEYS[4], 0) or '0 '):match('^%d+'))
 if first < tonumber(ARGV[3]) then redis.call('LTRIM', KEYS[4], ARGV[3] - first, -1) end
 redis.call('EXPIRE', KEYS[4], ARGV[2])
-return (redis.call('HGET', KEYS[1], job) or 'unknown '):match('^%S+')
+return status_of(ARGV[1]) or 'unknown'
 """)
 
 # Looks at a response, or cancels it. ARGV: turn, owner, seconds to live, the conversation's longest life (0: none),
-# 'cancelled' or nothing. Gives a word as READ does; after 'unfinished' the status, 1 where that is new, and what its
-# client gets.
+# 'cancelled' or nothing. Gives a word as READ does; after 'unfinished' the status, 1 where it is found to be lost only
+# now, and what its client gets.
 JOB = Script(f"""
 {_JOB}
 local result, began = find(ARGV[1], ARGV[2])
 if result ~= 'unfinished' then return {{result}} end
-local status, shown, is_new = look()
-if not status then return {{'unknown'}} end
+local status, is_new = look()
+local shown = redis.call('HGET', KEYS[1], record)
+if not status or not shown then return {{'unknown'}} end
 if ARGV[5] ~= '' and running[status] then
-  status, is_new = ARGV[5], true
-  redis.call('HSET', KEYS[1], job, status .. ' 0\\n' .. shown)
+  status = ARGV[5]
+  redis.call('HSET', KEYS[1], job, status .. ' 0')
   redis.call('ZADD', KEYS[3], now + math.max(1, life(ARGV[3], ARGV[4], began)), job)
 end
 return {{result, status, is_new and 1 or 0, shown}}
 """)
 
-# Events of a response. ARGV: turn, owner, the number after which, how many at most. Gives a word as READ does; then
-# the status, 1 where that is new, heads of the first and of the last event there is (empty: there is none), and events;
-# none where the one after that number is not there any more.
+# Events of a response. ARGV: turn, owner, the number after which, how many at most. Gives a word as READ does; then the
+# status, 1 where it is found to be lost only now, heads of the first and of the last event there is (empty: there is
+# none), and events; none where the one after that number is not there any more.
 EVENTS = Script(f"""
 {_JOB}
 local result = find(ARGV[1], ARGV[2])
 if result ~= 'found' and result ~= 'unfinished' then return {{result}} end
-local status, _, is_new = 'found', nil, false
-if result == 'unfinished' then status, _, is_new = look() end
+local status, is_new = 'found', false
+if result == 'unfinished' then status, is_new = look() end
 local first, last = redis.call('LINDEX', KEYS[4], 0), redis.call('LINDEX', KEYS[4], -1)
 local head = {{result, status or 'unknown', is_new and 1 or 0, '', ''}}
 if not first then return head end

@@ -14,6 +14,7 @@ from ..values.settings import Settings
 from ..values.turns import dump_json
 from . import job_scripts
 from .guard import Guard
+from .metrics import Metrics
 from .scripts import Script
 from .store import conversation_keys, events_key, off_the_loop, run_script
 
@@ -28,12 +29,11 @@ Shown = dict[str, Any]
 @dataclass(frozen=True)
 class Record:
     """A response in the background that is no turn. ``shown``: its reply by field, ``input`` what was said, and
-    whether it is ``streamed``. ``is_new``: nobody was told of this status before.
+    whether it is ``streamed``.
     """
 
     status: str
     shown: Shown
-    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ class Page:
     """
 
     status: str
-    is_new: bool
     first: int | None
     last: int | None
     is_ended: bool
@@ -62,8 +61,9 @@ class Page:
 class JobStore:
     """By way of ``reads`` and ``writes``, whose errors go through. To anybody but its owner no response is there."""
 
-    def __init__(self, settings: Settings, reads: Guard, writes: Guard, prefix: str):
-        self._settings, self._reads, self._writes, self._prefix = settings, reads, writes, prefix
+    def __init__(self, settings: Settings, reads: Guard, writes: Guard, prefix: str, metrics: Metrics):
+        self._settings, self._reads, self._writes = settings, reads, writes
+        self._prefix, self._metrics = prefix, metrics
         self._cipher = Cipher(settings.encryption_keys, required=settings.encryption_required)
         self._life = settings.ttl_seconds, settings.max_age_seconds or 0
 
@@ -111,8 +111,9 @@ class JobStore:
                 return None
             if word != b"unfinished":
                 return Miss(str(word, "ascii"))
+            self._note_loss(rest[1])
             shown = await off_the_loop(len(rest[2]), self._open, place, owner, rest[2])
-            return Record(str(rest[0], "ascii"), shown, rest[1] == 1)
+            return Record(str(rest[0], "ascii"), shown)
         except (OddValue, ValueError, LookupError, TypeError):
             return Miss.UNREADABLE
 
@@ -124,13 +125,17 @@ class JobStore:
             if word not in (b"found", b"unfinished"):
                 return Miss(str(word, "ascii"))
             status, is_new, first, last, *sealed = rest
+            self._note_loss(is_new)
             events = tuple(self._open_event(place, owner, each) for each in sealed)
             first_number, last_number = (int(head.split()[0]) if head else None for head in (first, last))
-            return Page(
-                str(status, "ascii"), is_new == 1, first_number, last_number, last.endswith(b" end"), tuple(events)
-            )
+            return Page(str(status, "ascii"), first_number, last_number, last.endswith(b" end"), tuple(events))
         except (OddValue, ValueError, LookupError, TypeError):
             return Miss.UNREADABLE
+
+    def _note_loss(self, is_new: int) -> None:
+        """Once a response, by whoever asks first: who made it cannot tell."""
+        if is_new:
+            self._metrics.count("jobs", "lost")
 
     async def note_owner(self, foreign_id: str, owner: Owner) -> None:
         """Whose an answer is that has an id of LiteLLM's own."""
@@ -146,9 +151,7 @@ class JobStore:
     async def _kept(self, place: Place, owner: Owner, status: str, shown: Shown | None) -> tuple[Any, int]:
         sealed = await off_the_loop(_size(shown), self._seal, place, owner, shown) if shown is not None else b""
         lease = LEASE_SECONDS if status in RUNNING else 0
-        events_life = (
-            max(LEASE_SECONDS, self._settings.events_ttl_seconds) if lease else self._settings.events_ttl_seconds
-        )
+        events_life = max(lease, self._settings.events_ttl_seconds)
         arguments = place.turn, owner.identity, *self._life, lease, status, owner.tag, sealed, events_life
         return self._asked(job_scripts.KEEP, place, arguments), len(sealed)
 

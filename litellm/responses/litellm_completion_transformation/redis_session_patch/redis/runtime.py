@@ -35,7 +35,7 @@ class Runtime:
         self.reads = Guard("read", lanes, seconds, partial(probe_reading, prefix), self.metrics)
         self.writes = Guard("write", lanes, seconds, partial(probe_storing, prefix), self.metrics)
         self.store = ConversationStore(settings, self.reads, self.writes, prefix, self.metrics)
-        self.jobs = JobStore(settings, self.reads, self.writes, prefix)
+        self.jobs = JobStore(settings, self.reads, self.writes, prefix, self.metrics)
 
     async def probe(self) -> None:
         """Finds out what Redis does not do of all that the store may ask: ``problems``. Raises StoreError."""

@@ -3,11 +3,11 @@
 Each may be run again after a lost reply: END then says deleted, and CLAIM has counted twice until its keys end.
 
 A conversation is three keys. KEYS[1], ``turns``, a hash: a turn's number → its header and sealed text; ``about`` →
-whose it is and when it began; ``by`` → tags of who took part; ``x<turn>`` → that response was deleted, ``x``: all of
-it was; ``j<turn>`` → a background response that is no turn (``job_scripts``). KEYS[2], ``tree``, a sorted set: a turn,
-scored by the turn before it (0: none). KEYS[3], ``lives``, a sorted set: a turn whose response lives, or ``j<turn>``,
-scored by when it ends, in seconds of Redis' own clock. A turn stays as long as its response lives or a turn after it
-stays.
+whose it is and when it began; ``by`` → tags of who took part; ``x<turn>`` → that response was deleted, ``x``: all of it
+was; ``j<turn>``, ``k<turn>`` → a background response that is no turn (``job_scripts``). KEYS[2], ``tree``, a sorted
+set: a turn, scored by the turn before it (0: none). KEYS[3], ``lives``, a sorted set: a turn whose response lives, or
+``j<turn>``, scored by when it ends, in seconds of Redis' own clock. A turn stays as long as its response lives or a
+turn after it stays.
 
 A conversation object (``conv_…``) is one more member of its tree, OBJECT, which no turn has as its number: its text is
 its metadata, the turn before it is its last one, and it lives as a response does. Beside it in the hash: ``d<turn>`` →
@@ -90,7 +90,8 @@ local function collect()
   if over == 0 then return end
   for _, ended in ipairs(redis.call('ZRANGE', KEYS[3], 0, over - 1)) do
     redis.call('ZREM', KEYS[3], ended)
-    redis.call('HDEL', KEYS[1], ended:match('^j%d+$') or '')
+    local turn = ended:match('^j(%d+)$')
+    if turn then redis.call('HDEL', KEYS[1], ended, 'k' .. turn) end
     drop(ended)
   end
 end
@@ -108,7 +109,7 @@ end
 
 -- It is a turn now.
 local function end_job(turn)
-  redis.call('HDEL', KEYS[1], 'j' .. turn)
+  redis.call('HDEL', KEYS[1], 'j' .. turn, 'k' .. turn)
   redis.call('ZREM', KEYS[3], 'j' .. turn)
 end
 
@@ -210,8 +211,7 @@ END = Script(f"""
 local result = find(ARGV[1], ARGV[2])
 if result == 'found' or result == 'unfinished' then
   redis.call('ZREM', KEYS[3], ARGV[1])  -- first: a full Redis takes the rest of a script that has freed something
-  redis.call('ZREM', KEYS[3], 'j' .. ARGV[1])
-  redis.call('HDEL', KEYS[1], 'j' .. ARGV[1])
+  end_job(ARGV[1])
   redis.call('UNLINK', KEYS[4])
   redis.call('ZADD', KEYS[3], 0, ARGV[1])
   redis.call('HSET', KEYS[1], 'x' .. ARGV[1], '')

@@ -57,7 +57,7 @@ class Exchange:
     it. ``history``: ``None`` for a first turn, and while nobody knows it. ``item_ids``: of output items, by upstream's
     ids. ``shown_id``: what a stream's client has seen. ``refusal``: the error of ours that it ended with.
     ``conversation_as_sent``: the id of the conversation object that it is in; ``refused``: why it is not served in it;
-    ``hold``: of the object; ``is_kept``: its turn is in it. ``job``: ``api.background.Job`` of a request to run in the
+    ``hold``: of the object; ``is_kept``: its turn is in it. ``job``: ``api.job.Job`` of a request to run in the
     background. ``became``: what became of its turn, in the words of the metrics.
     """
 

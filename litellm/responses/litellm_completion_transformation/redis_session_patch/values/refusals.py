@@ -19,6 +19,8 @@ CANNOT_ASK_ITEM = "item_unavailable"
 UNFINISHED = "previous_response_not_completed"
 BACKGROUND_UNSTORED = "background_without_store"
 BACKGROUND_UNKEPT = "background_of_what_is_not_kept"
+BACKGROUND_ENDED = "background_ended"
+BACKGROUND_TOO_LARGE = "background_too_large"
 BACKGROUND_UNAVAILABLE = "background_unavailable"
 BACKGROUND_FULL = "background_responses_of_this_proxy"
 BACKGROUND_OWNER_FULL = "background_responses_of_this_owner"
@@ -86,8 +88,8 @@ _REFUSALS = {
         "server_error",
     ),
     UNFINISHED: error_of(
-        "The previous response cannot be followed: it runs in the background and is not done, or it failed or was"
-        " cancelled. Wait until its status is completed or incomplete, or follow the response before it.",
+        "The previous response cannot be followed: it runs in the background and is not done, or it failed, was"
+        " cancelled or could not be stored. Wait until it is done, or follow the response before it.",
         "previous_response_id",
         UNFINISHED,
     ),
@@ -97,6 +99,12 @@ _REFUSALS = {
     BACKGROUND_UNKEPT: error_of(
         "background cannot be used: what this request says must not be stored (no-log), or it names nobody who could"
         " ask for the response.",
+        "background",
+        "unsupported_parameter",
+    ),
+    BACKGROUND_ENDED: error_of("The response in the background was cancelled, or its proxy was stopped."),
+    BACKGROUND_TOO_LARGE: error_of(
+        "background cannot be used: the input is larger than what this proxy stores of a turn.",
         "background",
         "unsupported_parameter",
     ),

@@ -9,9 +9,10 @@ import os
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from ..redis.connection import proxy_module
 from ..redis.defects import report
@@ -23,8 +24,10 @@ from ..request.saving import why_not
 from ..request.streams import TERMINAL
 from ..values.ids import Place, wrapped_with_place
 from ..values.refusals import (
+    BACKGROUND_ENDED,
     BACKGROUND_FULL,
     BACKGROUND_OWNER_FULL,
+    BACKGROUND_TOO_LARGE,
     BACKGROUND_UNAVAILABLE,
     BACKGROUND_UNKEPT,
     BACKGROUND_UNSTORED,
@@ -34,6 +37,8 @@ from ..values.refusals import (
 from ..values.results import StoreError
 from ..values.turns import dump_json
 
+T = TypeVar("T")
+
 BEAT_SECONDS = 2.0
 FLUSH_SECONDS = 0.05
 PATIENCE_SECONDS = 60.0  # for a Redis that is away when a response is done
@@ -41,6 +46,8 @@ RETRY_SECONDS = 0.5
 
 LOST = {"code": "server_error", "message": "The proxy that made this response ended before the response was done."}
 STOPPED = {"code": "server_error", "message": "The proxy that made this response was stopped before it was done."}
+
+_FINAL = ("completed", "incomplete", "failed", "cancelled")
 
 # Of a request, what its response says again before it is done.
 _SAID_AGAIN: Shown = {
@@ -70,7 +77,8 @@ class Job:
     """A request to run in the background. It is one once it is taken; until then it may be answered as any other.
 
     ``is_off``: it never will be taken. ``shown``: the response as its client gets it while it runs. ``changed``: set
-    when there is something new for those who follow it here. ``ended``: why it is to end before it is done.
+    when there is something new for those who follow it here. ``ended``: why it is to end before it is done, and
+    ``is_ending`` is set then. ``is_streaming``: upstream's stream is being read.
     """
 
     def __init__(self, exchange: Exchange, user_api_key: Any, *, is_streamed: bool):
@@ -78,7 +86,8 @@ class Job:
         self.is_taken, self.is_off = asyncio.Event(), False
         self.shown: Shown = {}
         self.changed = asyncio.Event()
-        self.ended = ""
+        self.ended, self.is_ending = "", asyncio.Event()
+        self.is_streaming = False
         self.task: asyncio.Task[Any] | None = None
         self._user_api_key = user_api_key
         self._started = time.monotonic()
@@ -100,20 +109,24 @@ class Job:
             return
         self._runtime, place, owner = runtime, self.exchange.place, self.exchange.caller
         problem = why_not(runtime, call)
+        said = self.exchange.said.text if self.exchange.said is not None else ""
         if problem in ("store_false", "unlogged", "unidentified"):
             self._refuse(BACKGROUND_UNSTORED if problem == "store_false" else BACKGROUND_UNKEPT, call)
+        if len(said) > runtime.settings.max_turn_bytes:
+            self._refuse(BACKGROUND_TOO_LARGE, call)
         if len(_running) >= runtime.settings.max_jobs:
             self._refuse(BACKGROUND_FULL, call)
-        self.shown = await self._first_shown(call)
+        _running[place] = self  # before anybody else is looked at
         try:
+            self.shown = await self._first_shown(call)
             status = await runtime.jobs.begin(place, owner, self._kept())
-        except StoreError:
-            self._refuse(BACKGROUND_UNAVAILABLE, call)
-        if status is None:
-            self._refuse(BACKGROUND_OWNER_FULL, call)
-        if status != "queued":
-            self._refuse(NOT_FOUND, call)
-        _running[place] = self
+            if status != "queued":
+                self._refuse(BACKGROUND_OWNER_FULL if status is None else NOT_FOUND, call)
+        except BaseException as error:
+            _running.pop(place, None)
+            if isinstance(error, StoreError):
+                self._refuse(BACKGROUND_UNAVAILABLE, call)
+            raise
         runtime.metrics.record("jobs_running", len(_running))
         self._helpers = [asyncio.create_task(self._beat())]
         if self.is_streamed:
@@ -144,6 +157,7 @@ class Job:
             "model": call.completion.get("model"),
             "output": [],
             "previous_response_id": exchange.previous_as_sent,
+            "conversation": exchange.conversation_shown,
             "store": True,
             "usage": None,
             **json.loads(dump_json(shown)),
@@ -169,7 +183,7 @@ class Job:
             event["response"] = self.marked(event["response"])
         event["sequence_number"] = number = self._next_number
         self._next_number += 1
-        text = json.dumps(event)
+        text = event_text(event)
         self._waiting.append(Event(number, text, is_last))
         self._sizes.append((number, len(text)))
         self._bytes += len(text)
@@ -178,21 +192,23 @@ class Job:
             if len(self._sizes) == 1:
                 break
             self._bytes -= self._sizes.popleft()[1]
+        while self._waiting[0].number < self._sizes[0][0]:  # Redis is away for long.
+            self._waiting.popleft()
         self._has_events.set()
 
     async def finish(self, reply: Any, failure: Shown | None) -> None:
         """Its request is answered: ``reply``, by field, or ``failure``, an error as a response has it."""
-        self._is_closing, became = True, self.exchange.became
+        self._is_closing = True
         if failure is None and (not isinstance(reply, dict) or reply.get("object") != "response"):
             failure = {"code": "server_error", "message": "The model's answer is no response."}
-        if failure is None and became not in ("stored", None):
-            failure = {"code": "server_error", "message": f"The response could not be kept ({became})."}
         if failure is not None:
             await self._end("failed", {**self.shown, "status": "failed", "error": failure})
-        elif became is None:  # Not what the model answered, but a guardrail's own words, say.
-            await self._end(str(reply.get("status")), self.marked(reply))
-        else:
-            await self._close(str(reply.get("status")), self.marked(reply))
+            return
+        status = reply.get("status") if reply.get("status") in _FINAL else "completed"
+        if self.exchange.became == "stored":
+            await self._close(status, self.marked(reply))
+        else:  # What cannot be stored, and a guardrail's own words: they are told, but nothing follows them.
+            await self._end(status, self.marked(reply))
 
     async def _end(self, status: str, shown: Shown) -> None:
         """It ends without a turn."""
@@ -217,22 +233,48 @@ class Job:
                     continue
                 if not await self.is_to_try_again():
                     break
-        for helper in self._helpers:
-            helper.cancel()
         with suppress(StoreError):
             await self._runtime.jobs.leave(self.exchange.place, self.exchange.caller)
-        _running.pop(self.exchange.place, None)
+        self._runtime.metrics.record("job_seconds", time.monotonic() - self._started)
+        if result != "lost":  # That is counted by whoever found it.
+            self._runtime.metrics.count("jobs", result)
+
+    def forget(self) -> None:
+        """Whatever happened: its lease ends now, if it has not ended by itself."""
+        for helper in self._helpers:
+            helper.cancel()
+        if _running.pop(self.exchange.place, None) is not None:
+            self._runtime.metrics.record("jobs_running", len(_running))
         self._wake()
-        metrics = self._runtime.metrics
-        metrics.record("jobs_running", len(_running))
-        metrics.record("job_seconds", time.monotonic() - self._started)
-        metrics.count("jobs", result)
 
     def stop(self, why: str) -> None:
         """Ends it before it is done. ``why``: ``cancelled``, ``deleted``, ``stopped`` or ``lost``."""
-        if not self.ended and not self._is_closing and self.task is not None:
-            self.ended = why
+        if self.ended or self._is_closing or self.task is None:
+            return
+        self.ended = why
+        self.is_ending.set()
+        if self.is_streaming:  # To upstream, as if the client had left.
             self.task.cancel()
+        else:
+            asyncio.get_running_loop().call_later(BEAT_SECONDS, self._cancel)
+
+    def _cancel(self) -> None:
+        """Where it was not at the model, and went on."""
+        if not self._is_closing and self.task is not None:
+            self.task.cancel()
+
+    async def until_ended(self, answer: Awaitable[T]) -> T:
+        """The model's ``answer``; a failure where the job ends before, so that upstream gives back what it holds."""
+        asking, ending = asyncio.ensure_future(answer), asyncio.ensure_future(self.is_ending.wait())
+        try:
+            await asyncio.wait((asking, ending), return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                return asking.result()
+        finally:
+            ending.cancel()
+            asking.cancel()
+        refuse(BACKGROUND_ENDED, "", None)
+        raise AssertionError
 
     async def stopped(self) -> None:
         """What is left to do after ``stop``."""
@@ -249,13 +291,13 @@ class Job:
     async def _beat(self) -> None:
         """Renews the lease, and hears whether somebody ended the response."""
         jobs, place, owner = self._runtime.jobs, self.exchange.place, self.exchange.caller
-        is_forgotten = False
         while True:
             with suppress(StoreError):
-                status = await jobs.keep(place, owner, "in_progress", self._kept() if is_forgotten else None)
-                is_forgotten = status == "unknown"
+                status = await jobs.keep(place, owner, "in_progress")
+                if status == "unknown":  # Redis has lost it.
+                    status = await jobs.keep(place, owner, "in_progress", self._kept())
                 self._hear(status)
-            await asyncio.sleep(0 if is_forgotten else BEAT_SECONDS)
+            await asyncio.sleep(BEAT_SECONDS)
 
     async def _flush(self) -> None:
         while True:
@@ -272,11 +314,10 @@ class Job:
     async def _log_some(self) -> None:
         """Raises StoreError."""
         keep_from = self._sizes[0][0] if self._sizes else 0
-        some = [each for each in list(self._waiting)[:EVENTS_AT_ONCE] if each.number >= keep_from]
+        some = list(islice(self._waiting, EVENTS_AT_ONCE))
         if some:
             self._hear(await self._runtime.jobs.log(self.exchange.place, self.exchange.caller, some, keep_from))
-        last = some[-1].number if some else keep_from - 1
-        while self._waiting and self._waiting[0].number <= last:
+        while some and self._waiting and self._waiting[0].number <= some[-1].number:
             self._waiting.popleft()
         if not self._waiting:
             self._has_events.clear()
@@ -317,6 +358,11 @@ async def _sealed_id(response_id: str, user_api_key: Any) -> str:
     response: Any = ResponsesAPIResponse(id=response_id, created_at=0, output=[])
     given = {"data": {}, "user_api_key_dict": user_api_key, "response": response}
     return str((await hook.async_post_call_success_hook(**given)).id)
+
+
+def event_text(event: Shown) -> str:
+    """In ASCII, so that lone surrogates survive; its type first, by which its first line is made."""
+    return json.dumps({"type": event.get("type"), **event})
 
 
 async def events_in(chunks: AsyncIterator[Any]) -> AsyncIterator[Shown]:
