@@ -100,16 +100,40 @@ async def responses_websocket_endpoint(websocket, user_api_key_dict):
             user_api_key_org_id=1,
             user_api_key_end_user_id=1,
         )
+
+
+class KeyAndTeamLoggingSettings:
+    @staticmethod
+    def get_key_dynamic_logging_settings(user_api_key_dict):
+        return None
+
+    @staticmethod
+    def get_team_dynamic_logging_settings(user_api_key_dict):
+        return None
 """,
-    "litellm/proxy/auth/auth_utils.py": "def get_end_user_id_from_request_body(request_body):\n    return None\n",
+    "litellm/proxy/auth/auth_utils.py": """def get_end_user_id_from_request_body(request_body):
+    return None
+
+
+def get_request_route(request):
+    return request
+""",
+    "litellm/proxy/utils.py": """class ProxyLogging:
+    def get_proxy_hook(self, hook):
+        return hook
+""",
+    "litellm/proxy/hooks/responses_id_security.py": """class ResponsesIDSecurity:
+    async def async_post_call_success_hook(self, data, user_api_key_dict, response):
+        return response
+""",
     "litellm/proxy/auth/user_api_key_auth.py": "def user_api_key_auth():\n    return None\n",
     "litellm/proxy/_types.py": """class LitellmUserRoles:
     PROXY_ADMIN = "proxy_admin"
 
 
 class ProxyException(Exception):
-    def __init__(self, message):
-        self.message, self.headers, self.openai_code = message, {}, None
+    def __init__(self, message, type, param, code, openai_code=None):
+        self.message, self.headers, self.openai_code = message, {}, openai_code
 """,
     "litellm/proxy/common_utils/encrypt_decrypt_utils.py": """def decrypt_value_helper(value, key, exception_type):
     return value
@@ -137,7 +161,7 @@ class ProxyException(Exception):
 
 SOURCES = {
     **USED,
-    "litellm/__init__.py": '"""A stand-in package."""\n',
+    "litellm/__init__.py": '"""A stand-in package."""\n\nturn_off_message_logging = False\n',
     TRANSFORMATION: '''"""Turns one shape into another."""
 
 from litellm.caching import InMemoryCache
