@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import fastapi
 import pytest
 from fastapi.testclient import TestClient
+from litellm.proxy import litellm_pre_call_utils
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 from litellm.proxy.auth import user_api_key_auth as authentication
 
@@ -150,3 +152,23 @@ def test_surrogates_and_nul_survive(client, used_runtime):
     made = client.post("/v1/conversations", content=said).json()
     (item,) = client.get(f"/v1/conversations/{made['id']}/items").json()["data"]
     assert item["content"][0]["text"] == "\x00 \ud800" and made["metadata"] == {"a": "\ud800"}
+
+
+OFF = [{"callback_name": "langfuse", "callback_vars": {"turn_off_message_logging": "true"}}]
+ON = [{"callback_name": "langfuse", "callback_vars": {"turn_off_message_logging": False}}]
+SETTINGS = [
+    ({"metadata": {"logging": OFF}}, True),
+    ({"team_metadata": {"logging": OFF}}, True),
+    ({"team_metadata": {"callback_settings": {"callback_vars": {"turn_off_message_logging": True}}}}, True),
+    ({"metadata": {"logging": ON}, "team_metadata": {"logging": ON}}, False),
+    ({}, False),
+]
+
+
+@pytest.mark.parametrize(("given", "is_off"), SETTINGS)
+@pytest.mark.parametrize("is_old", [False, True])
+def test_where_a_key_or_its_team_logs_no_messages_no_items_are_kept(given, is_off, is_old, monkeypatch):
+    if is_old:  # until 1.73.7
+        monkeypatch.delattr(litellm_pre_call_utils, "KeyAndTeamLoggingSettings")
+    request = SimpleNamespace(headers={})
+    assert conversation_routes._is_unlogged(request, UserAPIKeyAuth(api_key="sk-alice", **given)) is is_off
