@@ -57,7 +57,10 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
 
 def test_results_and_operations_in_the_rules_are_ones_that_are_counted() -> None:
     named = re.findall(r'(result|operation)[!=]=?~?"([^"]+)"', " ".join(rule["expr"] for rule in RULES))
-    known = {"result": {*metrics.LOOKUP_RESULTS, *metrics.TURN_RESULTS}, "operation": set(metrics.OPERATIONS)}
+    known = {
+        "result": {*metrics.LOOKUP_RESULTS, *metrics.TURN_RESULTS, *metrics.JOB_RESULTS},
+        "operation": set(metrics.OPERATIONS),
+    }
     assert named
     assert not [value for label, values in named for value in values.split("|") if value not in known[label]]
 
