@@ -104,7 +104,7 @@ def read_values(values: Sequence[bytes]) -> None:
     if head is None or int(head[1]) != len(values) or int(head[3]) > MOST_BYTES:
         return
     path = chain.from_iterable((b"%d" % number, value) for number, value in enumerate(values, 1))
-    guard: Any = Answering([b"found", b"1700000000", len(values), *path])
+    guard: Any = Answering([b"found", b"1700000000", b"%d " % len(values), *path])
     store = SessionStore(Settings(), guard, guard, KEY_PREFIX, guard)
     found = LOOP.run_until_complete(store.read(PLACE, ANYBODY))
     assert found is Miss.UNREADABLE or len(found.turns) == len(values), found
