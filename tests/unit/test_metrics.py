@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import metrics
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.metrics import (
+    COMPACTION_RESULTS,
     JOB_RESULTS,
     LOOKUP_RESULTS,
     OPERATIONS,
@@ -71,6 +72,7 @@ def test_counts_are_of_one_instance_and_hold_every_result() -> None:
         "requests": dict.fromkeys(LOOKUP_RESULTS, 0),
         "turns": {**dict.fromkeys(TURN_RESULTS, 0), "stored": 1},
         "jobs": dict.fromkeys(JOB_RESULTS, 0),
+        "compactions": dict.fromkeys(COMPACTION_RESULTS, 0),
     }
     assert not any(other.counts()["lookups"].values())
 

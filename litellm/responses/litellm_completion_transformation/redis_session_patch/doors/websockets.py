@@ -16,7 +16,9 @@ from ..request.streams import TERMINAL
 from ..values.owner import Owner
 from ..values.refusals import answer_of, is_refusal
 from ..values.results import Miss
-from .leaving import from_json, store_last_event
+from ..values.turns import from_json
+from .compaction import StreamedCompaction, compact_if_large, is_changed
+from .leaving import store_last_event, with_openais_code
 
 _ENDING = (*TERMINAL, "response.failed", "error")
 
@@ -31,6 +33,7 @@ class WatchedSocket:
         self._websocket = websocket
         self._caller = caller
         self._connection = ClientConnection()
+        self._change: StreamedCompaction | None = None
         CONNECTION.set(self._connection)
 
     def __getattr__(self, name: str) -> Any:
@@ -45,7 +48,18 @@ class WatchedSocket:
         return await safely_await(self._begin, text, otherwise=text)
 
     async def send_text(self, data: str) -> None:
-        await self._websocket.send_text(await safely_await(self._leave, data, otherwise=data))
+        for each in await safely_await(self._changed, data, otherwise=[data]):
+            await self._websocket.send_text(await safely_await(self._leave, each, otherwise=each))
+
+    async def _changed(self, data: str) -> list[str]:
+        """With a compaction among the events."""
+        exchange = self._connection.exchange
+        if exchange is None or not is_changed(exchange):
+            return [data]
+        if self._change is None or self._change.exchange is not exchange:
+            self._change = StreamedCompaction(exchange)
+        event = from_json(data)
+        return [json.dumps(each) for each in await self._change.events(event)] if isinstance(event, dict) else [data]
 
     async def _begin(self, text: str) -> str:
         """What upstream gets for ``text``: the items that the client refers to are in it."""
@@ -54,11 +68,14 @@ class WatchedSocket:
             return text
         nested = message.get("response")
         params = nested if isinstance(nested, dict) and nested else message
-        client_input = params.get("input")
+        client_input, as_sent = params.get("input"), dict(params)
         previous = params.get("previous_response_id")
         followed = (previous,) if isinstance(previous, str) else ()
         exchange = Exchange(self._caller, len(text), followed)
+        exchange.connection = self._websocket
         await begin(exchange, params)
+        exchange.model = exchange.model or self._websocket.query_params.get("model")
+        await safely_await(compact_if_large, exchange, params, as_sent, otherwise=None)
         self._connection.exchange = exchange
         return text if params.get("input") is client_input else json.dumps(message)
 
@@ -72,6 +89,8 @@ class WatchedSocket:
         exchange = self._connection.exchange
         if exchange is None:
             return data
+        if exchange.calls:
+            data = safely(with_openais_code, data, otherwise=data)
         if exchange.answered is not None:
             data = await store_last_event(exchange, data)
         if exchange.hold is not None and (from_json(data) or {}).get("type") in _ENDING:
