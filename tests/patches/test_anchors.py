@@ -127,7 +127,8 @@ def test_a_changed_source_is_a_clear_error_and_nothing_is_written(
     assert survey(target).state == "unsupported"
 
 
-NEEDED = {need.file for need in read_needs() if need.concerns("1.110.2")}
+# Without the package's own file there is no LiteLLM at all, which is another error.
+NEEDED = {need.file for need in read_needs() if need.concerns("1.110.2")} - {"litellm/__init__.py"}
 
 
 @pytest.mark.parametrize("missing", sorted({*upstream_files(), *NEEDED}))
