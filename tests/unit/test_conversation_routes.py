@@ -28,7 +28,7 @@ from .support.runtimes import counted
 PATHS = [
     ("/v1/conversations", "/v1/responses"),
     ("/conversations/conv_1", "/responses/conv_1"),
-    ("/root/openai/v1/conversations/conv_1/items", "/root/openai/v1/responses/conv_1/input_items"),
+    ("/base/openai/v1/conversations/conv_1/items", "/base/openai/v1/responses/conv_1/input_items"),
     ("/v1/conversations/conv_1/items/msg_1", "/v1/responses/conv_1/input_items"),
 ]
 
