@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ..redis.connection import proxy_module
 from ..redis.defects import report
@@ -135,7 +135,7 @@ class Job:
                 self.note({"type": kind, "response": dict(self.shown)})
         self.is_taken.set()
 
-    def _refuse(self, code: str, call: Call) -> None:
+    def _refuse(self, code: str, call: Call) -> NoReturn:
         self._runtime.metrics.count("jobs", "refused")
         refuse(code, str(call.completion.get("model") or ""), call.provider)
 
@@ -268,13 +268,12 @@ class Job:
         asking, ending = asyncio.ensure_future(answer), asyncio.ensure_future(self.is_ending.wait())
         try:
             await asyncio.wait((asking, ending), return_when=asyncio.FIRST_COMPLETED)
-            if asking.done():
-                return asking.result()
+            if not asking.done():
+                refuse(BACKGROUND_ENDED, "", None)
+            return asking.result()
         finally:
             ending.cancel()
             asking.cancel()
-        refuse(BACKGROUND_ENDED, "", None)
-        raise AssertionError
 
     async def stopped(self) -> None:
         """What is left to do after ``stop``."""

@@ -15,6 +15,7 @@ from starlette.datastructures import QueryParams
 
 from ..redis.runtime import Runtime
 from ..request.items import answered_items
+from ..values.deletions import said_items
 from ..values.ids import Place, item_id_at
 from ..values.owner import Owner
 from ..values.results import Miss, Unreadable
@@ -143,11 +144,7 @@ def items_of(chain: Chain) -> list[Item]:
     """The items that the last one of the turns was made from, oldest first; each has an id that it always has."""
     items: dict[str, Item] = {}
     for turn_id, turn in zip(chain.turn_ids, chain.turns, strict=True):
-        said = turn.items
-        if isinstance(said, str):
-            new: list[Item] = [{"type": "message", "role": "user", "content": said}]
-        else:  # Upstream takes an object too, and makes nothing of it.
-            new = [item for item in said if isinstance(item, dict)] if isinstance(said, list) else []
+        new = said_items(turn.items)
         if turn is not chain.turns[-1]:
             new += answered_items(turn)
         for number, each in enumerate(new):

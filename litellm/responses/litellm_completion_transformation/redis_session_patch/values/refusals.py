@@ -1,7 +1,7 @@
 """The answers to a request that cannot be served, as OpenAI gives them."""
 
 import re
-from typing import Any, TypeGuard
+from typing import Any, NoReturn, TypeGuard
 
 NOT_FOUND = "previous_response_not_found"
 CANNOT_ASK = "previous_response_unavailable"
@@ -135,7 +135,7 @@ _STATUS = {
 }
 
 
-def refuse(code: str, model: str, provider: str | None, what: str = "") -> None:
+def refuse(code: str, model: str, provider: str | None, what: str = "") -> NoReturn:
     """Raises LiteLLM's error for one of the codes above. ``what``: whose id the message names."""
     import litellm
 
