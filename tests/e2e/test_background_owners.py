@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import openai
 import pytest
@@ -14,17 +15,18 @@ from lab.processes import wait_until
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions
+from lab.redis_server import GivenRedis, RedisServer
 from lab.ways import cache
 
 from .raw import openai_client
 from .sizes import IDENTITIES
 from .test_background import begin, poll
 from .test_stored_responses import check_is_not_found, refused
+from .upstream import GIVES_BACK_WHAT_A_STREAM_HELD
 
 pytestmark = IDENTITIES
 
-# Older releases (1.85) poll by the proxy's own cache alone.
-POLLING = {"responses": {"background_mode": {"polling_via_cache": "all", "ttl": 600}}, **cache()}
+POLLING = {"responses": {"background_mode": {"polling_via_cache": "all", "ttl": 600}}}
 ALICE, BOB = bearer(user="alice", team="red"), bearer(key="k2", user="bob", team="red")
 
 
@@ -65,10 +67,13 @@ def test_one_that_runs_or_is_done_is_its_owners_alone(
 
 
 def test_an_id_of_litellms_own_polling_is_for_whom_it_was_made(
-    identity_options: ProxyOptions, provider: Provider
+    identity_options: ProxyOptions, redis_server: RedisServer | GivenRedis, provider: Provider
 ) -> None:
+    # Older releases (1.85) poll by the proxy's own cache alone, and do not find its address in the environment.
+    address = urlsplit(redis_server.url)
+    settings = POLLING | cache(host=address.hostname, port=address.port, password=address.password)
     with (
-        Proxy(replace(identity_options, litellm_settings=POLLING)) as proxy,
+        Proxy(replace(identity_options, litellm_settings=settings)) as proxy,
         openai_client(proxy, ALICE) as alice,
         openai_client(proxy, BOB) as bob,
     ):
@@ -85,18 +90,29 @@ def test_an_id_of_litellms_own_polling_is_for_whom_it_was_made(
         assert alice.responses.retrieve(begin(alice, "chat-model").id)
 
 
-@pytest.mark.parametrize("stream", [False, True])
+HELD = {
+    "plain": Answer("Never.", gate="never"),
+    "stream": Answer("Never.", gate="never"),
+    "begun stream": Answer("One two three four.", pieces=8, cut_after=4, cut_gate="never"),
+}
+
+
+@pytest.mark.parametrize("held", HELD)
 @pytest.mark.parametrize("end", ["cancel", "delete"])
 def test_one_that_is_ended_is_no_parallel_request_of_its_key_any_more(
-    stream: bool, end: str, guarded: Proxy, provider: Provider
+    held: str, end: str, guarded: Proxy, provider: Provider
 ) -> None:
-    with openai_client(guarded, bearer(key=f"{end} {stream}", user="alice", parallel=1)) as client:
-        provider.script(Answer("Never.", gate="never"))
-        if stream:
+    if held == "begun stream" and not GIVES_BACK_WHAT_A_STREAM_HELD:
+        pytest.skip("this release gives nothing back that a stream held whose client has left")
+    with openai_client(guarded, bearer(key=f"{end} {held}", user="alice", parallel=1)) as client:
+        provider.script(HELD[held])
+        if held == "plain":
+            response_id = begin(client, "chat-model").id
+        else:
             with begin(client, "chat-model", stream=True) as events:
                 response_id = next(events).response.id
-        else:
-            response_id = begin(client, "chat-model").id
+                if held == "begun stream":
+                    next(event for event in events if event.type == "response.output_text.delta")
         wait_until(lambda: len(provider.requests()) == 1, 10, "its request")
         assert refused(lambda: client.responses.create(model="chat-model", input="Meanwhile."))[0] == 429
         (client.responses.cancel if end == "cancel" else client.responses.delete)(response_id)

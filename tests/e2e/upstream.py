@@ -29,3 +29,6 @@ GOES_ON_IN_STREAMS = any(
     file.is_file() and b"class FallbackResponsesStreamWrapper" in file.read_bytes()
     for file in (_LITELLM / "router.py", _LITELLM / "router_rust/invoke/streaming.py")
 )
+
+# From 1.90 on: a stream whose client has left is no parallel request of its key any more.
+GIVES_BACK_WHAT_A_STREAM_HELD = b"max_parallel_requests_on_disconnect" in (_LITELLM / "proxy/utils.py").read_bytes()

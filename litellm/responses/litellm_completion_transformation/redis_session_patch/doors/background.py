@@ -125,7 +125,7 @@ def _failure(code: Any, message: Any) -> dict[str, Any]:
 
 
 async def _detached(job: Job, request: Any) -> Any:
-    """``request``, whose client nobody sees leaving once its job is taken; the job's end looks like that."""
+    """``request``, whose client nobody sees leaving once its job is taken."""
     from starlette.requests import Request
 
     receive = request.receive
@@ -133,8 +133,7 @@ async def _detached(job: Job, request: Any) -> Any:
     async def receive_until_taken() -> Any:
         message = None if job.is_taken.is_set() else await receive()
         if message is None or job.is_taken.is_set():
-            await job.is_ending.wait()
-            return {"type": "http.disconnect"}
+            await asyncio.Event().wait()
         return message
 
     detached: Any = Request(request.scope, receive_until_taken)
