@@ -128,18 +128,19 @@ async def _reply(runtime: Runtime, serve: Serve, request: Any, body: Mapping[str
 
 def _is_unlogged(request: Any, user_api_key: Any) -> bool:
     """Whether the operator, the key, its team or the request turned message logging off."""
-    from litellm.proxy import litellm_pre_call_utils
-
     import litellm
 
     if litellm.turn_off_message_logging is True or any(request.headers.get(name) for name in _ENABLING):
         return True
     of_key, of_team = ((data or {}) for data in (user_api_key.metadata, user_api_key.team_metadata))
     given = [of_key.get("logging"), of_team.get("logging"), of_team.get("callback_settings")]
-    # until 1.73.7: there is no such thing, as nothing of them is encrypted.
-    if (settings := getattr(litellm_pre_call_utils, "KeyAndTeamLoggingSettings", None)) is not None:
-        given.append(settings.get_key_dynamic_logging_settings(user_api_key))
-        given.append(settings.get_team_dynamic_logging_settings(user_api_key))
+    try:
+        from litellm.proxy.litellm_pre_call_utils import KeyAndTeamLoggingSettings as Settings
+    except ImportError:  # until 1.73.7: there is no such thing, as nothing of them is encrypted.
+        pass
+    else:
+        given.append(Settings.get_key_dynamic_logging_settings(user_api_key))
+        given.append(Settings.get_team_dynamic_logging_settings(user_api_key))
     return any(map(_turns_off_logging, given))
 
 
