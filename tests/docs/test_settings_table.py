@@ -36,7 +36,10 @@ def test_the_defaults_shown_are_the_defaults(settings) -> None:
     shown = {name: value.strip("`") for name, value in TABLE.items() if value != "unset"}
     assert settings.read_settings(shown) == settings.Settings()
     unset = {name for name, value in TABLE.items() if value == "unset"}
-    assert unset == {f"REDIS_SESSION_PATCH_{name}" for name in ("URL", "ENCRYPTION_KEY", "MAX_AGE", "MAX_OWNER_BYTES")}
+    assert unset == {
+        f"REDIS_SESSION_PATCH_{name}"
+        for name in ("URL", "ENCRYPTION_KEY", "MAX_AGE", "MAX_OWNER_BYTES", "COMPACTION_MODEL", "COMPACTION_PROMPT")
+    }
     assert settings.Settings().url is None
     assert settings.Settings().encryption_keys == ()
 

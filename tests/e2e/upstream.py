@@ -22,6 +22,7 @@ CHECKS_EVERY_KEY = b"has no associated owner" in (_LITELLM / "proxy/hooks/respon
 BRIDGES_BACK = b"_skip_responses_api_bridge" in (_BRIDGE / "handler.py").read_bytes()
 
 # The tokens of a request with its history, on a route of their own.
+COMPACTS_CLAUDE = (_BRIDGE / "compaction_items.py").is_file()
 COUNTS_TOKENS = (_BRIDGE / "count_request.py").is_file()
 
 # Else the router goes on with no other model once a stream of a response has begun.

@@ -141,10 +141,24 @@ class ProxyException(Exception):
     "litellm/litellm_core_utils/redact_messages.py": """def should_redact_message_logging(model_call_details):
     return False
 """,
-    "litellm/litellm_core_utils/get_llm_provider_logic.py": """def get_llm_provider(model, custom_llm_provider=None):
+    "litellm/litellm_core_utils/get_llm_provider_logic.py": """def get_llm_provider(
+    model, custom_llm_provider=None, api_base=None
+):
     return model
 """,
-    "litellm/utils.py": """class ProviderConfigManager:
+    "litellm/router.py": """class Router:
+    def get_model_list(self, model_name=None):
+        return []
+""",
+    "litellm/utils.py": """def token_counter(model, messages=None, tools=None):
+    return 0
+
+
+def get_model_info(model, custom_llm_provider=None):
+    return {}
+
+
+class ProviderConfigManager:
     @staticmethod
     def get_provider_responses_api_config(provider, model):
         return None
@@ -336,6 +350,13 @@ async def chat_count_request(model, responses_request):
 """,
     PROXY_SERVER: SOURCES[PROXY_SERVER].replace("return object()", "return chat_count_request()"),
     f"{BRIDGE_FOLDER}/client_tool_search.py": "def bridge_client_tool_search():\n    return None\n",
+    f"{BRIDGE_FOLDER}/compaction_items.py": """def provider_takes_compaction_blocks(model, custom_llm_provider):
+    return False
+""",
+    "litellm/router_rust/core.py": """class RustCore:
+    def get_model_list(self, model_name=None):
+        return []
+""",
 }
 
 

@@ -184,7 +184,7 @@ async def test_a_handler_whose_parameter_has_another_name_is_litellm_s_alone(red
     assert defects.counted() == 1 and "KeyError at bridge.py:" in log_lines[0]
 
 
-@pytest.mark.parametrize("history", [None, *map(History, Source)])
+@pytest.mark.parametrize("history", [None, *(History(each) for each in Source if each is not Source.COMPACTION)])
 async def test_a_handler_is_called_as_it_is_called(history):
     """From 1.109 on with turns, too, that are looked up before it is known which model answers."""
 
@@ -215,7 +215,7 @@ async def test_tools_that_a_client_s_searches_loaded_are_found_in_the_stored_inp
     assert upstream.asked == 1
 
 
-@pytest.mark.parametrize("history", [None, *(History(source) for source in Source if source is not Source.REDIS)])
+@pytest.mark.parametrize("history", [None, *(each for each in map(History, Source) if not each.is_ours)])
 async def test_without_a_stored_conversation_those_tools_are_looked_up_as_upstream_does(history):
     @bridge.get_stored_turns_from_redis
     async def look_up(previous_response_id: str) -> Any:

@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis import metrics
 from litellm.responses.litellm_completion_transformation.redis_session_patch.redis.metrics import (
+    COMPACTION_RESULTS,
     JOB_RESULTS,
     LOOKUP_RESULTS,
     OPERATIONS,
@@ -71,6 +72,7 @@ def test_counts_are_of_one_instance_and_hold_every_result() -> None:
         "requests": dict.fromkeys(LOOKUP_RESULTS, 0),
         "turns": {**dict.fromkeys(TURN_RESULTS, 0), "stored": 1},
         "jobs": dict.fromkeys(JOB_RESULTS, 0),
+        "compactions": dict.fromkeys(COMPACTION_RESULTS, 0),
     }
     assert not any(other.counts()["lookups"].values())
 
@@ -228,4 +230,4 @@ def test_labels_name_nothing_but_what_the_table_has(two_workers) -> None:
     folder, _ = two_workers
     names = {label.split("=")[0] for line in generate_latest(collected(folder)).decode().splitlines()
              if "{" in line for label in line[line.index("{") + 1 : line.index("}")].split(",")}  # fmt: skip
-    assert names == {"result", "operation", "le", "fork", "release", "encrypted"}
+    assert names == {"result", "operation", "of", "le", "fork", "release", "encrypted"}

@@ -30,6 +30,7 @@ NEEDED = {
     "read a conversation": "HGET",
     "make a conversation": "ZADD",
     "begin in a conversation": "HLEN",
+    "note a compaction": "HGET",
     "hold a conversation": "HGET",
     "list a conversation": "ZSCORE",
     "delete a response": "ZREM",

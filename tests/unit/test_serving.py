@@ -102,7 +102,7 @@ async def test_rounds_of_mcp_tools_of_a_first_turn_are_no_lookup(runtime):
     assert counted(runtime) == {} and second.exchange.history is None
 
 
-@pytest.mark.parametrize("source", [source for source in Source if source is not Source.REDIS])
+@pytest.mark.parametrize("source", [each for each in Source if not History(each).is_ours])
 async def test_a_history_that_is_not_out_of_redis_is_upstream_s_to_serve(runtime, source):
     exchange = exchange_of(after=UNKNOWN, history=History(source), looked_up="unknown")
     call = call_in(exchange)

@@ -153,6 +153,8 @@ def test_every_field_has_a_variable_of_its_own():
         "MAX_CONVERSATION_BYTES": "8",
         "MAX_TURNS": "7",
         "MAX_OWNER_BYTES": "10",
+        "COMPACTION_MODEL": "m",
+        "COMPACTION_PROMPT": "Sum up.",
         "BACKGROUND_MAX_JOBS": "11",
         "BACKGROUND_MAX_OWNER_JOBS": "12",
         "BACKGROUND_MAX_EVENTS": "13",
@@ -161,7 +163,7 @@ def test_every_field_has_a_variable_of_its_own():
     }
     settings = read_settings({PREFIX + name: value for name, value in values.items()})
     first = (True, 5, 9, "redis://h", 3.0, "error", True, (KEY,), True, True)
-    assert settings == Settings(*first, 6, 8, 7, 10, 11, 12, 13, 14, 15)
+    assert settings == Settings(*first, 6, 8, 7, 10, "m", "Sum up.", 11, 12, 13, 14, 15)
     assert len(values) == len(dataclasses.fields(Settings))
 
 

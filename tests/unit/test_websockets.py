@@ -54,6 +54,7 @@ class Socket:
     def __init__(self, *frames: Any):
         self.sent: list[str] = []
         self.path = "/v1/responses"
+        self.query_params: dict[str, str] = {}
         self._frames = iter(frames)
 
     async def receive_text(self) -> str:

@@ -14,7 +14,8 @@ from ..redis.defects import safely_await
 from ..request.exchange import Exchange, running_exchange
 from ..request.streams import TERMINAL
 from ..values.results import StoreError
-from .leaving import from_json, leave, letting_go, plain_response
+from ..values.turns import from_json
+from .leaving import leave, letting_go, plain_response
 
 T = TypeVar("T")
 Endpoint = Callable[..., Awaitable[Any]]

@@ -7,11 +7,14 @@ up, where the operator wants that (``REDIS_SESSION_PATCH_ON_MISS=error``).
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import copy_context
 from typing import Any
 
+from ..api.summaries import ask_for_summary, let_no_tool_be_called
 from ..redis import runtime as runtimes
 from ..redis.defects import safely, safely_await
 from ..redis.runtime import Runtime
+from ..redis.store import off_the_loop
 from ..request.call import CALL, NO_RESPONSE, Call, call_of
 from ..request.caller import is_of, names_a_caller
 from ..request.database import rows_of
@@ -21,6 +24,7 @@ from ..request.lookup import note_upstreams, serve
 from ..request.response_cache import is_cached_as_chat as is_cached_as_chat
 from ..request.streams import ATTRIBUTE, StreamKeeper
 from ..request.tool_calls import OwnedCache
+from ..request.window import truncate
 from ..values.ids import with_place
 from ..values.refusals import CANNOT_ASK_CONVERSATION, CANNOT_ASK_ITEM, ITEM, ITEM_UNSTORED, is_refusal, refuse
 from .background import until_ended
@@ -50,8 +54,10 @@ def remember_request(handler: AsyncFunction) -> AsyncFunction:
             leave_history_to_the_connection()
         before = CALL.set(known[1] if known else None)
         try:
+            if known and known[1].exchange.is_compacting:
+                safely(ask_for_summary, *known, otherwise=None)
             if known and not kwargs["responses_api_request"].get("previous_response_id"):
-                await _go_to_background(known[1])
+                await _before_the_model(known[1])
             reply = await until_ended(handler(*args, **kwargs))
         except Exception as error:
             if known and is_refusal(getattr(error, "code", None)):
@@ -89,8 +95,7 @@ def _call_of(kwargs: dict[str, Any]) -> tuple[Runtime, Call] | None:
     if "litellm_trace_id" in kwargs:
         call.completion.setdefault("litellm_trace_id", kwargs.pop("litellm_trace_id"))
     kwargs["responses_api_request"] = request = {**kwargs["responses_api_request"]}
-    is_after_ours = call.rounds or (exchange.conversation_shown is not None and exchange.chain.turns)
-    if is_after_ours and not request.get("previous_response_id"):
+    if (call.rounds or exchange.is_after_ours) and not request.get("previous_response_id"):
         request["previous_response_id"] = NO_RESPONSE
     return runtime, call
 
@@ -108,16 +113,25 @@ def get_session_from_redis(handle_session: AsyncFunction) -> AsyncFunction:
             completion = await handle_session(*args, **options)
             safely(_note_upstreams, otherwise=None)
         if (call := CALL.get()) is not None:
-            await _go_to_background(call)
+            call.completion = completion
+            await _before_the_model(call)
         return completion
 
     return handle
 
 
-async def _go_to_background(call: Call) -> None:
-    """Right before the model is asked, when nothing else may refuse. Raises LiteLLM's error for what may not."""
+async def _before_the_model(call: Call) -> None:
+    """When nothing else may refuse. Raises LiteLLM's error for what may not run in the background."""
+    if call.exchange.is_compacting:
+        safely(let_no_tool_be_called, call, otherwise=None)
+    if call.exchange.truncation == "auto":
+        await safely_await(_truncate, call, otherwise=None)
     if (job := call.exchange.job) is not None and (runtime := runtimes.current()) is not None:
         await safely_await(job.take, runtime, call, otherwise=None)
+
+
+async def _truncate(call: Call) -> None:
+    await off_the_loop(call.exchange.history_size + call.exchange.size_bytes, copy_context().run, truncate, call)
 
 
 async def _serve(args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
@@ -153,7 +167,7 @@ def _stored_turns(args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         return None
     from litellm.responses.litellm_completion_transformation.session_handler import StoredTurns
 
-    requests = tuple({"input": turn.items} for turn in exchange.chain.turns)
+    requests = tuple({"input": turn.items} for turn in exchange.turns)
     return StoredTurns(spend_logs=({},) * len(requests), proxy_server_requests=requests)
 
 

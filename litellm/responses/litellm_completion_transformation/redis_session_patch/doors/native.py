@@ -99,8 +99,8 @@ async def _asked(signature: inspect.Signature, args: tuple[Any, ...], kwargs: di
         _refuse(asked, exchange.refused, exchange.conversation_as_sent or "")
     asked.call.go_on_after_tools(own_input)
     exchange.calls.append(asked.call)
-    previous, is_in_conversation = asked.params.get(_PREVIOUS), exchange.conversation_shown is not None
-    if (is_in_conversation and previous is None) or exchange.follows(previous or ""):
+    previous = asked.params.get(_PREVIOUS)
+    if (exchange.is_after_ours and previous is None) or exchange.follows(previous or ""):
         if (code := _REFUSED.get(str(exchange.looked_up))) is not None:
             count(runtime, exchange, str(exchange.looked_up))
             _refuse(asked, code)
@@ -123,7 +123,7 @@ def _refuse(asked: _Asked, code: str, what: str = "") -> None:
 async def _put_history_into(asked: _Asked, own_id: str | None, start: int) -> None:
     """What the provider does not hold; all, where ``own_id`` is ``None``."""
     call, given = asked.call, asked.bound.arguments
-    turns, tip = call.exchange.chain.turns, call.exchange.chain.tip
+    turns = call.exchange.turns
     call.is_held = start == len(turns)  # As it is where Redis knows nothing: the provider may.
     call.is_served = True
     if not turns:
@@ -133,7 +133,7 @@ async def _put_history_into(asked: _Asked, own_id: str | None, start: int) -> No
         del params[_PREVIOUS]
     if not call.is_held:
         items = call.items_after, start, asked.own_input
-        size = tip.size if tip is not None else 0
+        size = call.exchange.history_size
         given["input"] = _as_litellm_knows_them(await off_the_loop(size, copy_context().run, *items))
     given[_PARAMS] = params
 
@@ -151,7 +151,7 @@ async def _is_to_be_asked_again(asked: _Asked, error: Exception) -> bool:
     response any more; or, without reasoning, it does not take what another model thought.
     """
     call, own_id = asked.call, asked.params.get(_PREVIOUS)
-    if getattr(error, "status_code", None) not in _REFUSALS or not call.exchange.chain.turns or not call.is_served:
+    if getattr(error, "status_code", None) not in _REFUSALS or not call.exchange.turns or not call.is_served:
         return False
     text = str(getattr(error, "message", error)).lower().replace("encrypted_content", "encrypted content")
     if any(word in text for word in _ABOUT_REASONING) and call.takes_reasoning:

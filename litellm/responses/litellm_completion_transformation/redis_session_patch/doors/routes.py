@@ -17,20 +17,23 @@ from ..api.stored_responses import Asked, BadParameter, Serve
 from ..redis import runtime as runtimes
 from ..redis.defects import safely, safely_await
 from ..redis.runtime import Runtime
+from ..request.call import Call
 from ..request.caller import caller_at_route
 from ..request.exchange import CONNECTION, ClientConnection, Exchange, running_exchange
 from ..request.lookup import NOBODYS, begin, log_miss
 from ..values.ids import decrypted, inner_id, place_of, provider_of
 from ..values.owner import Owner
-from ..values.refusals import RETRY, error_of, unavailable_body
+from ..values.refusals import COMPACTION, RETRY, error_of, refuse, unavailable_body
 from ..values.results import Miss, StoreError
+from ..values.turns import from_json
 from .background import POLLING, answer_early, job_of
-from .leaving import leave, letting_go
+from .compaction import compact_if_large, compact_route
+from .leaving import CONTEXT_LENGTH_EXCEEDED, TOO_LONG, leave, letting_go
 from .websockets import WatchedSocket
 
 Endpoint = Callable[..., Awaitable[Any]]
 
-_PATH = re.compile(r".*/responses(?:/input_tokens|/\{response_id\}(?:/input_items|/cancel)?)?")
+_PATH = re.compile(r".*/responses(?:/input_tokens|/compact|/\{response_id\}(?:/input_items|/cancel)?)?")
 _FOLLOWED = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\\x80-\xff]+)"')
 _MOST_FOLLOWED = 8  # A body may hold others: in a message, say. Each costs a decryption.
 _UNAVAILABLE = 503
@@ -83,6 +86,8 @@ def _ours(method: str, last: str, upstreams: Endpoint) -> Endpoint | None:
         return _of_stored(upstreams, OPERATIONS[method, last], deletes=method == "DELETE")
     if (method, last) == ("POST", "responses"):
         return _of_new(upstreams)
+    if (method, last) == ("POST", "compact"):
+        return compact_route(upstreams)
     # until 1.109.0: the endpoint that counts tokens does not get this, and the fork counts nothing there.
     is_told = "user_api_key_dict" in inspect.signature(upstreams).parameters
     return _of_new(upstreams) if (method, last) == ("POST", "input_tokens") and is_told else None
@@ -104,8 +109,21 @@ def _of_new(upstreams: Endpoint) -> Endpoint:
 
 
 async def _reply_to(exchange: Exchange, upstreams: Endpoint, given: dict[str, Any]) -> Any:
-    reply = await upstreams(**given)
+    try:
+        reply = await upstreams(**given)
+    except Exception as error:
+        if (answer := safely(_too_long, exchange, error, otherwise=None)) is None:
+            raise
+        return answer
     return await safely_await(leave, exchange, reply, given.get("fastapi_response"), otherwise=reply)
+
+
+def _too_long(exchange: Exchange, error: Exception) -> Any:
+    """OpenAI's refusal of a conversation that is larger than the model's window; ``None``: it is another one."""
+    message = str(getattr(error, "message", error))
+    if TOO_LONG not in message or not any(isinstance(call, Call) for call in exchange.calls):
+        return None
+    return json_reply(400, {"error": error_of(message, "input", CONTEXT_LENGTH_EXCEEDED)})
 
 
 async def _enter(given: dict[str, Any]) -> Exchange | None:
@@ -119,6 +137,7 @@ async def _enter(given: dict[str, Any]) -> Exchange | None:
         body = await request.body()
     followed = tuple(dict.fromkeys(found.decode() for found in _FOLLOWED.findall(body)))[:_MOST_FOLLOWED]
     exchange = Exchange(await caller_at_route(given["user_api_key_dict"], request), len(body), followed)
+    exchange.connection = request
     exchange.job = safely(job_of, exchange, body, given, otherwise=None)
     CONNECTION.set(ClientConnection(exchange))
     return exchange
@@ -132,10 +151,19 @@ def take_client_request(route: Endpoint) -> Endpoint:
         exchange = running_exchange()
         if exchange is not None and not exchange.is_taken and options.get("route_type") == "aresponses":
             data = options.get("data", args[0] if args else None)
-            await safely_await(begin, exchange, data, otherwise=None)
+            await safely_await(_begin, exchange, data, otherwise=None)
         return await route(*args, **options)
 
     return routed
+
+
+async def _begin(exchange: Exchange, data: dict[str, Any]) -> None:
+    await begin(exchange, data)
+    if exchange.context_management is not None:
+        params = from_json(await exchange.connection.body())
+        await compact_if_large(exchange, data, params if isinstance(params, dict) else None)
+    if exchange.refused == COMPACTION:  # A native model's door may be closed.
+        refuse(COMPACTION, str(data.get("model")), None)
 
 
 def _of_socket(upstreams: Endpoint) -> Endpoint:

@@ -39,7 +39,7 @@ async def _found_call(bound: inspect.BoundArguments) -> Call | None:
         return None
     request = given["responses_request"]
     await begin(exchange, request, holds=False)
-    if exchange.conversation_shown is not None and exchange.chain.turns:
+    if exchange.is_after_ours:
         given["responses_request"] = {**request, "previous_response_id": NO_RESPONSE}
     return Call(exchange, {}, {})
 

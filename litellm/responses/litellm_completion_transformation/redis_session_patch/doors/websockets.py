@@ -11,12 +11,15 @@ from ..redis import runtime as runtimes
 from ..redis.defects import safely, safely_await
 from ..request.conversing import let_go
 from ..request.exchange import CONNECTION, ClientConnection, Exchange
+from ..request.items import input_items
 from ..request.lookup import begin, note_connections
 from ..request.streams import TERMINAL
 from ..values.owner import Owner
 from ..values.refusals import answer_of, is_refusal
 from ..values.results import Miss
-from .leaving import from_json, store_last_event
+from ..values.turns import from_json
+from .compaction import StreamedCompaction, compact_if_large, is_changed
+from .leaving import store_last_event, with_openais_code
 
 _ENDING = (*TERMINAL, "response.failed", "error")
 
@@ -31,6 +34,9 @@ class WatchedSocket:
         self._websocket = websocket
         self._caller = caller
         self._connection = ClientConnection()
+        self._change: StreamedCompaction | None = None
+        # The last compaction that is not stored, by its response's id: upstream remembers what it was made of.
+        self._unstored: dict[Any, Any] = {}
         CONNECTION.set(self._connection)
 
     def __getattr__(self, name: str) -> Any:
@@ -45,7 +51,26 @@ class WatchedSocket:
         return await safely_await(self._begin, text, otherwise=text)
 
     async def send_text(self, data: str) -> None:
-        await self._websocket.send_text(await safely_await(self._leave, data, otherwise=data))
+        for each in await safely_await(self._changed, data, otherwise=[data]):
+            leaving = await safely_await(self._leave, each, otherwise=each)
+            safely(self._note_unstored, leaving, otherwise=None)
+            await self._websocket.send_text(leaving)
+
+    def _note_unstored(self, data: str) -> None:
+        exchange = self._connection.exchange
+        if exchange is not None and exchange.is_compacting and not exchange.is_to_be_stored and exchange.made:
+            response = (from_json(data) or {}).get("response") or {}
+            self._unstored = {response.get("id"): exchange.made}
+
+    async def _changed(self, data: str) -> list[str]:
+        """With a compaction among the events."""
+        exchange = self._connection.exchange
+        if exchange is None or not is_changed(exchange):
+            return [data]
+        if self._change is None or self._change.exchange is not exchange:
+            self._change = StreamedCompaction(exchange)
+        event = from_json(data)
+        return [json.dumps(each) for each in await self._change.events(event)] if isinstance(event, dict) else [data]
 
     async def _begin(self, text: str) -> str:
         """What upstream gets for ``text``: the items that the client refers to are in it."""
@@ -54,13 +79,18 @@ class WatchedSocket:
             return text
         nested = message.get("response")
         params = nested if isinstance(nested, dict) and nested else message
-        client_input = params.get("input")
-        previous = params.get("previous_response_id")
+        as_sent, previous = dict(params), params.get("previous_response_id")
+        if isinstance(previous, str) and (item := self._unstored.get(previous)) is not None:
+            del params["previous_response_id"]
+            params["input"], previous = [item, *input_items(params.get("input"))], None
         followed = (previous,) if isinstance(previous, str) else ()
         exchange = Exchange(self._caller, len(text), followed)
+        exchange.connection = self._websocket
         await begin(exchange, params)
+        exchange.model = exchange.model or self._websocket.query_params.get("model")
+        await safely_await(compact_if_large, exchange, params, as_sent, otherwise=None)
         self._connection.exchange = exchange
-        return text if params.get("input") is client_input else json.dumps(message)
+        return text if params == as_sent else json.dumps(message)
 
     async def let_go(self) -> None:
         """Of the conversation object that the running request is in."""
@@ -72,6 +102,8 @@ class WatchedSocket:
         exchange = self._connection.exchange
         if exchange is None:
             return data
+        if exchange.calls:
+            data = safely(with_openais_code, data, otherwise=data)
         if exchange.answered is not None:
             data = await store_last_event(exchange, data)
         if exchange.hold is not None and (from_json(data) or {}).get("type") in _ENDING:

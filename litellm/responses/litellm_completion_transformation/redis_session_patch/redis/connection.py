@@ -1,6 +1,7 @@
 """Which Redis: one of the patch's own, else the proxy's, else the one in LiteLLM's environment variables."""
 
 import inspect
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ _TO_REPLICAS = ("read_from_replicas", "load_balancing_strategy")
 
 _NODES = {"startup_nodes": "REDIS_CLUSTER_NODES", "sentinel_nodes": "REDIS_SENTINEL_NODES"}
 _TRUE = ("true", "1", "yes", "on")
+_OTHER_AUTHENTICATION = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,23 @@ def _retries_once(client: Any) -> Any:
 def proxy_module() -> ModuleType | None:
     """The running proxy. Looked up, never imported: the import alone would pull in the whole proxy."""
     return sys.modules.get("litellm.proxy.proxy_server")
+
+
+def installation_secret() -> str | None:
+    """What every proxy of this installation knows and nobody else does; ``None``: there is no such thing."""
+    return os.environ.get("LITELLM_SALT_KEY") or getattr(proxy_module(), "master_key", None)
+
+
+def proxy_authenticates() -> bool:
+    proxy = proxy_module()
+    if proxy is None:
+        return True
+    settings = getattr(proxy, "general_settings", None) or {}
+    return bool(
+        getattr(proxy, "master_key", None)
+        or getattr(proxy, "user_custom_auth", None)
+        or any(settings.get(name) for name in _OTHER_AUTHENTICATION)
+    )
 
 
 def find_connection(own_url: str | None, environ: Mapping[str, str]) -> Connection | None:

@@ -14,14 +14,23 @@ _MISSES = ("unknown", "deleted", "denied", "unfinished", "incomplete", "unreadab
 LOOKUP_RESULTS = ("found", "carried", "held", "database", *_MISSES, "failed")
 TURN_RESULTS = ("stored", "failed", "skipped", "store_false", "unlogged", "stream_cut", "unidentified")
 JOB_RESULTS = ("completed", "incomplete", "failed", "cancelled", "deleted", "stopped", "lost", "refused")
+COMPACTION_RESULTS = ("made", "failed")
 OPERATIONS = ("read", "write")
 
-_RESULTS = {"lookups": LOOKUP_RESULTS, "requests": LOOKUP_RESULTS, "turns": TURN_RESULTS, "jobs": JOB_RESULTS}
+_RESULTS = {
+    "lookups": LOOKUP_RESULTS,
+    "requests": LOOKUP_RESULTS,
+    "turns": TURN_RESULTS,
+    "jobs": JOB_RESULTS,
+    "compactions": COMPACTION_RESULTS,
+}
 # What is done with a value, by the kind of its metric; a gauge has ``inc`` too.
 _VERBS = ("set", "observe", "inc")
 _PREFIX = "litellm_responses_session"
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _JOB_SECONDS = (1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0)
+_OF = ("before", "summary")
+_TOKENS = tuple(250.0 * 4**power for power in range(7))  # to a million
 _BYTES = tuple(1024 * 4**power for power in range(8))  # 1 kB to 16 MB
 
 
@@ -82,6 +91,8 @@ def _registered() -> dict[str, Any]:
     add(Counter, "requests", "Requests for a stored response itself, by result.", "result", LOOKUP_RESULTS)
     add(Counter, "turns", "Answered turns, by what became of them.", "result", TURN_RESULTS)
     add(Counter, "jobs", "Background responses, by how they ended.", "result", JOB_RESULTS)
+    add(Counter, "compactions", "Conversations that were to be compacted.", "result", COMPACTION_RESULTS)
+    add(Histogram, "compaction_tokens", "Tokens before a compaction, and of its summary.", "of", _OF, buckets=_TOKENS)
     add(Gauge, "jobs_running", "Background responses that run now.", multiprocess_mode="livesum")
     add(Histogram, "job_seconds", "Seconds of a background response.", buckets=_JOB_SECONDS)
     add(Counter, "defects", "Failures of the fork itself; LiteLLM went on without it.")

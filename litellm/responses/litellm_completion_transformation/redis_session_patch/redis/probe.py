@@ -59,6 +59,7 @@ def probe_all(prefix: str, client: Any) -> tuple[str, ...]:
         "read a conversation": (scripts.READ, keys, _READ),
         "make a conversation": (object_scripts.ADD, keys, _MADE),
         "begin in a conversation": (object_scripts.TALK, keys, (_OWNER, _SECONDS + 1, 0, 1, 1, 1, _TURN, _SECONDS)),
+        "note a compaction": (scripts.COMPACTED, keys, (_TURN, _OWNER, "P")),
         "hold a conversation": (object_scripts.HOLD, keys, (_TURN, _SECONDS)),
         "list a conversation": (object_scripts.LIST, keys, (_OWNER, _SECONDS + 2, 0, "asc", "", 1, 1, 100)),
         "begin a background response": (job_scripts.KEEP, with_events, (*response, 1, "queued", "", "P", _SECONDS)),

@@ -6,10 +6,11 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+from ..values.compactions import Seal
 from ..values.results import StoreError
 from ..values.settings import SettingError, Settings, read_settings
 from ..version import FORK_VERSION, litellm_release
-from .connection import Connection, find_connection, proxy_module
+from .connection import Connection, find_connection, installation_secret, proxy_authenticates, proxy_module
 from .conversation_store import ConversationStore
 from .defects import RareLog, count_with
 from .guard import Guard, Lanes
@@ -35,6 +36,8 @@ class Runtime:
         self.reads = Guard("read", lanes, seconds, partial(probe_reading, prefix), self.metrics)
         self.writes = Guard("write", lanes, seconds, partial(probe_storing, prefix), self.metrics)
         self.store = ConversationStore(settings, self.reads, self.writes, prefix, self.metrics)
+        is_open, most = not proxy_authenticates(), settings.max_conversation_bytes
+        self.seal = Seal(settings.encryption_keys, installation_secret(), is_open=is_open, most_bytes=most)
         self.jobs = JobStore(settings, self.reads, self.writes, prefix, self.metrics)
 
     async def probe(self) -> None:

@@ -4,10 +4,10 @@ Each may be run again after a lost reply: END then says deleted, and CLAIM has c
 
 A conversation is three keys. KEYS[1], ``turns``, a hash: a turn's number → its header and sealed text; ``about`` →
 whose it is and when it began; ``by`` → tags of who took part; ``x<turn>`` → that response was deleted, ``x``: all of it
-was; ``j<turn>``, ``k<turn>`` → a background response that is no turn (``job_scripts``). KEYS[2], ``tree``, a sorted
-set: a turn, scored by the turn before it (0: none). KEYS[3], ``lives``, a sorted set: a turn whose response lives, or
-``j<turn>``, scored by when it ends, in seconds of Redis' own clock. A turn stays as long as its response lives or a
-turn after it stays.
+was; ``j<turn>``, ``k<turn>`` → a background response that is no turn (``job_scripts``); ``c<turn>`` → the compaction
+that stands for all up to it. KEYS[2], ``tree``, a sorted set: a turn, scored by the turn before it (0: none). KEYS[3],
+``lives``, a sorted set: a turn whose response lives, or ``j<turn>``, scored by when it ends, in seconds of Redis' own
+clock. A turn stays as long as its response lives or a turn after it stays.
 
 A conversation object (``conv_…``) is one more member of its tree, OBJECT, which no turn has as its number: its text is
 its metadata, the turn before it is its last one, and it lives as a response does. Beside it in the hash: ``d<turn>`` →
@@ -79,6 +79,7 @@ local function drop(turn)
     left = left - 1
     local before = redis.call('ZSCORE', KEYS[2], turn)
     redis.call('HDEL', KEYS[1], turn, 'd' .. turn)
+    redis.call('HDEL', KEYS[1], 'c' .. turn)
     redis.call('ZREM', KEYS[2], turn)
     turn = before
   end
@@ -203,6 +204,17 @@ if given[1] == 'found' then renew(ARGV[1], seconds) end
 return given
 """)
 
+# The compaction that stands for a turn and all before it. ARGV: turn, owner, one that was made (empty: none). Gives a
+# word as READ does; after 'found' the compaction, the first that was made, empty where there is none.
+COMPACTED = Script(f"""
+{LIBRARY}
+local result, field = find(ARGV[1], ARGV[2]), 'c' .. ARGV[1]
+if result ~= 'found' then return {{result}} end
+local made = redis.call('HGET', KEYS[1], field)
+if not made and ARGV[3] ~= '' then redis.call('HSET', KEYS[1], field, ARGV[3]) end
+return {{result, made or ARGV[3]}}
+""")
+
 # Ends the life of a turn's response; nothing follows it while what was read of it may be under way. ARGV: turn, owner,
 # seconds that the mark lives at least. Gives a word as READ does; 'left' where it is to run again to take out more.
 # KEYS[4]: the events of a background response, which ends so, too.
@@ -212,6 +224,7 @@ local result = find(ARGV[1], ARGV[2])
 if result == 'found' or result == 'unfinished' then
   redis.call('ZREM', KEYS[3], ARGV[1])  -- first: a full Redis takes the rest of a script that has freed something
   end_job(ARGV[1])
+  redis.call('HDEL', KEYS[1], 'c' .. ARGV[1])
   redis.call('UNLINK', KEYS[4])
   redis.call('ZADD', KEYS[3], 0, ARGV[1])
   redis.call('HSET', KEYS[1], 'x' .. ARGV[1], '')

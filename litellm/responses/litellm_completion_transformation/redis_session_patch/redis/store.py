@@ -82,6 +82,12 @@ class SessionStore:
             word = await self._writes.run(end)
         return None if first in (b"found", b"unfinished", b"left") else Miss(str(first, "ascii"))
 
+    async def compaction(self, place: Place, owner: Owner, made: str = "") -> str | Miss:
+        """The compaction that stands for all up to ``place``, the first that was ``made``; empty: there is none."""
+        run = self._asked(scripts.COMPACTED, place, place.turn, owner.identity, made)
+        word, *text = await (self._writes if made else self._reads).run(run, len(made))
+        return Miss(str(word, "ascii")) if word != b"found" else str(text[0], "ascii")
+
     async def append(self, place: Place, turns: Sequence[Turn], chain: Chain, owner: Owner) -> None:
         """Stores ``turns`` after ``chain``, the last of them at ``place``. Raises NotStored, or what the guards do."""
         goes_on = chain.tip is not None and chain.tip.place.conversation == place.conversation
@@ -103,7 +109,7 @@ class SessionStore:
         def write(client: Any) -> int:
             self._claim(client, place, owner, size)
             done = int(self._asked(scripts.APPEND, place, *arguments)(client))
-            if done == 1 and anew.turns and self._is_gone(client, anew, tags, owner):
+            if done == 1 and anew is not NO_TURNS and self._is_gone(client, anew, tags, owner):
                 self._asked(scripts.ERASE, place, mark_life(self._settings))(client)
                 return -1
             return done

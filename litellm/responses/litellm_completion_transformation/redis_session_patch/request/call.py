@@ -55,7 +55,7 @@ class Call:
     @property
     def turns_before(self) -> tuple[Turn, ...]:
         """What the model sees before the input."""
-        return (*self.exchange.chain.turns, *self.rounds)
+        return (*self.exchange.turns, *self.rounds)
 
     @property
     def provider(self) -> str | None:
@@ -109,14 +109,14 @@ class Call:
     def turn(self) -> Turn:
         """This call's own turn, without its reply."""
         exchange = self.exchange
-        said = exchange.said if self.new_items is None else self.new_items
+        said = exchange.said_to_be_stored if self.new_items is None else self.new_items
         return Turn(said, self.answer, exchange.instructions, self.maker, self.session_id, by=exchange.by)
 
     @property
     def new_turns(self) -> tuple[Turn, ...]:
         """What is to be stored behind the history."""
         own = (*self.rounds, self.turn)
-        if not self.put_back or self.exchange.chain.turns:  # A history has the calls already.
+        if not self.put_back or self.exchange.turns:  # A history has the calls already.
             return own
         return (Turn(list(self.put_back), by=own[0].by), *own)
 

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeGuard
 
-from ..redis.connection import proxy_module
+from ..redis.connection import proxy_authenticates, proxy_module
 from ..values.owner import ANYBODY, Owner, digest_of, owner_of
-
-_OTHER_AUTHENTICATION = ("enable_jwt_auth", "enable_oauth2_auth", "enable_oauth2_proxy_auth")
 
 
 async def caller_at_route(user_api_key: Any, connection: Any) -> Owner:
@@ -27,7 +25,7 @@ async def caller_at_route(user_api_key: Any, connection: Any) -> Owner:
     owner = owner_of(Setup.get_sanitized_user_information_from_key(user_api_key))
     if owner.user or owner.team or owner.key:
         return owner
-    if not _proxy_authenticates():
+    if not proxy_authenticates():
         return replace(ANYBODY, claimed_end_user=owner.end_user)
     if owner.end_user and await _names_end_user(connection, owner.end_user):
         return replace(owner, end_user=None, claimed_end_user=owner.end_user)
@@ -50,18 +48,6 @@ def is_of(caller: Owner, litellm_metadata: object) -> bool:
 def names_a_caller(litellm_metadata: object) -> TypeGuard[Mapping[str, object]]:
     """Whether the proxy has put a caller's identity into a call of the bridge with this metadata."""
     return isinstance(litellm_metadata, Mapping) and "user_api_key_hash" in litellm_metadata
-
-
-def _proxy_authenticates() -> bool:
-    proxy = proxy_module()
-    if proxy is None:
-        return True
-    settings = getattr(proxy, "general_settings", None) or {}
-    return bool(
-        getattr(proxy, "master_key", None)
-        or getattr(proxy, "user_custom_auth", None)
-        or any(settings.get(name) for name in _OTHER_AUTHENTICATION)
-    )
 
 
 async def _names_end_user(connection: Any, end_user: str) -> bool:

@@ -65,6 +65,7 @@ async def enter(runtime: Runtime, exchange: Exchange, given: object, nobodys: st
         exchange.go_on_in(None)
     else:
         exchange.history = History(Source.REDIS, found) if found.turns else None
+        exchange.object_tip = found.tip
         if holds:
             exchange.hold = Hold(runtime, exchange.place, _in_its_own_task(_renew(runtime, exchange)))
     exchange.is_counted = True
@@ -79,7 +80,7 @@ async def keep(runtime: Runtime, exchange: Exchange, turns: Sequence[Turn], roun
     With ``store: false`` as well, as OpenAI does; the response alone is not to be had then. Raises what ``go_on`` does.
     """
     place, is_stored = exchange.place, exchange.is_to_be_stored
-    head = Head(place.conversation, {}, b"", 0, exchange.chain.tip)
+    head = Head(place.conversation, {}, b"", 0, exchange.object_tip)
     fields = {} if is_stored else {f"x{place.turn}": ""}
     await runtime.store.go_on(
         head, turns, exchange.caller, at=place, is_living=is_stored, fields=fields, unlisted_inputs=rounds

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ..redis.store import off_the_loop
+from ..redis.store import off_the_loop, text_size
 from ..values.ids import Place, decrypted, inner_id, item_id_at, new_conversation, new_turn, place_of
 from ..values.owner import Owner
-from ..values.turns import NO_TURNS, Chain, JsonText, take_down
+from ..values.turns import NO_TURNS, Chain, JsonText, Tip, Turn, dump_json, take_down
 from .history import ADDITIONAL_TOOLS, field_of
 from .items import input_items, referred_to
 
@@ -27,20 +27,25 @@ class Source(Enum):
     DATABASE = "database"
     NONE = "none"
     UNAVAILABLE = "unavailable"
+    COMPACTION = "compaction"
     PROVIDER = "provider"
 
 
 @dataclass(frozen=True)
 class History:
-    """What the provider is sent before the request's own input: found once, and stored with the answer."""
+    """What the provider is sent before the request's own input: found once, and stored with the answer.
+
+    ``chain``: what the turn is stored behind. ``sent``: what stands for that; ``None``: nothing does.
+    """
 
     source: Source
     chain: Chain = NO_TURNS
+    sent: tuple[Turn, ...] | None = None
 
     @property
     def is_ours(self) -> bool:
         """Whether it holds its tool calls already, so that upstream's repairs must stay away."""
-        return self.source is Source.REDIS
+        return self.source in (Source.REDIS, Source.COMPACTION)
 
 
 @dataclass
@@ -58,7 +63,11 @@ class Exchange:
     ids. ``shown_id``: what a stream's client has seen. ``refusal``: the error of ours that it ended with.
     ``conversation_as_sent``: the id of the conversation object that it is in; ``refused``: why it is not served in it;
     ``hold``: of the object; ``is_kept``: its turn is in it. ``job``: ``api.job.Job`` of a request to run in the
-    background. ``became``: what became of its turn, in the words of the metrics.
+    background. ``became``: what became of its turn, in the words of the metrics. ``model``, ``truncation`` and
+    ``context_management``: as its client has them, which upstream does not hand on over a WebSocket.
+    ``is_compacting``: its answer is to be a compaction; ``compaction``: what its input begins with, if anything;
+    ``made``: one that was made for it, or by it; ``not_compacted``: why that could not be; ``object_tip``: the last
+    turn of its conversation object. ``connection``: Starlette's request or WebSocket.
     """
 
     caller: Owner
@@ -88,6 +97,15 @@ class Exchange:
     is_kept: bool = False
     job: Any = None
     became: str | None = None
+    model: str | None = None
+    truncation: str | None = None
+    context_management: Any = None
+    is_compacting: bool = False
+    compaction: dict[str, Any] | None = None
+    made: dict[str, Any] | None = None
+    not_compacted: str | None = None
+    object_tip: Tip | None = None
+    connection: Any = None
     _place: Place | None = None
 
     async def take(self, data: Mapping[str, Any]) -> None:
@@ -97,7 +115,11 @@ class Exchange:
         previous = data.get("previous_response_id")
         if isinstance(previous, str) and previous:
             self.previous_as_sent, self.previous_id = self._as_sent(previous)
-        client_input = data.get("input")
+        self.model, self.truncation = data.get("model"), data.get("truncation")
+        self.context_management = data.get("context_management")
+        await self.take_input(data.get("input"))
+
+    async def take_input(self, client_input: Any) -> None:
         self.refers_elsewhere = isinstance(client_input, list) and any(map(referred_to, client_input))
         self.said_items = len(_without_tools(client_input)) if isinstance(client_input, list) else 1
         try:
@@ -194,6 +216,34 @@ class Exchange:
     @property
     def chain(self) -> Chain:
         return self.history.chain if self.history is not None else NO_TURNS
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """What is sent before the request's own input."""
+        sent = self.history.sent if self.history is not None else None
+        return self.chain.turns if sent is None else sent
+
+    @property
+    def history_size(self) -> int:
+        """Of the history, in characters, about."""
+        if self.history is not None and self.history.sent is not None:
+            return text_size(self.history.sent)
+        return self.chain.tip.size if self.chain.tip is not None else 0
+
+    @property
+    def is_after_ours(self) -> bool:
+        """Whether there is a history of ours, though upstream may see no id of a response."""
+        is_in_object = self.conversation_shown is not None and bool(self.chain.turns)
+        return is_in_object or (self.history is not None and self.history.source is Source.COMPACTION)
+
+    @property
+    def said_to_be_stored(self) -> JsonText | None:
+        """What the client said, behind the compaction that stands for what was before."""
+        if self.compaction is None or self.said is None:
+            return self.said
+        said = self.said.text
+        items = said[1:-1] if said.startswith("[") else dump_json(input_items(json.loads(said)))[1:-1]
+        return JsonText(f"[{dump_json(self.compaction)}{',' if items else ''}{items}]")
 
     @property
     def answered(self) -> "Call | NativeCall | None":

@@ -10,10 +10,11 @@ from ..redis import runtime as runtimes
 from ..redis.runtime import Runtime
 from ..redis.store import off_the_loop
 from ..values.ids import Place
-from ..values.refusals import CANNOT_ASK, CONVERSATION_UNREADABLE, NOT_FOUND, UNFINISHED, refuse
+from ..values.refusals import CANNOT_ASK, COMPACTION, CONVERSATION_UNREADABLE, NOT_FOUND, UNFINISHED, refuse
 from ..values.results import Miss, StoreError
 from ..values.turns import Chain, Turn
 from .call import Call
+from .compacting import begin_compacted
 from .conversation import completion_after, said_before
 from .conversing import enter
 from .database import turns_of
@@ -48,6 +49,8 @@ async def begin(exchange: Exchange, data: MutableMapping[str, Any], *, holds: bo
         await enter(runtime, exchange, data["conversation"], NOBODYS.conversation, holds=holds)
     elif runtime is not None and exchange.previous_place is not None:
         await find(runtime, exchange)
+    if runtime is not None and exchange.caller.identity is not None:
+        await begin_compacted(runtime, exchange, data)
 
 
 async def _resolve(runtime: Runtime, exchange: Exchange, data: MutableMapping[str, Any]) -> None:
@@ -83,7 +86,7 @@ async def serve(runtime: Runtime, call: Call) -> dict[str, Any] | None:
     Raises LiteLLM's error for a response that was deleted, or is not done.
     """
     exchange = call.exchange
-    if not call.rounds and exchange.conversation_shown is None:
+    if not call.rounds and not exchange.is_after_ours:
         if not exchange.follows(call.after):  # Something of LiteLLM's own.
             return None
         if exchange.looked_up is None:
@@ -93,12 +96,13 @@ async def serve(runtime: Runtime, call: Call) -> dict[str, Any] | None:
             _refuse(code, call)
         if exchange.history is None or not exchange.history.is_ours:
             return None
-    size = exchange.chain.tip.size if exchange.chain.tip is not None else 0
+    size = exchange.history_size
     try:
         said = await off_the_loop(size, copy_context().run, said_before, call)
     except Exception:  # Upstream's transformation of what no client sent.
-        if exchange.conversation_shown is not None:
-            _refuse(CONVERSATION_UNREADABLE, call)
+        if exchange.is_after_ours:
+            is_in_object = exchange.conversation_shown is not None
+            _refuse(CONVERSATION_UNREADABLE if is_in_object else COMPACTION, call)
         if not call.rounds:
             exchange.history, exchange.looked_up = None, Miss.UNREADABLE.value
         return None
@@ -107,7 +111,7 @@ async def serve(runtime: Runtime, call: Call) -> dict[str, Any] | None:
     if request is not None and tools:  # By them upstream knows what a call of the answer is.
         request["tools"] = [*call.own_tools, *tools]
     if not call.rounds:
-        count(runtime, exchange, "carried" if exchange.chain.turns[-1].account else "found")
+        count(runtime, exchange, "carried" if exchange.turns and exchange.turns[-1].account else "found")
     call.is_served = True
     call.completion |= changed  # Last: after a defect upstream goes on with the request as it was.
     return call.completion
@@ -130,7 +134,8 @@ def note_upstreams(runtime: Runtime, call: Call) -> None:
         exchange.history = History(Source.DATABASE, Chain(turns, asked_at=exchange.asked_at))
         return
     exchange.history = History(Source.UNAVAILABLE if result == FAILED else Source.NONE)
-    if runtime.settings.on_miss == "error":
+    # A compaction would stand for what nobody knows.
+    if runtime.settings.on_miss == "error" or exchange.is_compacting:
         _refuse(CANNOT_ASK if result == FAILED else NOT_FOUND, call)
 
 

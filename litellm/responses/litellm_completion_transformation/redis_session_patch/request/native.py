@@ -54,7 +54,7 @@ class NativeCall:
     def turn(self) -> Turn:
         """As yet without its reply."""
         exchange = self.exchange
-        said = exchange.said if self.new_items is None else self.new_items
+        said = exchange.said_to_be_stored if self.new_items is None else self.new_items
         turn = Turn(said, (), exchange.instructions, self.provider, by=exchange.by)
         return replace(turn, account=self.account, held_id=self.own_id)
 
@@ -93,7 +93,7 @@ class NativeCall:
         """The newest response of the conversation that this account holds, by its id there; and the number of turns
         that this stands for. It knows nothing of items that were deleted since.
         """
-        turns = self.exchange.chain.turns
+        turns = self.exchange.turns
         for number in range(len(turns), 0, -1):
             turn = turns[number - 1]
             if turn.gone:
@@ -110,7 +110,7 @@ class NativeCall:
         template: Sequence[Any] = self.exchange.before_what_was_said(its_input)
         new = input_items(its_input)[len(template) :]
         account = self.account if self.takes_reasoning else None
-        return [*template, *fit_items(self.exchange.chain.turns, new, account, start)]
+        return [*template, *fit_items(self.exchange.turns, new, account, start)]
 
 
 def account_of(provider: str, params: Any) -> str:

@@ -60,7 +60,7 @@ def why_not(runtime: Runtime, call: Call | NativeCall) -> str | None:
     # A defect, by which the model was not sent what it goes on from: it must not pass for a first turn.
     if exchange.previous_id is not None and (history is None or (history.is_ours and not call.is_served)):
         return "skipped"
-    if exchange.conversation_shown is not None and exchange.chain.turns and not call.is_served:
+    if exchange.is_after_ours and exchange.turns and not call.is_served:
         return "skipped"
     if not exchange.is_to_be_stored and exchange.conversation_shown is None:
         return "store_false"

@@ -17,6 +17,7 @@ ITEM = "item_of_bridged_model"
 ITEM_UNSTORED = "item_of_bridged_model_unstored"
 CANNOT_ASK_ITEM = "item_unavailable"
 UNFINISHED = "previous_response_not_completed"
+COMPACTION = "invalid_compaction"
 BACKGROUND_UNSTORED = "background_without_store"
 BACKGROUND_UNKEPT = "background_of_what_is_not_kept"
 BACKGROUND_ENDED = "background_ended"
@@ -86,6 +87,12 @@ _REFUSALS = {
         "input",
         CANNOT_ASK_ITEM,
         "server_error",
+    ),
+    COMPACTION: error_of(
+        "The compaction in the input cannot be read: it was made for somebody else, or by another installation, or was"
+        " altered.",
+        "input",
+        "invalid_encrypted_content",
     ),
     UNFINISHED: error_of(
         "The previous response cannot be followed: it runs in the background and is not done, or it failed, was"

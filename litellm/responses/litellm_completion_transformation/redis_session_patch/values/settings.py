@@ -28,6 +28,10 @@ def _whole_number(name: str, text: str) -> int:
     return int(text)
 
 
+def _text(_: str, text: str) -> str:
+    return text
+
+
 def _seconds(name: str, text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text) or not 0 < float(text) <= 60:
         raise SettingError(f"{name}={text!r}: expected seconds, more than 0 and at most 60 (for example 0.5).")
@@ -83,7 +87,8 @@ class Settings:
     stored too. ``encryption_keys``: 32 bytes each, the first encrypts, all decrypt. ``max_turn_bytes`` bounds the JSON
     of a turn, ``max_conversation_bytes`` that of a response and all turns before it,
     or what they take in Redis if that is more; ``max_turns`` their number and that of a conversation over all branches,
-    ``max_owner_bytes`` what all conversations of one owner take. ``max_jobs``: background responses that run at once in
+    ``max_owner_bytes`` what all conversations of one owner take. ``compaction_model``, ``compaction_prompt``: who is to
+    write summaries, and how it is asked. ``max_jobs``: background responses that run at once in
     a worker, ``max_owner_jobs`` those of one owner anywhere; ``max_events`` and ``max_event_bytes`` bound what is kept
     of the stream of one, ``events_ttl_seconds`` how long after its last event.
     """
@@ -102,6 +107,8 @@ class Settings:
     max_conversation_bytes: int = _setting(f"{PREFIX}MAX_CONVERSATION_BYTES", _whole_number, 64 * 1024 * 1024)
     max_turns: int = _setting(f"{PREFIX}MAX_TURNS", _whole_number, 2_000)
     max_owner_bytes: int | None = _setting(f"{PREFIX}MAX_OWNER_BYTES", _whole_number, None)
+    compaction_model: str | None = _setting(f"{PREFIX}COMPACTION_MODEL", _text, None)
+    compaction_prompt: str | None = _setting(f"{PREFIX}COMPACTION_PROMPT", _text, None)
     max_jobs: int = _setting(f"{PREFIX}BACKGROUND_MAX_JOBS", _whole_number, 500)
     max_owner_jobs: int = _setting(f"{PREFIX}BACKGROUND_MAX_OWNER_JOBS", _whole_number, 100)
     max_events: int = _setting(f"{PREFIX}BACKGROUND_MAX_EVENTS", _whole_number, 8_192)

@@ -210,3 +210,11 @@ _KINDS: dict[str, Any] = {
 
 dump_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain, allow_nan=False).encode
 _JSON = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
+
+
+def from_json(text: str | bytes) -> Any:
+    """``None`` where it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
