@@ -10,8 +10,8 @@ import pytest
 from litellm.responses.litellm_completion_transformation.redis_session_patch.doors.compaction import StreamedCompaction
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.compacting import (
     begin_compacted,
-    compaction_of,
     parted,
+    summed_up,
     turns_of_items,
 )
 from litellm.responses.litellm_completion_transformation.redis_session_patch.request.exchange import Exchange
@@ -137,7 +137,7 @@ def test_the_newest_turns_stay_and_those_with_calls_that_wait(turns, most, count
 def test_a_compaction_says_the_summary_and_keeps_instructions_and_the_newest_turns():
     rules, tools = said("Be brief.", "developer"), {"type": "additional_tools", "tools": []}
     turns = [turn("one", rules, tools), turn("x" * 50), turn("two")]
-    first, kept = SEAL.open(compaction_of(SEAL, ALICE, turns, "All of it.", 100), ALICE)
+    first, kept = SEAL.open(SEAL.close(summed_up(turns, "All of it.", 100), ALICE), ALICE)
     *instructing, summary = first.items
     assert instructing == [rules, tools] and summary["role"] == "user" and summary["content"].endswith("All of it.")
     assert first.by == (ALICE.tag,)

@@ -15,7 +15,7 @@ from typing import Any
 from ..redis.runtime import Runtime
 from ..redis.store import off_the_loop, text_size
 from ..request.call import Call
-from ..request.compacting import KEPT_CHARACTERS, Item, compaction_of, turns_of_items
+from ..request.compacting import KEPT_CHARACTERS, Item, summed_up, turns_of_items
 from ..request.exchange import Exchange
 from ..request.items import input_items
 from ..values.compactions import KIND, TRIGGER, sealed_text
@@ -39,38 +39,16 @@ _NUMBER = 999_999
 _OWN_HEADERS = ("accept-encoding", "connection", "content-length", "content-type", "transfer-encoding", "upgrade")
 _CALL_ID = "x-litellm-call-id"
 # Of a request's parameters, those that the request for its compaction has otherwise, or none of.
-_NOT_PASSED_ON = (
-    frozenset(
-        (
-            "background",
-            "context_management",
-            "conversation",
-            "generate",
-            "include",
-            "input",
-            "max_output_tokens",
-            "model",
-        )
-    )
-    | frozenset(
-        (
-            "previous_response_id",
-            "prompt",
-            "store",
-            "stream",
-            "stream_options",
-            "text",
-            "tool_choice",
-            "truncation",
-            "type",
-        )
-    )
-    | frozenset(("max_completion_tokens", "max_tokens", "n", "response_format", "stop"))
-)  # of chat completions
+_NOT_PASSED_ON = {
+    "background", "context_management", "conversation", "generate", "include", "input", "max_output_tokens", "model",
+    "previous_response_id", "prompt", "store", "stream", "stream_options", "text", "tool_choice", "truncation", "type",
+    "max_completion_tokens", "max_tokens", "n", "response_format", "stop",
+}  # fmt: skip
 # Of a request's parameters, those that another model need not take.
-_OF_A_MODEL = frozenset(
-    ("parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention", "reasoning", "service_tier")
-) | frozenset(("temperature", "top_logprobs", "top_p"))
+_OF_A_MODEL = {
+    "parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention", "reasoning", "service_tier", "temperature",
+    "top_logprobs", "top_p",
+}  # fmt: skip
 # The code of an error that was counted.
 FAILED = "compaction_failed"
 _KEY_AS_PROTOCOL = re.compile(r"openai-insecure-api-key\.([^\s,]+)")
@@ -128,13 +106,8 @@ async def compaction_made(runtime: Runtime, exchange: Exchange, reply: Mapping[s
     turns = [*exchange.turns, *turns_of_items([item for item in said if item.get("type") != TRIGGER], exchange.by)]
     if not turns:
         raise NoSummary("There is nothing to compact: the request has no input and follows no response.", 400)
-    try:
-        text = await off_the_loop(
-            text_size(turns), compaction_of, runtime.seal, exchange.caller, turns, summary.strip(), most
-        )
-    except (NotStored, TypeError, ValueError) as error:
-        raise NoSummary(str(error)) from error
-    return named(exchange, {"type": KIND, "encrypted_content": text})
+    turns = await off_the_loop(text_size(turns), summed_up, turns, summary.strip(), most)
+    return named(exchange, await sealed(runtime, exchange.caller, turns))
 
 
 def named(exchange: Exchange, item: Item) -> Item:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..redis.runtime import Runtime
 from ..redis.store import off_the_loop, text_size
-from ..values.compactions import KIND, Seal, is_asked_for, newest, sealed_text
+from ..values.compactions import KIND, is_asked_for, newest, sealed_text
 from ..values.owner import Owner
 from ..values.refusals import COMPACTION
 from ..values.results import Unreadable
@@ -182,11 +182,8 @@ def _items_of(turn: Turn) -> list[Item]:
     return [*input_items(turn.items), *answered]
 
 
-def compaction_of(seal: Seal, owner: Owner, turns: Sequence[Turn], summary: str, most_characters: int) -> str:
-    """A compaction's sealed text: a turn that says the ``summary`` of the older ``turns``, and the newest.
-
-    Raises NotStored, TypeError or ValueError.
-    """
+def summed_up(turns: Sequence[Turn], summary: str, most_characters: int) -> list[Turn]:
+    """A turn that says the ``summary`` of the older ``turns``, and the newest."""
     count = parted(turns, most_characters)
     older, kept = turns[:count], turns[count:]
     instructing = (item for turn in older for item in input_items(turn.items) if _is_instructing(item))
@@ -194,4 +191,4 @@ def compaction_of(seal: Seal, owner: Owner, turns: Sequence[Turn], summary: str,
     by = tuple(sorted({tag for turn in older for tag in turn.by}))
     said = [*items, {"type": "message", "role": "user", "content": HEAD + summary}]
     instructions, session_id = latest(older, "instructions"), latest(older, "session_id")
-    return seal.close([Turn(said, instructions=instructions, session_id=session_id, by=by), *kept], owner)
+    return [Turn(said, instructions=instructions, session_id=session_id, by=by), *kept]
