@@ -39,7 +39,7 @@ async def leave(exchange: Exchange, reply: Any, fastapi_response: Any) -> Any:
         (reply if hasattr(reply, "headers") else fastapi_response).headers[HEADER] = word
     if is_stream:
         reply.body_iterator = _watched(reply.body_iterator, exchange)
-    elif exchange.answered is not None:
+    elif exchange.answered is not None or exchange.made is not None:
         response = plain_response(reply)
         if is_changed(exchange) and isinstance(response, dict):
             try:
