@@ -21,8 +21,13 @@ CHECKS_EVERY_KEY = b"has no associated owner" in (_LITELLM / "proxy/hooks/respon
 # Else a chat completion that goes over the bridge, whose completion goes there again, fails in LiteLLM itself.
 BRIDGES_BACK = b"_skip_responses_api_bridge" in (_BRIDGE / "handler.py").read_bytes()
 
-# The tokens of a request with its history, on a route of their own.
+# From 1.109 on, LiteLLM has Claude compact its conversations.
 COMPACTS_CLAUDE = (_BRIDGE / "compaction_items.py").is_file()
+
+# Else what a client warms up with over a WebSocket is a request as any other.
+WARMS_UP = b"resp_warmup_" in (_LITELLM / "responses/streaming_iterator.py").read_bytes()
+
+# The tokens of a request with its history, on a route of their own.
 COUNTS_TOKENS = (_BRIDGE / "count_request.py").is_file()
 
 # Else the router goes on with no other model once a stream of a response has begun.

@@ -21,6 +21,11 @@ from ..values.turns import from_json
 from .compaction import StreamedCompaction, compact_if_large, is_changed
 from .leaving import store_last_event, with_openais_code
 
+# What a client that has warmed up need not say again.
+_KEPT = ("input", "instructions", "tools", "previous_response_id")
+_LITELLM_S_WARM_UP = "resp_warmup_"
+_MOST_KNOWN = 4
+
 _ENDING = (*TERMINAL, "response.failed", "error")
 
 # What Redis says of a response must not be overruled by a memory.
@@ -35,8 +40,9 @@ class WatchedSocket:
         self._caller = caller
         self._connection = ClientConnection()
         self._change: StreamedCompaction | None = None
-        # The last compaction that is not stored, by its response's id: upstream remembers what it was made of.
-        self._unstored: dict[Any, Any] = {}
+        # What ids stand for that upstream does not know so: a warm-up's parameters; a compaction that is not stored.
+        self._known: dict[str, dict[str, Any]] = {}
+        self._warming: dict[str, Any] | None = None
         CONNECTION.set(self._connection)
 
     def __getattr__(self, name: str) -> Any:
@@ -53,14 +59,21 @@ class WatchedSocket:
     async def send_text(self, data: str) -> None:
         for each in await safely_await(self._changed, data, otherwise=[data]):
             leaving = await safely_await(self._leave, each, otherwise=each)
-            safely(self._note_unstored, leaving, otherwise=None)
+            safely(self._note_what_it_stands_for, leaving, otherwise=None)
             await self._websocket.send_text(leaving)
 
-    def _note_unstored(self, data: str) -> None:
-        exchange = self._connection.exchange
+    def _note_what_it_stands_for(self, data: str) -> None:
+        exchange, stands_for = self._connection.exchange, self._warming
         if exchange is not None and exchange.is_compacting and not exchange.is_to_be_stored and exchange.made:
-            response = (from_json(data) or {}).get("response") or {}
-            self._unstored = {response.get("id"): exchange.made}
+            stands_for = {"input": [exchange.made]}
+        if stands_for is None:
+            return
+        response_id = str((json.loads(data).get("response") or {}).get("id"))
+        # Any other id of a warm-up is of a provider that knows it.
+        if stands_for is not self._warming or response_id.startswith(_LITELLM_S_WARM_UP):
+            self._known[response_id] = stands_for
+        while len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
 
     async def _changed(self, data: str) -> list[str]:
         """With a compaction among the events."""
@@ -80,9 +93,13 @@ class WatchedSocket:
         nested = message.get("response")
         params = nested if isinstance(nested, dict) and nested else message
         as_sent, previous = dict(params), params.get("previous_response_id")
-        if isinstance(previous, str) and (item := self._unstored.get(previous)) is not None:
+        if isinstance(previous, str) and (known := self._known.get(previous)) is not None:
             del params["previous_response_id"]
-            params["input"], previous = [item, *input_items(params.get("input"))], None
+            items = [*input_items(known.get("input")), *input_items(params.get("input"))]
+            params |= {**known, **{name: value for name, value in params.items() if value is not None}, "input": items}
+            previous = params.get("previous_response_id")
+        is_warming = params.get("generate") is False
+        self._warming = {name: params[name] for name in _KEPT if name in params} if is_warming else None
         followed = (previous,) if isinstance(previous, str) else ()
         exchange = Exchange(self._caller, len(text), followed)
         exchange.connection = self._websocket
