@@ -149,6 +149,7 @@ def test_every_field_has_a_variable_of_its_own():
         "ENCRYPTION_KEY": KEY.hex(),
         "ENCRYPTION_REQUIRED": "true",
         "STORE_UNLOGGED": "true",
+        "SHAPE": "false",
         "MAX_TURN_BYTES": "6",
         "MAX_CONVERSATION_BYTES": "8",
         "MAX_TURNS": "7",
@@ -163,7 +164,7 @@ def test_every_field_has_a_variable_of_its_own():
     }
     settings = read_settings({PREFIX + name: value for name, value in values.items()})
     first = (True, 5, 9, "redis://h", 3.0, "error", True, (KEY,), True, True)
-    assert settings == Settings(*first, 6, 8, 7, 10, "m", "Sum up.", 11, 12, 13, 14, 15)
+    assert settings == Settings(*first, 6, 8, 7, 10, False, "m", "Sum up.", 11, 12, 13, 14, 15)
     assert len(values) == len(dataclasses.fields(Settings))
 
 

@@ -35,6 +35,7 @@ from ..values.refusals import (
     refuse,
 )
 from ..values.results import StoreError
+from ..values.shape import shaped_response
 from ..values.turns import dump_json
 
 T = TypeVar("T")
@@ -48,22 +49,6 @@ LOST = {"code": "server_error", "message": "The proxy that made this response en
 STOPPED = {"code": "server_error", "message": "The proxy that made this response was stopped before it was done."}
 
 _FINAL = ("completed", "incomplete", "failed", "cancelled")
-
-# Of a request, what its response says again before it is done.
-_SAID_AGAIN: Shown = {
-    "instructions": None,
-    "max_output_tokens": None,
-    "metadata": {},
-    "parallel_tool_calls": True,
-    "reasoning": None,
-    "temperature": None,
-    "text": {},
-    "tool_choice": "auto",
-    "tools": [],
-    "top_p": None,
-    "truncation": None,
-    "user": None,
-}
 
 # Those that run in this process.
 _running: "dict[Place, Job]" = {}
@@ -140,28 +125,20 @@ class Job:
         refuse(code, str(call.completion.get("model") or ""), call.provider)
 
     async def _first_shown(self, call: Call) -> Shown:
-        asked = call.kwargs.get("responses_api_request") or {}
         model_info = (call.kwargs.get("litellm_metadata") or {}).get("model_info") or {}
         exchange, own_id = self.exchange, f"background-{secrets.token_hex(8)}"
         named = own_id, exchange.place, exchange.previous_id, call.provider, model_info.get("id")
         exchange.shown_id = wrapped_with_place(*named)
-        shown = {name: asked.get(name, usual) for name, usual in _SAID_AGAIN.items()}
-        return {
+        first = {
             "id": await _sealed_id(exchange.shown_id, self._user_api_key),
-            "object": "response",
             "created_at": int(time.time()),
             "status": "queued",
             "background": True,
-            "error": None,
-            "incomplete_details": None,
             "model": call.completion.get("model"),
-            "output": [],
-            "previous_response_id": exchange.previous_as_sent,
             "conversation": exchange.conversation_shown,
-            "store": True,
-            "usage": None,
-            **json.loads(dump_json(shown)),
         }
+        shown: Shown = json.loads(dump_json(shaped_response(first, exchange.said_again)))
+        return shown
 
     def _kept(self) -> Shown:
         said = self.exchange.said.text if self.exchange.said is not None else None

@@ -15,6 +15,7 @@ from ..request.streams import TERMINAL
 from ..values.ids import decrypted, place_of
 from ..values.turns import from_json
 from .compaction import HEADER, StreamedCompaction, is_changed, no_summary, with_compaction
+from .shaping import ShapedEvents, is_shaped, with_shape
 
 # What says that something failed; LiteLLM's own has no type.
 _FAILED = ("response.failed", "error", None)
@@ -46,15 +47,22 @@ async def leave(exchange: Exchange, reply: Any, fastapi_response: Any) -> Any:
                 reply = response = await with_compaction(exchange, response)
             except NoSummary as error:
                 return no_summary(error)
+        if is_shaped(exchange) and isinstance(response, dict) and not hasattr(reply, "body"):
+            reply = response = safely(with_shape, exchange, response, otherwise=response)
         await store_session_in_redis(exchange, response)
-        if _is_to_be_left_out(exchange) and isinstance(response, dict):
-            return {**response, "conversation": None}
+        if isinstance(response, dict) and (changed := _untrue_of(exchange)):
+            return {**response, **changed}
     return reply
 
 
-def _is_to_be_left_out(exchange: Exchange) -> bool:
-    """Whether the reply must not say that it is in its conversation object: its turn could not be stored."""
-    return exchange.conversation_shown is not None and not exchange.is_kept
+def _untrue_of(exchange: Exchange) -> dict[str, Any]:
+    """What the reply must not say, and what it says instead, where its turn could not be stored."""
+    changed: dict[str, Any] = {}
+    if exchange.conversation_shown is not None and not exchange.is_kept:
+        changed["conversation"] = None
+    if is_shaped(exchange) and exchange.became not in (None, "stored"):
+        changed["store"] = False
+    return changed
 
 
 async def store_session_in_redis(exchange: Exchange, reply: Any) -> None:
@@ -82,12 +90,14 @@ async def letting_go(exchange: Exchange, reply: Awaitable[Any]) -> Any:
 async def _watched(chunks: Any, exchange: Exchange) -> AsyncIterator[Any]:
     try:
         async with contextlib.aclosing(chunks) if hasattr(chunks, "aclose") else contextlib.nullcontext():
-            change = StreamedCompaction(exchange)
+            change, shape = StreamedCompaction(exchange), ShapedEvents(exchange)
             async for chunk in chunks:
                 if is_changed(exchange):
                     chunk = await safely_await(change.chunk, chunk, otherwise=chunk)
                 if exchange.calls:
                     chunk = safely(with_openais_code, chunk, otherwise=chunk)
+                if is_shaped(exchange):
+                    chunk = safely(shape.chunk, chunk, otherwise=chunk)
                 if exchange.answered is not None:
                     chunk = await safely_await(store_last_event, exchange, chunk, otherwise=chunk)
                 yield chunk
@@ -108,8 +118,8 @@ async def store_last_event(exchange: Exchange, chunk: Any) -> Any:
         event = from_json(line.removeprefix(b"data:"))
         if isinstance(event, dict) and event.get("type") in TERMINAL:
             await store_session_in_redis(exchange, event.get("response"))
-            if _is_to_be_left_out(exchange):
-                event["response"]["conversation"] = None
+            if changed := _untrue_of(exchange):
+                event["response"] |= changed
                 lines[number] = (b"data: " if line.startswith(b"data:") else b"") + json.dumps(event).encode()
                 chunk = b"\n".join(lines).decode() if isinstance(chunk, str) else b"\n".join(lines)
     return chunk

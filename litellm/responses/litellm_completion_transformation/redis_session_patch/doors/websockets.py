@@ -20,6 +20,7 @@ from ..values.results import Miss
 from ..values.turns import from_json
 from .compaction import StreamedCompaction, compact_if_large, is_changed
 from .leaving import store_last_event, with_openais_code
+from .shaping import ShapedEvents, is_shaped
 
 # What a client that has warmed up need not say again.
 _KEPT = ("input", "instructions", "tools", "previous_response_id")
@@ -40,6 +41,7 @@ class WatchedSocket:
         self._caller = caller
         self._connection = ClientConnection()
         self._change: StreamedCompaction | None = None
+        self._shape: ShapedEvents | None = None
         # What ids stand for that upstream does not know so: a warm-up's parameters; a compaction that is not stored.
         self._known: dict[str, dict[str, Any]] = {}
         self._warming: dict[str, Any] | None = None
@@ -121,6 +123,10 @@ class WatchedSocket:
             return data
         if exchange.calls:
             data = safely(with_openais_code, data, otherwise=data)
+        if is_shaped(exchange):
+            if self._shape is None or self._shape.exchange is not exchange:
+                self._shape = ShapedEvents(exchange)
+            data = safely(self._shape.chunk, data, otherwise=data)
         if exchange.answered is not None:
             data = await store_last_event(exchange, data)
         if exchange.hold is not None and (from_json(data) or {}).get("type") in _ENDING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..redis.store import off_the_loop, text_size
 from ..values.ids import Place, decrypted, inner_id, item_id_at, new_conversation, new_turn, place_of
 from ..values.owner import Owner
+from ..values.shape import SAID_AGAIN
 from ..values.turns import NO_TURNS, Chain, JsonText, Tip, Turn, dump_json, take_down
 from .history import ADDITIONAL_TOOLS, field_of
 from .items import input_items, referred_to
@@ -65,6 +66,7 @@ class Exchange:
     ``hold``: of the object; ``is_kept``: its turn is in it. ``job``: ``api.job.Job`` of a request to run in the
     background. ``became``: what became of its turn, in the words of the metrics. ``model``, ``truncation`` and
     ``context_management``: as its client has them, which upstream does not hand on over a WebSocket.
+    ``said_again``: of its parameters, those that its reply says, too.
     ``is_compacting``: its answer is to be a compaction; ``compaction``: what its input begins with, if anything;
     ``made``: one that was made for it, or by it; ``not_compacted``: why that could not be; ``object_tip``: the last
     turn of its conversation object. ``connection``: Starlette's request or WebSocket.
@@ -100,6 +102,7 @@ class Exchange:
     model: str | None = None
     truncation: str | None = None
     context_management: Any = None
+    said_again: dict[str, Any] = field(default_factory=dict)
     is_compacting: bool = False
     compaction: dict[str, Any] | None = None
     made: dict[str, Any] | None = None
@@ -117,6 +120,9 @@ class Exchange:
             self.previous_as_sent, self.previous_id = self._as_sent(previous)
         self.model, self.truncation = data.get("model"), data.get("truncation")
         self.context_management = data.get("context_management")
+        self.said_again = {name: data[name] for name in (*SAID_AGAIN, "store") if data.get(name) is not None}
+        if self.previous_as_sent is not None:
+            self.said_again["previous_response_id"] = self.previous_as_sent
         await self.take_input(data.get("input"))
 
     async def take_input(self, client_input: Any) -> None:

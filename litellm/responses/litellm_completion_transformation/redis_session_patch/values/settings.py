@@ -87,7 +87,8 @@ class Settings:
     stored too. ``encryption_keys``: 32 bytes each, the first encrypts, all decrypt. ``max_turn_bytes`` bounds the JSON
     of a turn, ``max_conversation_bytes`` that of a response and all turns before it,
     or what they take in Redis if that is more; ``max_turns`` their number and that of a conversation over all branches,
-    ``max_owner_bytes`` what all conversations of one owner take. ``compaction_model``, ``compaction_prompt``: who is to
+    ``max_owner_bytes`` what all conversations of one owner take. ``shape``: whether replies have all
+    fields of OpenAI's. ``compaction_model``, ``compaction_prompt``: who is to
     write summaries, and how it is asked. ``max_jobs``: background responses that run at once in
     a worker, ``max_owner_jobs`` those of one owner anywhere; ``max_events`` and ``max_event_bytes`` bound what is kept
     of the stream of one, ``events_ttl_seconds`` how long after its last event.
@@ -107,6 +108,7 @@ class Settings:
     max_conversation_bytes: int = _setting(f"{PREFIX}MAX_CONVERSATION_BYTES", _whole_number, 64 * 1024 * 1024)
     max_turns: int = _setting(f"{PREFIX}MAX_TURNS", _whole_number, 2_000)
     max_owner_bytes: int | None = _setting(f"{PREFIX}MAX_OWNER_BYTES", _whole_number, None)
+    shape: bool = _setting(f"{PREFIX}SHAPE", _boolean, True)
     compaction_model: str | None = _setting(f"{PREFIX}COMPACTION_MODEL", _text, None)
     compaction_prompt: str | None = _setting(f"{PREFIX}COMPACTION_PROMPT", _text, None)
     max_jobs: int = _setting(f"{PREFIX}BACKGROUND_MAX_JOBS", _whole_number, 500)
