@@ -41,8 +41,8 @@ _THREADS = ThreadPoolExecutor(16)
 
 
 def settings_of(**chosen: Any) -> Settings:
-    """Those of a test: a patient store. ``chosen`` replace them."""
-    return Settings(**{"ttl_seconds": TTL_SECONDS, "timeout_seconds": 10.0, **chosen})
+    """Those of a test: a patient store, and replies as LiteLLM gives them. ``chosen`` replace them."""
+    return Settings(**{"ttl_seconds": TTL_SECONDS, "timeout_seconds": 10.0, "shape": False, **chosen})
 
 
 def store_on(
