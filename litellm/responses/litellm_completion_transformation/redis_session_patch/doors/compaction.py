@@ -2,9 +2,11 @@
 
 import functools
 import json
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from ..api.stored_responses import as_listed
 from ..api.summaries import (
     FAILED,
     NoSummary,
@@ -257,5 +259,6 @@ async def _compact_reply(request: Any) -> Any:
         error.count(runtime)
         return no_summary(error)
     users = [each for each in items if each.get("role") == "user" and each.get("type", "message") == "message"]
+    users = [{"id": f"msg_{secrets.token_hex(12)}", **as_listed(each)} for each in users]
     said = {name: reply.get(name) for name in ("id", "created_at", "usage")}
     return JSONResponse({**said, "object": "response.compaction", "output": [*users, item]})

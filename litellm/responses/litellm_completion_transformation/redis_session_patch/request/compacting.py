@@ -121,10 +121,12 @@ async def is_readable(runtime: Runtime, owner: Owner, text: str) -> bool:
 def _without_said_again(turns: tuple[Turn, ...], items: Sequence[Item]) -> tuple[Turn, ...]:
     """Without what the client instructs again behind the compaction, as Codex does."""
     again = [_plain(item) for item in items if _is_instructing(item)]
-    if not again or not turns:
+    if not again:
         return turns
-    kept = [item for item in input_items(turns[0].items) if not _is_instructing(item) or _plain(item) not in again]
-    return (replace(turns[0], input=kept), *turns[1:])
+    said = [input_items(turn.items) for turn in turns]
+    kept = [[item for item in each if not _is_instructing(item) or _plain(item) not in again] for each in said]
+    fewer = zip(turns, said, kept, strict=True)
+    return tuple(turn if len(rest) == len(all_of_it) else replace(turn, input=rest) for turn, all_of_it, rest in fewer)
 
 
 def _plain(item: Item) -> Item:
