@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -14,12 +15,14 @@ from redis import Redis
 from lab.asking import Asker, asking
 from lab.chat_models import CHAT_MODELS, chat_entry
 from lab.client import ResponsesClient
+from lab.exchange import Exchange
 from lab.lines import Manner
 from lab.native_models import NATIVE, native_entries
 from lab.provider import Provider
 from lab.proxies import ProxyPool
 from lab.proxy import Proxy, ProxyOptions, stand_in_models
 from lab.redis_server import GivenRedis, RedisServer
+from lab.schema import faults_in
 from lab.trees import installed_release
 
 from . import hooks, masking, mcp_tools
@@ -166,3 +169,20 @@ def with_environment(options: ProxyOptions, **environment: str) -> ProxyOptions:
 def asker(client: ResponsesClient, provider: Provider) -> Asker:
     """The plain proxy, the chat format, no stream; `with_manner` makes others of it."""
     return Asker(client, provider)
+
+
+@pytest.fixture(autouse=True)
+def _replies_have_the_published_shape(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each whole reply of a bridged model, in any test, but where a test says that its proxy gives LiteLLM's own."""
+    if request.node.get_closest_marker("as_upstream_shapes_it") is not None:
+        return
+    ask = Asker.ask
+
+    def ask_and_check(asker: Asker, *args: Any, **params: Any) -> Exchange:
+        exchange = ask(asker, *args, **params)
+        is_bridged = exchange.requests and all(each.format != "responses" for each in exchange.requests)
+        if exchange.status == 200 and is_bridged and not exchange.reply.broken:
+            assert faults_in(exchange.reply) == []
+        return exchange
+
+    monkeypatch.setattr(Asker, "ask", ask_and_check)

@@ -13,7 +13,7 @@ Fields = dict[str, Any]
 
 # Of a request, what its response says again; and what that is where the request does not say it.
 SAID_AGAIN: Fields = {
-    **dict.fromkeys(("instructions", "max_output_tokens", "max_tool_calls", "previous_response_id")),
+    **dict.fromkeys(("instructions", "max_output_tokens", "max_tool_calls", "model", "previous_response_id")),
     **dict.fromkeys(("prompt_cache_key", "safety_identifier", "user")),
     "frequency_penalty": 0.0,
     "metadata": {},
