@@ -27,6 +27,8 @@ from .conftest import with_environment
 from .renaming import BRIDGE, Attribute, Parameter, Renaming, rename
 from .upstream import COUNTS_TOKENS
 
+pytestmark = pytest.mark.as_upstream_shapes_it
+
 HANDLER = f"{BRIDGE}/handler.py"
 LOOKUPS = tuple(f"{BRIDGE}/{name}.py" for name in ("session_handler", "transformation", "handler", "count_request"))
 ENDPOINTS = ("litellm/proxy/response_api_endpoints/endpoints.py",)
