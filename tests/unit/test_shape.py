@@ -44,6 +44,12 @@ def test_what_is_not_to_be_stored_says_so():
     assert shaped_response({**BARE, "store": True}, {"store": False})["store"] is False
 
 
+def test_secrets_of_tools_are_not_said_again():
+    server = {"type": "mcp", "server_label": "a", "server_url": "https://example.com"}
+    said = {"tools": [{**server, "authorization": "SECRET", "headers": {"X-Key": "SECRET"}}]}
+    assert shaped_response(BARE, said)["tools"] == [server]
+
+
 def test_usage_has_its_parts_and_keeps_its_own():
     usage = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3, "cost": 0.1, "output_tokens_details": None}
     usage["input_tokens_details"] = {"cached_tokens": 1, "audio_tokens": None}

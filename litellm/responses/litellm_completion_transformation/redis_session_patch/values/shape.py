@@ -41,6 +41,8 @@ _ITS_OWN: Fields = {
 _IN_PARTS = ("reasoning", "text")
 _USAGE: Fields = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
 _TOOL: Fields = dict.fromkeys(("description", "parameters", "strict"))
+# Of an MCP server: "not visible in the response object".
+_SECRET = ("authorization", "headers")
 _ITEMS: dict[str, Fields] = {
     "message": {"status": "completed", "role": "assistant", "content": []},
     "function_call": {"status": "completed"},
@@ -83,7 +85,11 @@ def shaped_response(response: Mapping[str, Any], said: Mapping[str, Any]) -> Fie
 
 
 def _shaped_tool(tool: Any) -> Any:
-    return {**_TOOL, **tool} if isinstance(tool, Mapping) and tool.get("type") == "function" else tool
+    if not isinstance(tool, Mapping):
+        return tool
+    if tool.get("type") == "mcp":
+        return {name: value for name, value in tool.items() if name not in _SECRET}
+    return {**_TOOL, **tool} if tool.get("type") == "function" else tool
 
 
 def shaped_item(item: Any) -> Any:
