@@ -33,6 +33,11 @@ class Refusal(Object):
     refusal: str
 
 
+class ReasoningText(Object):
+    type: Literal["reasoning_text"]
+    text: str
+
+
 class SummaryText(Object):
     type: Literal["summary_text"]
     text: str
@@ -209,7 +214,7 @@ class Part(Event):
     item_id: str
     output_index: int
     content_index: int
-    part: OutputText | Refusal
+    part: OutputText | Refusal | ReasoningText
 
 
 class TextDelta(Event):

@@ -12,6 +12,7 @@ from litellm.responses.litellm_completion_transformation.redis_session_patch.req
 from litellm.responses.litellm_completion_transformation.redis_session_patch.values.shape import (
     SAID_AGAIN,
     shaped_item,
+    shaped_part,
     shaped_response,
 )
 
@@ -71,6 +72,18 @@ def test_items_have_their_fields_and_no_nulls():
     thought = shaped_item({"type": "reasoning", "id": "r", "content": [{"type": "output_text", "text": "Hm."}]})
     assert thought["summary"] == [{"type": "summary_text", "text": "Hm."}]
     assert shaped_item({"type": "web_search_call", "action": None}) == {"type": "web_search_call", "action": None}
+
+
+def test_a_part_has_its_text_by_its_name():
+    assert shaped_part({"type": "output_text", "text": None})["text"] == ""
+    assert shaped_part({"type": "reasoning_text", "reasoning": "Hm."})["text"] == "Hm."
+
+
+def test_a_number_that_is_not_its_place_is_made_it():
+    stream = ShapedEvents(Exchange(ALICE))
+    events = [{"type": "response.in_progress"}, {"type": "response.output_item.done", "sequence_number": 0}]
+    chunks = [stream.chunk(f"data: {json.dumps(event)}\n\n") for event in events]
+    assert [json.loads(chunk[5:])["sequence_number"] for chunk in chunks] == [0, 1]
 
 
 DELTA = {"type": "response.output_text.delta", "item_id": "m", "delta": '{"logprobs":'}

@@ -60,7 +60,7 @@ class ShapedEvents:
             if not (isinstance(event, dict) and "type" in event):
                 continue
             shaped = shaped_event(event, self.exchange.said_again)
-            shaped.setdefault("sequence_number", self._number)
+            shaped["sequence_number"] = self._number  # Up to 1.8x some of LiteLLM's are all 1.
             self._number += 1
             if shaped != event:
                 text = json.dumps(shaped, separators=(",", ":"))

@@ -48,7 +48,7 @@ _ITEMS: dict[str, Fields] = {
     "function_call": {"status": "completed"},
     "reasoning": {},
 }
-_TEXT: Fields = {"annotations": [], "logprobs": []}
+_TEXT: Fields = {"text": "", "annotations": [], "logprobs": []}
 _EVENTS: dict[str, Fields] = {
     "response.output_text.delta": {"logprobs": []},
     "response.output_text.done": {"logprobs": []},
@@ -106,8 +106,10 @@ def shaped_item(item: Any) -> Any:
 
 
 def shaped_part(part: Any) -> Any:
-    is_text = isinstance(part, Mapping) and part.get("type") == "output_text"
-    return {**_TEXT, **_without_nulls(part)} if is_text else part
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind == "reasoning_text":  # until 1.9x LiteLLM has another name for its text.
+        return {"text": part.get("reasoning") or "", **_without_nulls(part)}
+    return {**_TEXT, **_without_nulls(part)} if kind == "output_text" else part
 
 
 def shaped_event(event: Mapping[str, Any], said: Mapping[str, Any]) -> Fields:
