@@ -81,9 +81,10 @@ def test_a_part_has_its_text_by_its_name():
 
 def test_a_number_that_is_not_its_place_is_made_it():
     stream = ShapedEvents(Exchange(ALICE))
-    events = [{"type": "response.in_progress"}, {"type": "response.output_item.done", "sequence_number": 0}]
+    kinds = ("response.output_item.done", "response.mcp_call_arguments.delta", "response.output_text.delta")
+    events = [{"type": kind, "sequence_number": 1, "logprobs": []} for kind in ("response.in_progress", *kinds)]
     chunks = [stream.chunk(f"data: {json.dumps(event)}\n\n") for event in events]
-    assert [json.loads(chunk[5:])["sequence_number"] for chunk in chunks] == [0, 1]
+    assert [json.loads(chunk[5:])["sequence_number"] for chunk in chunks] == [0, 1, 2, 3]
 
 
 DELTA = {"type": "response.output_text.delta", "item_id": "m", "delta": '{"logprobs":'}
@@ -105,8 +106,8 @@ def test_pieces_of_a_text_are_not_read(space, as_bytes):
 def test_what_is_whole_stays_as_it_is():
     stream = ShapedEvents(Exchange(ALICE))
     for text in (
-        'data: {"type":"response.output_text.delta","logprobs":[],"sequence_number":4,"delta":"a"}\n\n',
-        'data: {"type":"response.function_call_arguments.delta","sequence_number":5,"delta":"{"}\n\n',
+        'data: {"type":"response.output_text.delta","logprobs":[],"sequence_number":0,"delta":"a"}\n\n',
+        'data: {"type":"response.function_call_arguments.delta","delta":"{","sequence_number":1}\n\n',
         "data: [DONE]\n\n",
         ": keep-alive\n\n",
     ):

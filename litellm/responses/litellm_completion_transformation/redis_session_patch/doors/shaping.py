@@ -50,6 +50,8 @@ class ShapedEvents:
         )
         if b'"sequence_number":' not in data:
             more += b'"sequence_number":%d,' % self._number
+        elif not any(b'"sequence_number":%d%c' % (self._number, end) in data for end in b",}"):
+            return self._events(data)
         self._number += 1
         return data.replace(b"{", b"{" + more, 1) if more else data
 
