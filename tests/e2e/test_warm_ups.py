@@ -48,3 +48,10 @@ def test_warm_ups_follow_a_response_and_each_other(proxy: Proxy, provider: Provi
         warmer = socket.ask([{"type": "message", "role": "user", "content": "two"}], warm, generate=False)
         sent = texts_of(socket.ask("three", warmer).requests[-1].conversation)
     assert sent == ["one", first.reply.text, "Answer in verse.", "two", "three"]
+
+
+def test_a_warm_up_asks_nobody_for_a_compaction(proxy: Proxy, provider: Provider) -> None:
+    wish = [{"type": "compaction", "compact_threshold": 100}]
+    said = [{"type": "message", "role": role, "content": "word " * 2_000} for role in ("user", "assistant", "user")]
+    with asking_on_socket(proxy, provider, "chat-model") as socket:
+        assert socket.ask(said, generate=False, store=False, context_management=wish).requests == ()

@@ -68,9 +68,10 @@ class WatchedSocket:
         exchange, stands_for = self._connection.exchange, self._warming
         if exchange is not None and exchange.is_compacting and not exchange.is_to_be_stored and exchange.made:
             stands_for = {"input": [exchange.made]}
-        if stands_for is None:
+        response = json.loads(data).get("response") if stands_for is not None else None
+        if stands_for is None or not response:
             return
-        response_id = str((json.loads(data).get("response") or {}).get("id"))
+        response_id = str(response.get("id"))
         # Any other id of a warm-up is of a provider that knows it.
         if stands_for is not self._warming or response_id.startswith(_LITELLM_S_WARM_UP):
             self._known[response_id] = stands_for
@@ -107,7 +108,8 @@ class WatchedSocket:
         exchange.connection = self._websocket
         await begin(exchange, params)
         exchange.model = exchange.model or self._websocket.query_params.get("model")
-        await safely_await(compact_if_large, exchange, params, as_sent, otherwise=None)
+        if not is_warming:
+            await safely_await(compact_if_large, exchange, params, as_sent, otherwise=None)
         self._connection.exchange = exchange
         return text if params == as_sent else json.dumps(message)
 
