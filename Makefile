@@ -17,7 +17,7 @@ SYNC = $(UV) pip install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: FORCE help demo serve test test-others test-newest test-meaning test-database test-monitoring test-long matrix matrix-live watch pyz wheel before-after after-revert bench bench-long bench-editions bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel test-clients fuzz soak faults $(PLAYED:%=test-%) $(RELEASES:%=core-%) $(RELEASES:%=others-%)
+.PHONY: FORCE help demo serve test test-others test-newest test-meaning test-database test-monitoring test-long matrix matrix-live watch pyz wheel before-after conformance after-revert bench bench-long bench-editions bench-picture profile guard dashboard-picture image-test lint lock clean ask image helm-check test-faults test-faults-short test-rehearsal test-wheel test-clients fuzz soak faults $(PLAYED:%=test-%) $(RELEASES:%=core-%) $(RELEASES:%=others-%)
 
 ##@ First minutes
 
@@ -128,10 +128,13 @@ wheel: .build/$(UPSTREAM)/venv/ready ## LiteLLM with the fork in it, dist/litell
 before-after: .build/$(UPSTREAM)/venv/ready ## the table at the top of the README, measured anew (20 minutes)
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.before_after --releases $(MEASURED)
 
+conformance: .build/$(UPSTREAM)/venv/ready .build/$(NEWEST)/venv/ready ## docs/conformance.md, measured anew (4 minutes)
+	@.build/$(UPSTREAM)/venv/bin/python -m bench.conformance --releases $(PLAYED)
+
 after-revert: .build/$(UPSTREAM)/venv/ready ## the table in ROLLBACK.md, measured anew
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.after_revert --releases $(MEASURED)
 
-bench: .build/$(UPSTREAM)/venv/ready ## what a remembered turn costs: processor time, latency, bytes, lookups (8 minutes)
+bench: .build/$(UPSTREAM)/venv/ready ## what a remembered turn costs: processor time, latency, bytes, lookups (4 minutes)
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost
 
 bench-long: .build/$(UPSTREAM)/venv/ready ## the same with four times the rounds, the newest release, and a million conversations in one Redis

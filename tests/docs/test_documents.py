@@ -150,7 +150,13 @@ def test_every_link_and_every_path_leads_somewhere(document: str) -> None:
 
 @pytest.mark.parametrize(
     "document, name",
-    [("README.md", "before-after"), ("README.md", "cost"), ("README.md", "faults"), ("ROLLBACK.md", "after-revert")],
+    [
+        ("README.md", "before-after"),
+        ("README.md", "cost"),
+        ("README.md", "faults"),
+        ("ROLLBACK.md", "after-revert"),
+        ("docs/conformance.md", "conformance"),
+    ],
 )
 def test_a_table_in_a_document_is_the_one_that_was_measured(document: str, name: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
