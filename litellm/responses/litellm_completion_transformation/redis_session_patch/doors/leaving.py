@@ -151,4 +151,4 @@ def _bytes(chunk: Any) -> bytes:
 def plain_response(reply: Any) -> Any:
     if hasattr(reply, "body"):  # Starlette's
         return from_json(reply.body)
-    return reply.model_dump(mode="json", by_alias=True) if hasattr(reply, "model_dump") else reply
+    return reply.model_dump(mode="json") if hasattr(reply, "model_dump") else reply
