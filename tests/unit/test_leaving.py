@@ -35,6 +35,7 @@ from .support.bridge import (
     using,
     wrapped,
 )
+from .support.runtimes import runtime_on
 
 pytestmark = pytest.mark.usefixtures("used_runtime")
 
@@ -88,6 +89,21 @@ REFUSED = [
 async def test_another_reply_than_the_one_that_the_model_answered_is_not_stored(redis_client, exchange, reply):
     assert await leave(exchange, reply, headers()) is reply
     assert redis_client.keys("*") == [] and defects.counted() == 0
+
+
+async def test_a_reply_in_shape_says_whether_its_turn_is_stored(redis_client, exchange):
+    with using(runtime_on(redis_client, shape=True)):
+        assert (await leave(exchange, reply_of(exchange), headers()))["store"] is True
+        other = {"id": wrapped("chatcmpl-of-a-guardrail"), "output": [message_item("I cannot say that.")]}
+        refused = exchange_of("a")
+        answered(refused)
+        assert (await leave(refused, other, headers()))["store"] is False
+
+
+@pytest.mark.parametrize("reply", [{"error": {"message": "refused"}}, {}], ids=str)
+async def test_what_is_no_response_gets_no_shape(redis_client, exchange, reply):
+    with using(runtime_on(redis_client, shape=True)):
+        assert await leave(exchange, reply, headers()) is reply
 
 
 async def test_a_reply_with_the_place_of_another_turn_is_not_stored(redis_client, exchange):

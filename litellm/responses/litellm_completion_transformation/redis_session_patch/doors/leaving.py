@@ -42,15 +42,16 @@ async def leave(exchange: Exchange, reply: Any, fastapi_response: Any) -> Any:
         reply.body_iterator = _watched(reply.body_iterator, exchange)
     elif exchange.answered is not None or exchange.made is not None:
         response = plain_response(reply)
-        if is_changed(exchange) and isinstance(response, dict):
+        is_response = isinstance(response, dict) and "output" in response  # A guardrail may give an error.
+        if is_changed(exchange) and is_response:
             try:
                 reply = response = await with_compaction(exchange, response)
             except NoSummary as error:
                 return no_summary(error)
-        if is_shaped(exchange) and isinstance(response, dict) and not hasattr(reply, "body"):
+        if is_shaped(exchange) and is_response and not hasattr(reply, "body"):
             reply = response = safely(with_shape, exchange, response, otherwise=response)
         await store_session_in_redis(exchange, response)
-        if isinstance(response, dict) and (changed := _untrue_of(exchange)):
+        if is_response and (changed := _untrue_of(exchange)):
             return {**response, **changed}
     return reply
 
@@ -60,7 +61,7 @@ def _untrue_of(exchange: Exchange) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     if exchange.conversation_shown is not None and not exchange.is_kept:
         changed["conversation"] = None
-    if is_shaped(exchange) and exchange.became not in (None, "stored"):
+    if is_shaped(exchange) and exchange.became != "stored":
         changed["store"] = False
     return changed
 

@@ -25,6 +25,7 @@ from .shaping import ShapedEvents, is_shaped
 # What a client that has warmed up need not say again.
 _KEPT = ("input", "instructions", "tools", "previous_response_id")
 _LITELLM_S_WARM_UP = "resp_warmup_"
+# How many ids of a connection are known by what they stand for; older ones are forgotten.
 _MOST_KNOWN = 4
 
 _ENDING = (*TERMINAL, "response.failed", "error")
