@@ -9,12 +9,9 @@ Writes `bench/results/after_revert.json` and `.md`.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 
-from .before_after import RESULTS, cells_of
-from .documents import put_table
+from .before_after import measure
 
 HEAD = """\
 Conversations begun on the patched proxy, and what a follow-up reaches the provider with after `revert`, the rows
@@ -38,19 +35,5 @@ def text_of(cells: list[dict], release: str, case: str, stream: bool) -> str:
     return reverted if reverted == alone else f"{reverted} ({alone})"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.after_revert", description=__doc__.splitlines()[0])
-    parser.add_argument("--releases", nargs="+", required=True, metavar="RELEASE")
-    cells: list[dict] = []
-    for release in parser.parse_args().releases:
-        cells += cells_of(release, "bench.reverted_cells")
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "after_revert.json").write_text(json.dumps(cells, indent=1) + "\n")
-        (RESULTS / "after_revert.md").write_text(table(cells))
-        put_table("ROLLBACK.md", "after-revert", table(cells))
-    print(table(cells), end="")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure("reverted_cells", "after_revert", table, "ROLLBACK.md"))

@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from .documents import put_table
@@ -36,6 +37,23 @@ def cells_of(release: str, module: str, *options: str) -> list[dict]:
     environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
+
+
+def measure(module: str, name: str, as_table: Callable[[list[dict]], str], document: str) -> int:
+    """A program: measures the releases of its command line by what `bench.<module>` prints, and puts the table into a
+    document and, with its data, into `bench/results`, after each of them.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m bench.{name}")
+    parser.add_argument("--releases", nargs="+", required=True, metavar="RELEASE")
+    cells: list[dict] = []
+    for release in parser.parse_args().releases:
+        cells += cells_of(release, f"bench.{module}")
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps(cells, indent=1) + "\n")
+        (RESULTS / f"{name}.md").write_text(as_table(cells))
+        put_table(document, name.replace("_", "-"), as_table(cells))
+    print(as_table(cells), end="")
+    return 0
 
 
 def write(cells: list[dict], folder: Path = RESULTS) -> None:

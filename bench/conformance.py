@@ -7,12 +7,9 @@ Each rule is tried on three wire formats. Writes `bench/results/conformance.json
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 
-from .before_after import RESULTS, cells_of
-from .documents import put_table
+from .before_after import measure
 
 
 def table(cells: list[dict]) -> str:
@@ -34,18 +31,5 @@ def text_of(cells: list[dict], release: str, rule: str | None) -> str:
     return f"{kept['pristine']} → {kept['patched']}"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.conformance", description=__doc__.splitlines()[0])
-    parser.add_argument("--releases", nargs="+", required=True, metavar="RELEASE")
-    cells: list[dict] = []
-    for release in parser.parse_args().releases:
-        cells += cells_of(release, "bench.conformance_cells")
-    (RESULTS / "conformance.json").write_text(json.dumps(cells, indent=1) + "\n")
-    (RESULTS / "conformance.md").write_text(table(cells))
-    put_table("docs/conformance.md", "conformance", table(cells))
-    print(table(cells), end="")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure("conformance_cells", "conformance", table, "docs/conformance.md"))
