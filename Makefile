@@ -134,7 +134,7 @@ conformance: .build/$(UPSTREAM)/venv/ready .build/$(NEWEST)/venv/ready ## docs/c
 after-revert: .build/$(UPSTREAM)/venv/ready ## the table in ROLLBACK.md, measured anew
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.after_revert --releases $(MEASURED)
 
-bench: .build/$(UPSTREAM)/venv/ready ## what a remembered turn costs: processor time, latency, bytes, lookups (4 minutes)
+bench: .build/$(UPSTREAM)/venv/ready ## what a remembered turn costs: processor time, latency, bytes, lookups (8 minutes)
 	@.build/$(UPSTREAM)/venv/bin/python -m bench.cost
 
 bench-long: .build/$(UPSTREAM)/venv/ready ## the same with four times the rounds, the newest release, and a million conversations in one Redis
