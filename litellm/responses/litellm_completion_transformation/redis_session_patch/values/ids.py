@@ -131,7 +131,7 @@ def provider_of(client_id: str) -> str | None:
 
 def decrypted(client_id: str) -> str:
     """What is inside the proxy's encryption of ids, which is around all other forms; or the id as it is."""
-    if find_spec("litellm.proxy.hooks.responses_id_security") is None:  # until 1.78: ids are not encrypted
+    if find_spec("litellm.proxy.hooks.responses_id_security") is None:  # until 1.79.0: ids are not encrypted
         return client_id
     from litellm.proxy.common_utils.encrypt_decrypt_utils import decrypt_value_helper
 
